@@ -1,0 +1,8 @@
+//go:build tools
+
+// Package tools names the programs that this folder pins and builds.
+package tools
+
+import (
+	_ "github.com/prometheus/node_exporter"
+)

@@ -1,0 +1,1 @@
+"""The wire: OTLP bytes indexed, checked, spliced and translated without message objects."""

@@ -1,0 +1,1 @@
+"""The pipeline: batches, processors, the chain, and the configuration that builds it."""

@@ -1,0 +1,61 @@
+"""One Export request on its way through the chain."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tapeline.otlp.framing import Framing, MalformedRequestError, check_framing
+from tapeline.otlp.index import RecordIndex, index_records
+from tapeline.otlp.signals import Signal
+
+__all__ = ["REQUEST_TYPES", "Batch"]
+
+REQUEST_TYPES: Final[dict[Signal, type[Message]]] = {
+    Signal.LOGS: ExportLogsServiceRequest,
+    Signal.TRACES: ExportTraceServiceRequest,
+    Signal.METRICS: ExportMetricsServiceRequest,
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """An Export request: its signal, its wire bytes, and the client metadata that goes with it.
+
+    The views (`framing`, `index`, `request`) are made when first asked for. They describe
+    `payload` and are read-only: a processor that changes something makes a new batch.
+    """
+
+    signal: Signal
+    payload: bytes
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def framing(self) -> Framing:
+        """How many records there are; raises MalformedRequestError on broken framing."""
+        return check_framing(self.signal, self.payload)
+
+    @cached_property
+    def index(self) -> RecordIndex:
+        """Where each record begins and ends; raises MalformedRequestError on broken framing."""
+        return index_records(self.signal, self.payload)
+
+    @cached_property
+    def request(self) -> Message:
+        """The parsed request; raises MalformedRequestError where the bytes don't parse."""
+        try:
+            return REQUEST_TYPES[self.signal].FromString(self.payload)
+        except DecodeError as error:
+            raise MalformedRequestError(
+                f"the {self.signal} request does not parse as OTLP: {error}"
+            ) from error
+
+    def with_payload(self, payload: bytes) -> "Batch":
+        """Return a batch of the same signal and metadata with other bytes."""
+        return replace(self, payload=payload)

@@ -1,0 +1,42 @@
+"""What a processor is: bytes and a time in, bytes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tapeline.pipeline.batch import Batch
+
+__all__ = ["Processor", "Result"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a processor made of a batch.
+
+    `batch` is the same object when nothing changed, another one when something did, and None when
+    the processor consumed it. `derived` are batches that it made from it, of any signal.
+    """
+
+    batch: Batch | None
+    derived: tuple[Batch, ...] = ()
+
+
+class Processor(Protocol):
+    """One step of a chain.
+
+    The chain calls a processor from one thread at a time. It reads no clock: time arrives as
+    nanoseconds since the Unix epoch, which is what makes replay equal to live.
+    """
+
+    @property
+    def name(self) -> str:
+        """The processor's name in the `chain` section of the configuration."""
+
+    def process(self, batch: Batch, now_unix_nano: int) -> Result:
+        """Judge one batch. What raises is refused: nothing unprocessed is ever forwarded."""
+
+    def tick(self, now_unix_nano: int) -> Sequence[Batch]:
+        """Emit what is due by now. Offline, event time drives it."""
+
+    def close(self, now_unix_nano: int) -> Sequence[Batch]:
+        """Emit what is left, at shutdown or at the end of the input."""
