@@ -1,0 +1,99 @@
+"""Which processors there are: the built-in ones, and those that installed packages register.
+
+A package registers one by an entry point in the group `tapeline.processors`, whose object is a
+`ProcessorFactory`. The entry point's name must be the factory's name: it is what stands in the
+`chain` section, and the key of the processor's own section of the configuration.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+
+from tapeline.pipeline.processor import Processor
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "ProcessorContext",
+    "ProcessorFactory",
+    "RegistryError",
+    "discover",
+]
+
+ENTRY_POINT_GROUP: Final = "tapeline.processors"
+
+
+class RegistryError(ValueError):
+    """A processor is registered wrongly; the message names the package and what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorContext:
+    """What a processor may know of its surroundings.
+
+    `registry` takes its own metrics. `worker_index` counts from 0. `live` is False in
+    `tapeline process`, where output must be a function of the input alone.
+    """
+
+    registry: CollectorRegistry
+    worker_index: int = 0
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorFactory:
+    """How to make a processor: its name, the model of its config section, and a constructor.
+
+    `build` is called once for each chain, at start and at every reload; what it raises stops the
+    start, or the reload.
+    """
+
+    name: str
+    config_model: type[BaseModel]
+    build: Callable[[Any, ProcessorContext], Processor]
+
+
+def discover(installed: Iterable[EntryPoint] | None = None) -> Mapping[str, ProcessorFactory]:
+    """Return every registered factory by name.
+
+    Raises RegistryError where two packages claim a name, where an entry point doesn't load, or
+    where it is something else than a ProcessorFactory of that name.
+    """
+    points = entry_points(group=ENTRY_POINT_GROUP) if installed is None else installed
+    factories: dict[str, ProcessorFactory] = {}
+    for point in sorted(points, key=lambda point: (point.name, point.value)):
+        if point.name in factories:
+            raise RegistryError(
+                f"two installed packages register a processor named {point.name!r}"
+                f" (the second is {_source(point)}): uninstall one of them"
+            )
+        factories[point.name] = _load(point)
+    return factories
+
+
+def _load(point: EntryPoint) -> ProcessorFactory:
+    try:
+        loaded = point.load()
+    except Exception as error:
+        raise RegistryError(
+            f"the processor {point.name!r} of {_source(point)} does not import: {error}"
+        ) from error
+    if not isinstance(loaded, ProcessorFactory):
+        raise RegistryError(
+            f"{_source(point)} must name a tapeline.pipeline.registry.ProcessorFactory,"
+            f" but it is of type {type(loaded).__name__}"
+        )
+    if loaded.name != point.name:
+        raise RegistryError(
+            f"{_source(point)} is registered as {point.name!r} but calls itself {loaded.name!r}:"
+            " make the two equal"
+        )
+    return loaded
+
+
+def _source(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist is not None else "an unknown package"
+    return f"{package} ({point.value})"
