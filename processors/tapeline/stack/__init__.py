@@ -1,0 +1,1 @@
+"""Runs the whole stack as child processes, where there is no container engine."""
