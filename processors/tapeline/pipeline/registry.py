@@ -21,6 +21,7 @@ __all__ = [
     "ProcessorFactory",
     "RegistryError",
     "discover",
+    "load_factory",
 ]
 
 ENTRY_POINT_GROUP: Final = "tapeline.processors"
@@ -56,28 +57,32 @@ class ProcessorFactory:
     build: Callable[[Any, ProcessorContext], Processor]
 
 
-def discover(installed: Iterable[EntryPoint] | None = None) -> Mapping[str, ProcessorFactory]:
-    """Return every registered factory by name.
+def discover(installed: Iterable[EntryPoint] | None = None) -> Mapping[str, EntryPoint]:
+    """Return every registered processor by name, without importing any of them.
 
-    Raises RegistryError where two packages claim a name, where an entry point doesn't load, or
-    where it is something else than a ProcessorFactory of that name.
+    Raises RegistryError where two packages claim a name.
     """
     points = entry_points(group=ENTRY_POINT_GROUP) if installed is None else installed
-    factories: dict[str, ProcessorFactory] = {}
+    by_name: dict[str, EntryPoint] = {}
     for point in sorted(points, key=lambda point: (point.name, point.value)):
-        if point.name in factories:
+        if point.name in by_name:
             raise RegistryError(
-                f"two installed packages register a processor named {point.name!r}"
-                f" (the second is {_source(point)}): uninstall one of them"
+                f"two installed packages register a processor named {point.name!r}:"
+                f" {_source(by_name[point.name])} and {_source(point)}; uninstall one of them"
             )
-        factories[point.name] = _load(point)
-    return factories
+        by_name[point.name] = point
+    return by_name
 
 
-def _load(point: EntryPoint) -> ProcessorFactory:
+def load_factory(point: EntryPoint) -> ProcessorFactory:
+    """Import a processor's factory.
+
+    Raises RegistryError where the import fails, or where the object is something else than a
+    ProcessorFactory of that name.
+    """
     try:
         loaded = point.load()
-    except Exception as error:
+    except Exception as error:  # A plugin may raise anything while it is imported.
         raise RegistryError(
             f"the processor {point.name!r} of {_source(point)} does not import: {error}"
         ) from error

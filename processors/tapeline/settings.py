@@ -1,0 +1,186 @@
+"""The whole configuration of a sidecar: every section, validated together.
+
+The sections of the processors come from the registry: a package that registers the processor
+`spread_filter` gets a section `spread_filter:` with its own model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from tapeline.admin.config import AdminConfig
+from tapeline.otlp.signals import Signal
+from tapeline.pipeline.chain import Chain
+from tapeline.pipeline.loader import (
+    ConfigError,
+    Document,
+    read_document,
+    suggestion,
+    validate_document,
+)
+from tapeline.pipeline.processor import Processor
+from tapeline.pipeline.registry import (
+    ProcessorContext,
+    ProcessorFactory,
+    RegistryError,
+    discover,
+    load_factory,
+)
+from tapeline.transport.config import DownstreamConfig, ServerConfig
+
+__all__ = ["ChainConfig", "Settings", "build_chain", "config_schema", "load_settings"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ChainConfig(BaseModel):
+    """Which processors run over each signal, in order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # An empty list passes the signal on with its framing checked and its values limited.
+    logs: tuple[str, ...] = ("redaction",)
+    traces: tuple[str, ...] = ("redaction",)
+    metrics: tuple[str, ...] = ("redaction",)
+
+    def of(self, signal: Signal) -> tuple[str, ...]:
+        """Return the processors' names of a signal."""
+        names: dict[Signal, tuple[str, ...]] = {
+            Signal.LOGS: self.logs,
+            Signal.TRACES: self.traces,
+            Signal.METRICS: self.metrics,
+        }
+        return names[signal]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name once, in the order of first use."""
+        return tuple(dict.fromkeys(name for signal in Signal for name in self.of(signal)))
+
+
+_FIXED_SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    "server": ServerConfig,
+    "downstream": DownstreamConfig,
+    "admin": AdminConfig,
+    "chain": ChainConfig,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A validated configuration and the factories of the processors that its chain names."""
+
+    source: str
+    server: ServerConfig
+    downstream: DownstreamConfig
+    admin: AdminConfig
+    chain: ChainConfig
+    factories: Mapping[str, ProcessorFactory]
+    sections: Mapping[str, BaseModel]
+
+
+def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and validate a configuration file; raises ConfigError with every problem in it."""
+    document = read_document(path, environment)
+    factories = _factories_in_use(document)
+    model = _settings_model(factories)
+    values = validate_document(document, model)
+    sections = {name: getattr(values, name) for name in factories}
+    return Settings(
+        source=document.name,
+        server=_section(values, "server", ServerConfig),
+        downstream=_section(values, "downstream", DownstreamConfig),
+        admin=_section(values, "admin", AdminConfig),
+        chain=_section(values, "chain", ChainConfig),
+        factories=factories,
+        sections=sections,
+    )
+
+
+def build_chain(settings: Settings, context: ProcessorContext) -> Chain:
+    """Make the processors and the chain; raises ConfigError naming the section at fault."""
+    processors: dict[str, Processor] = {}
+    for name in settings.chain.names:
+        factory = settings.factories[name]
+        try:
+            processors[name] = factory.build(settings.sections[name], context)
+        except (ValueError, OSError) as error:
+            raise ConfigError([f"{settings.source}: {name}: {error}"]) from error
+    return Chain(
+        {signal: [processors[name] for name in settings.chain.of(signal)] for signal in Signal},
+        max_value_bytes=settings.server.max_value_bytes,
+    )
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the whole configuration, installed processors included."""
+    factories = {name: load_factory(point) for name, point in discover().items()}
+    schema = _settings_model(factories).model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _factories_in_use(document: Document) -> dict[str, ProcessorFactory]:
+    """Load what the chain names or a section configures; nothing else is imported."""
+    try:
+        available = discover()
+        named = _chain_names(document, available)
+        configured = [name for name in document.data if name in available]
+        in_use = dict.fromkeys((*named, *configured))
+        return {name: load_factory(available[name]) for name in in_use}
+    except RegistryError as error:
+        raise ConfigError([f"{document.name}: {error}"]) from error
+
+
+def _chain_names(document: Document, available: Mapping[str, Any]) -> tuple[str, ...]:
+    section = document.data.get("chain", {})
+    if not isinstance(section, dict):
+        return ()  # The model says what is wrong with it.
+    defaults = ChainConfig()
+    names: list[str] = []
+    problems: list[str] = []
+    for signal in Signal:
+        listed = section.get(signal.value, defaults.of(signal))
+        if not isinstance(listed, list | tuple):
+            continue
+        for position, name in enumerate(listed):
+            place = document.place(("chain", signal.value, position))
+            if name in listed[:position]:
+                problems.append(f"{place}: chain.{signal}: {name!r} stands here twice")
+            elif name not in available:
+                hint = suggestion(str(name), list(available))
+                problems.append(
+                    f"{place}: chain.{signal}: no processor {name!r} is installed{hint}"
+                )
+            else:
+                names.append(name)
+    if problems:
+        raise ConfigError(problems)
+    return tuple(names)
+
+
+def _settings_model(factories: Mapping[str, ProcessorFactory]) -> type[BaseModel]:
+    for name in factories:
+        if name in _FIXED_SECTIONS:
+            raise ConfigError([f"a processor may not be named {name!r}: that is a section's name"])
+    models = _FIXED_SECTIONS | {name: factory.config_model for name, factory in factories.items()}
+    fields: dict[str, Any] = {
+        # An absent section is validated like an empty one, so a required field is named.
+        name: (model, Field(default_factory=partial(dict), validate_default=True))
+        for name, model in models.items()
+    }
+    return create_model(
+        "TapelineConfiguration",
+        __config__=ConfigDict(extra="forbid", frozen=True),
+        **fields,
+    )
+
+
+def _section(values: BaseModel, name: str, kind: type[Model]) -> Model:
+    section = getattr(values, name)
+    if not isinstance(section, kind):
+        raise TypeError(f"the section {name} is a {type(section).__name__}")
+    return section
