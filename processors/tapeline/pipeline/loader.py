@@ -57,8 +57,16 @@ class Document:
         return f"{self.name}:{self.lines.get(path, 1)}"
 
 
-def read_document(path: Path, environment: Mapping[str, str] | None = None) -> Document:
-    """Read a YAML file; raises ConfigError where it can't be read, parsed or expanded."""
+def read_document(
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    unset_is_empty: bool = False,
+) -> Document:
+    """Read a YAML file; raises ConfigError where it can't be read, parsed or expanded.
+
+    `unset_is_empty` reads an unset variable as empty, as the collector does with its own files.
+    """
     try:
         size_bytes = path.stat().st_size
         if size_bytes > MAX_CONFIG_BYTES:
@@ -71,16 +79,19 @@ def read_document(path: Path, environment: Mapping[str, str] | None = None) -> D
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 (byte {error.start})"]) from error
     variables = os.environ if environment is None else environment
-    return _Reader(str(path), path.parent, variables).read(text)
+    return _Reader(str(path), path.parent, variables, unset_is_empty=unset_is_empty).read(text)
 
 
 class _Reader:
     """Turns YAML nodes into data while noting lines; one use per file."""
 
-    def __init__(self, name: str, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, folder: Path, environment: Mapping[str, str], *, unset_is_empty: bool
+    ) -> None:
         self._name = name
         self._folder = folder
         self._environment = environment
+        self._unset_is_empty = unset_is_empty
         self._lines: dict[KeyPath, int] = {}
         self._expanded: set[KeyPath] = set()
         self._problems: list[str] = []
@@ -154,7 +165,7 @@ class _Reader:
             return self._read_file(body, node)
         name, separator, default = body.partition(":-")
         value = self._environment.get(name)
-        if value is None and not separator:
+        if value is None and not separator and not self._unset_is_empty:
             self._problems.append(
                 f"{self._place(node)}: the environment variable {name} is not set;"
                 f" set it, or give a default: ${{env:{name}:-default}}"

@@ -1,0 +1,256 @@
+"""The command line. Each command is imported when it is asked for, so that `serve` starts fast.
+
+Exit codes, for every command: 0 done; 1 it ran and found or met something wrong; 2 wrong usage or
+an unusable configuration; 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+__all__ = ["main"]
+
+_EPILOG: Final = """\
+exit codes:
+  0    done, nothing wrong
+  1    it ran, and found or met something wrong (the message says what)
+  2    wrong usage, or a configuration that can't be used
+  130  interrupted
+"""
+_DEFAULT_CONFIG: Final = Path("config/gate.yaml")
+_HOPS: Final = ("collector", "collector_health", "prometheus", "loki", "jaeger")
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    handler: Handler = options.handler
+    try:
+        return handler(options)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tapeline",
+        description="Python processors behind a stock OpenTelemetry Collector.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(handler=_version)
+    _add_serve(commands.add_parser("serve", help="run the sidecar"))
+    _add_check(commands.add_parser("check", help="validate a configuration; print what would run"))
+    _add_process(commands.add_parser("process", help="run recorded telemetry through the chain"))
+    _add_stack(commands.add_parser("stack", help="run the whole stack as child processes"))
+    _add_doctor(commands.add_parser("doctor", help="walk every hop; name the one that fails"))
+    _add_demo(commands.add_parser("demo", help="the stack and two services that trade on it"))
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=_DEFAULT_CONFIG,
+        metavar="FILE",
+        help=f"the sidecar's configuration (default: {_DEFAULT_CONFIG})",
+    )
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Runs the sidecar until SIGTERM or Ctrl-C, then finishes what is in flight and exits 0."
+        " SIGHUP reads the configuration again; a bad one is refused and the old one stays."
+    )
+    _add_config(parser)
+    parser.set_defaults(handler=_serve)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Validates a configuration, compiles every rule and prints what would run. With"
+        " --collector it also reads the collector's YAML and finds loops, leaks before the gate,"
+        " missing queues and limits that don't fit."
+    )
+    _add_config(parser)
+    _add_collector(parser)
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of the configuration instead"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.set_defaults(handler=_check)
+
+
+def _add_collector(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--collector",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="the files of one collector process, in the order of its own --config flags",
+    )
+
+
+def _add_process(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Runs recorded telemetry through the chain offline: OTLP/JSON lines in and out, one Export"
+        " request a line, as the collector's file exporter writes them. Time is the data's own;"
+        " the same input gives the same bytes. Lines that can't be processed are named on standard"
+        " error, left out, and make the exit code 1."
+    )
+    _add_config(parser)
+    parser.add_argument("input", metavar="INPUT", help="a file; - for standard input")
+    parser.add_argument("-o", "--output", default="-", help="a file (default: standard output)")
+    parser.set_defaults(handler=_process)
+
+
+def _add_stack(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    build = actions.add_parser(
+        "build",
+        help="build the servers from pinned Go modules",
+        description="Builds the servers into a cache outside the tree; about 25 minutes once.",
+    )
+    build.add_argument("names", nargs="*", metavar="NAME", help="servers (default: all)")
+    build.set_defaults(handler=_stack_build)
+    up = actions.add_parser("up", help="start collector, gate, Prometheus, Loki and Jaeger")
+    up.add_argument("--detach", action="store_true", help="return once everything is ready")
+    up.add_argument(
+        "--join", action="store_true", help="build what is missing and let it join when it is ready"
+    )
+    up.set_defaults(handler=_stack_up)
+    down = actions.add_parser("down", help="stop what `up` started")
+    down.set_defaults(handler=_stack_down)
+    status = actions.add_parser("status", help="say what runs and answers")
+    status.add_argument("--json", action="store_true", help="print JSON, for programs")
+    status.set_defaults(handler=_stack_status)
+    for action in (up, down, status):
+        action.add_argument(
+            "--run-dir",
+            type=Path,
+            default=Path(".tapeline"),
+            help="its folder (default: .tapeline)",
+        )
+    up.add_argument("--keep", action="store_true", help="keep the data when it stops")
+    up.add_argument(
+        "--port-base", type=int, default=None, help="use consecutive ports from here on"
+    )
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Walks every hop of a running stack, from the collector's OTLP port to the backends, and"
+        " names each that fails, with the fix. --collector reads the collector's YAML as well."
+    )
+    _add_config(parser)
+    _add_collector(parser)
+    for hop in _HOPS:
+        parser.add_argument(
+            f"--{hop.replace('_', '-')}-address",
+            default=None,
+            metavar="ADDRESS",
+            help=f"where to find {hop.replace('_', ' ')}; an empty one leaves it out",
+        )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.set_defaults(handler=_doctor)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Brings everything up from nothing: collector, gate, Prometheus, Loki, Jaeger,"
+        " node_exporter, and two services that trade with each other and now and then leak a"
+        " credential. Servers that have to be built join as they are ready. Ctrl-C stops and"
+        " removes it all. `demo services` runs the two services alone."
+    )
+    parser.add_argument("part", nargs="?", choices=("all", "services"), default="all")
+    parser.add_argument("--rate", type=float, default=5.0, help="orders a second (default: 5)")
+    parser.add_argument("--seed", type=int, default=1, help="of the market and the leaks")
+    parser.add_argument(
+        "--duration", default=None, help="stop by itself after this long, as 90s or 10m"
+    )
+    parser.set_defaults(handler=_demo)
+
+
+def _version(_: argparse.Namespace) -> int:
+    from tapeline import __version__
+
+    print(f"tapeline {__version__}")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from tapeline.serve import serve_command
+
+    return serve_command(options.config)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from tapeline.doctor.command import check_command, schema_command
+
+    if options.schema:
+        return schema_command()
+    return check_command(options.config, options.collector, as_json=options.json)
+
+
+def _process(options: argparse.Namespace) -> int:
+    from tapeline.recording.command import process_command
+
+    return process_command(options.config, options.input, options.output)
+
+
+def _stack_build(options: argparse.Namespace) -> int:
+    from tapeline.stack.binaries import build_command
+
+    return build_command(options.names)
+
+
+def _stack_up(options: argparse.Namespace) -> int:
+    from tapeline.stack.command import up_command
+
+    return up_command(
+        options.run_dir,
+        detach=options.detach,
+        join=options.join,
+        keep=options.keep,
+        port_base=options.port_base,
+    )
+
+
+def _stack_down(options: argparse.Namespace) -> int:
+    from tapeline.stack.command import down_command
+
+    return down_command(options.run_dir)
+
+
+def _stack_status(options: argparse.Namespace) -> int:
+    from tapeline.stack.command import status_command
+
+    return status_command(options.run_dir, as_json=options.json)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from tapeline.doctor.command import doctor_command
+
+    given = {hop: getattr(options, f"{hop}_address") for hop in _HOPS}
+    overrides = {hop: address for hop, address in given.items() if address is not None}
+    return doctor_command(options.config, options.collector, overrides, as_json=options.json)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from tapeline.demo.command import demo_command
+
+    return demo_command(
+        options.part, rate=options.rate, seed=options.seed, duration=options.duration
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

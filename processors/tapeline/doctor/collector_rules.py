@@ -1,0 +1,417 @@
+"""The mistakes in a collector's configuration that lose, leak or loop data, each as one rule.
+
+Each rule was seen to do its harm with the real collector at v0.159; `docs/collector.md` says how.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tapeline.doctor.collector_graph import CollectorGraph, component_type, port_of
+from tapeline.doctor.findings import Finding, Severity
+from tapeline.pipeline.durations import parse_duration_s
+from tapeline.pipeline.loader import ConfigError
+
+__all__ = ["RULES", "GateFacts", "check_collector"]
+
+_MIB: Final = 1024 * 1024
+_COLLECTOR_RECEIVE_MIB: Final = 4
+"""gRPC's own default, which the collector's receiver keeps when nothing is set."""
+_COLLECTOR_TIMEOUT_S: Final = 5.0
+_LOOPBACK: Final = ("127.", "localhost", "[::1]", "::1")
+_PULLED: Final = frozenset({"prometheus", "debug", "nop", "file"})
+"""Exporters that have no queue to lose: they are scraped, or write at once."""
+_OLD_NAMES: Final = {
+    "otlp": "otlp_grpc",
+    "otlphttp": "otlp_http",
+    "loadbalancing": "load_balancing",
+    "prometheusremotewrite": "prometheus_remote_write",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GateFacts:
+    """What the rules need to know of the gate. Ports identify it: host names differ by network."""
+
+    listen_ports: frozenset[int]
+    downstream_port: int
+    max_message_mib: int
+    downstream_timeout_s: float
+
+
+Rule = Callable[[CollectorGraph, GateFacts], Iterator[Finding]]
+
+
+def check_collector(graph: CollectorGraph, gate: GateFacts) -> tuple[Finding, ...]:
+    """Return every finding of every rule, errors first."""
+    found = [finding for rule in RULES for finding in rule(graph, gate)]
+    return tuple(sorted(found, key=lambda finding: finding.severity != Severity.ERROR))
+
+
+def _gate_exporters(graph: CollectorGraph, gate: GateFacts) -> frozenset[str]:
+    return frozenset(
+        name
+        for name, config in graph.section("exporters").items()
+        if isinstance(config, dict) and gate.listen_ports.intersection(_target_ports(config))
+    )
+
+
+def _target_ports(config: dict[str, Any]) -> Iterator[int]:
+    direct = port_of(config.get("endpoint"))
+    if direct is not None:
+        yield direct
+    resolver = config.get("resolver")
+    static = resolver.get("static") if isinstance(resolver, dict) else None
+    for name in (static or {}).get("hostnames") or ():
+        port = port_of(name)
+        if port is not None:
+            yield port
+
+
+def _egress_receivers(graph: CollectorGraph, gate: GateFacts) -> frozenset[str]:
+    return graph.receivers_on_port(frozenset({gate.downstream_port}))
+
+
+def _ingress_receivers(graph: CollectorGraph, gate: GateFacts) -> frozenset[str]:
+    return graph.source_receivers() - _egress_receivers(graph, gate)
+
+
+def _hops(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]:
+    """Something must reach the gate, and something must take what it returns."""
+    ports = ", ".join(map(str, sorted(gate.listen_ports)))
+    ingress = graph.reached_from(_ingress_receivers(graph, gate))
+    used = {name for pipeline in ingress for name in pipeline.exporters}
+    if _ingress_receivers(graph, gate) and used.isdisjoint(_gate_exporters(graph, gate)):
+        yield Finding(
+            "gate-not-reached",
+            Severity.ERROR,
+            graph.place("exporters"),
+            f"no ingress pipeline exports to the gate (port {ports})",
+            "add an otlp_grpc exporter with the gate's address to the ingress pipelines",
+        )
+
+
+def _loop(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]:
+    """What the gate returns must never reach the gate again."""
+    exporters = _gate_exporters(graph, gate)
+    for pipeline in graph.reached_from(_egress_receivers(graph, gate)):
+        for name in exporters.intersection(pipeline.exporters):
+            yield Finding(
+                "loop",
+                Severity.ERROR,
+                graph.place("service", "pipelines", pipeline.name, "exporters"),
+                f"the pipeline {pipeline.name} takes what the gate returns and sends it to the"
+                f" gate again by {name}: the same data would circle for ever",
+                f"take {name} out of {pipeline.name}",
+            )
+
+
+def _raw_leak(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]:
+    """Before the gate, nothing but the gate and connectors may take data."""
+    allowed = _gate_exporters(graph, gate) | graph.connectors
+    for pipeline in graph.reached_from(_ingress_receivers(graph, gate)):
+        for name in pipeline.exporters:
+            if name in allowed or component_type(name) == "nop":
+                continue
+            yield Finding(
+                "raw-leak",
+                Severity.ERROR,
+                graph.place("service", "pipelines", pipeline.name, "exporters"),
+                f"the ingress pipeline {pipeline.name} exports to {name} before the gate has"
+                " removed secrets",
+                "export to the gate there, and to the backend behind the egress receiver",
+            )
+
+
+def _egress_memory_limiter(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]:
+    """On the way back it would refuse exactly when a full queue needs draining."""
+    for pipeline in graph.reached_from(_egress_receivers(graph, gate)):
+        for name in pipeline.processors:
+            if component_type(name) == "memory_limiter":
+                yield Finding(
+                    "egress-memory-limiter",
+                    Severity.ERROR,
+                    graph.place("service", "pipelines", pipeline.name, "processors"),
+                    f"{name} on the return path ({pipeline.name}) blocks the drain exactly when"
+                    " memory is short",
+                    "keep memory_limiter on the ingress pipelines only",
+                )
+
+
+def _ingress_memory_limiter(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]:
+    """Without one in front, a burst ends in the kernel's out-of-memory killer."""
+    ingress = _ingress_receivers(graph, gate)
+    for pipeline in graph.pipelines:
+        if ingress.isdisjoint(pipeline.receivers):
+            continue
+        if not any(component_type(name) == "memory_limiter" for name in pipeline.processors[:1]):
+            yield Finding(
+                "no-memory-limiter",
+                Severity.WARNING,
+                graph.place("service", "pipelines", pipeline.name),
+                f"the ingress pipeline {pipeline.name} does not begin with memory_limiter",
+                "make memory_limiter its first processor",
+            )
+
+
+def _queues(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
+    """Each exporter that pushes needs a persistent queue that is allowed to try for ever."""
+    for name, config in _used_exporters(graph):
+        if component_type(name) in _PULLED:
+            continue
+        queue = config.get("sending_queue")
+        queue = queue if isinstance(queue, dict) else {}
+        place = graph.place("exporters", name, "sending_queue")
+        if queue.get("enabled") is False:
+            continue  # In line: the answer goes back to the sender, who retries.
+        if not queue.get("storage"):
+            yield Finding(
+                "no-persistent-queue",
+                Severity.ERROR,
+                place,
+                f"the queue of {name} is in memory: a restart loses what was acknowledged",
+                "set sending_queue.storage to a file_storage extension",
+            )
+        retry = config.get("retry_on_failure")
+        retry = retry if isinstance(retry, dict) else {}
+        if retry.get("enabled") is False or _seconds(retry.get("max_elapsed_time", "300s")) != 0:
+            yield Finding(
+                "retry-gives-up",
+                Severity.ERROR,
+                graph.place("exporters", name, "retry_on_failure"),
+                f"{name} gives up retrying: a longer outage loses data",
+                "set retry_on_failure: {enabled: true, max_elapsed_time: 0s}",
+            )
+
+
+def _queue_sizes(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
+    """A file_storage that fills up loses data while it drains; half of it is safe."""
+    for name, config in _used_exporters(graph):
+        queue = config.get("sending_queue")
+        if not isinstance(queue, dict) or queue.get("sizer") != "bytes":
+            continue
+        storage = graph.section("extensions", str(queue.get("storage")))
+        size, limit = queue.get("queue_size"), storage.get("max_size")
+        if isinstance(size, int) and isinstance(limit, int) and limit and size * 2 > limit:
+            yield Finding(
+                "queue-fills-storage",
+                Severity.ERROR,
+                graph.place("exporters", name, "sending_queue", "queue_size"),
+                f"the queue of {name} may hold {size} bytes, more than half of the {limit} bytes"
+                " of its storage; a full storage loses data while it drains",
+                f"set queue_size to at most {limit // 2}, or raise the storage's max_size",
+            )
+
+
+def _inner_queue(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
+    """The inner queue of load_balancing acknowledges into memory."""
+    for name, config in _used_exporters(graph):
+        if component_type(name) not in {"load_balancing", "loadbalancing"}:
+            continue
+        inner = _nested(config, "protocol", "otlp")
+        for key in ("sending_queue", "retry_on_failure"):
+            part = inner.get(key)
+            if not isinstance(part, dict) or part.get("enabled") is not False:
+                yield Finding(
+                    "inner-queue",
+                    Severity.ERROR,
+                    graph.place("exporters", name, "protocol", "otlp"),
+                    f"{name} keeps its inner {key} on: it loses acknowledged data on a kill",
+                    f"set protocol.otlp.{key}: {{enabled: false}} and keep the outer one",
+                )
+
+
+def _compression(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
+    """On loopback compression costs more than the network."""
+    for name, config in _used_exporters(graph):
+        endpoint = str(config.get("endpoint", "")).removeprefix("http://")
+        pushes = component_type(name) in {"otlp_grpc", "otlp_http", *_OLD_NAMES}
+        if pushes and endpoint.startswith(_LOOPBACK) and config.get("compression") != "none":
+            yield Finding(
+                "compression-on-loopback",
+                Severity.WARNING,
+                graph.place("exporters", name),
+                f"{name} compresses (gzip is the default) for an address on this machine",
+                "set compression: none",
+            )
+
+
+def _message_limits(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]:
+    """Receiver ≤ batch ≤ gate ≤ egress receiver, or single requests are dropped for good."""
+    for name in sorted(_egress_receivers(graph, gate)):
+        yield from _egress_limit(graph, gate, name)
+    for name in sorted(_gate_exporters(graph, gate)):
+        batch = _nested(graph.section("exporters", name), "sending_queue", "batch")
+        place = graph.place("exporters", name, "sending_queue", "batch")
+        size = batch.get("max_size")
+        if not isinstance(size, int) or batch.get("sizer") != "bytes" or size == 0:
+            yield Finding(
+                "batch-not-sized",
+                Severity.WARNING,
+                place,
+                f"{name} has no batch limit in bytes: one large batch is refused for good",
+                f"set sending_queue.batch: {{sizer: bytes, max_size: {16 * _MIB}}}",
+            )
+            continue
+        if size > gate.max_message_mib * _MIB:
+            yield Finding(
+                "batch-over-gate-limit",
+                Severity.ERROR,
+                place,
+                f"{name} makes batches of up to {size} bytes; the gate refuses more than"
+                f" {gate.max_message_mib} MiB, and what it refuses is dropped",
+                "lower max_size, or raise server.max_message_mib",
+            )
+        yield from _ingress_limits(graph, gate, size)
+
+
+def _egress_limit(graph: CollectorGraph, gate: GateFacts, name: str) -> Iterator[Finding]:
+    limit_mib = _receive_limit_mib(graph, name)
+    if limit_mib < gate.max_message_mib:
+        yield Finding(
+            "egress-limit",
+            Severity.ERROR,
+            graph.place("receivers", name, "protocols", "grpc"),
+            f"{name} takes {limit_mib} MiB, the gate sends up to {gate.max_message_mib} MiB;"
+            " what is refused there is dropped",
+            f"set max_recv_msg_size_mib: {gate.max_message_mib}",
+        )
+
+
+def _ingress_limits(graph: CollectorGraph, gate: GateFacts, batch_bytes: int) -> Iterator[Finding]:
+    for name in sorted(_ingress_receivers(graph, gate)):
+        if component_type(name) != "otlp":
+            continue
+        limit_mib = _receive_limit_mib(graph, name)
+        if limit_mib * _MIB > batch_bytes:
+            yield Finding(
+                "receiver-over-batch-limit",
+                Severity.ERROR,
+                graph.place("receivers", name, "protocols", "grpc"),
+                f"{name} takes {limit_mib} MiB, the batches behind it hold {batch_bytes} bytes:"
+                " a single larger record is acknowledged and then dropped",
+                f"set max_recv_msg_size_mib to at most {batch_bytes // _MIB}",
+            )
+
+
+def _timeouts(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]:
+    """An exporter that gives up before the gate does sends everything twice."""
+    for name in sorted(_gate_exporters(graph, gate)):
+        timeout_s = _seconds(graph.value("exporters", name, "timeout"), _COLLECTOR_TIMEOUT_S)
+        if timeout_s <= gate.downstream_timeout_s:
+            yield Finding(
+                "timeout-under-gate",
+                Severity.WARNING,
+                graph.place("exporters", name, "timeout"),
+                f"{name} waits {timeout_s:g} s, the gate {gate.downstream_timeout_s:g} s for its"
+                " own downstream: slow batches are sent twice",
+                f"set timeout above {gate.downstream_timeout_s:g}s",
+            )
+
+
+def _file_log(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
+    """file_log drops what the pipeline refuses unless told to retry."""
+    for name in sorted(graph.source_receivers()):
+        if component_type(name) not in {"file_log", "filelog"}:
+            continue
+        config = graph.section("receivers", name)
+        retry = config.get("retry_on_failure")
+        if not isinstance(retry, dict) or retry.get("enabled") is not True:
+            yield Finding(
+                "file-log-drops",
+                Severity.ERROR,
+                graph.place("receivers", name),
+                f"{name} drops lines that a full queue refuses",
+                "set retry_on_failure: {enabled: true, max_elapsed_time: 0s}",
+            )
+        if not config.get("storage"):
+            yield Finding(
+                "file-log-forgets",
+                Severity.ERROR,
+                graph.place("receivers", name),
+                f"{name} does not keep its position: a restart loses or repeats lines",
+                "set storage to a file_storage extension",
+            )
+
+
+def _batch_processor(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]:
+    """The batch processor acknowledges before the export; with nothing to hold it is a fuse."""
+    reached = (
+        *graph.reached_from(_ingress_receivers(graph, gate)),
+        *graph.reached_from(_egress_receivers(graph, gate)),
+    )
+    for pipeline in dict.fromkeys(reached):
+        for name in pipeline.processors:
+            config = graph.section("processors", name)
+            passes_at_once = (
+                _seconds(config.get("timeout"), 0.2) == 0 and config.get("send_batch_size") == 0
+            )
+            if component_type(name) == "batch" and not passes_at_once:
+                yield Finding(
+                    "batch-acknowledges-early",
+                    Severity.ERROR,
+                    graph.place("service", "pipelines", pipeline.name, "processors"),
+                    f"{name} in {pipeline.name} acknowledges what it still holds in memory",
+                    "batch in the exporter instead: sending_queue.batch",
+                )
+
+
+def _old_names(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
+    """The old spellings still work, with a warning in the collector's log."""
+    for name, _ in _used_exporters(graph):
+        new = _OLD_NAMES.get(component_type(name))
+        if new is not None:
+            yield Finding(
+                "old-name",
+                Severity.WARNING,
+                graph.place("exporters", name),
+                f"the exporter type {component_type(name)} is a deprecated alias",
+                f"write {new}",
+            )
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _hops,
+    _loop,
+    _raw_leak,
+    _egress_memory_limiter,
+    _ingress_memory_limiter,
+    _queues,
+    _queue_sizes,
+    _inner_queue,
+    _compression,
+    _message_limits,
+    _timeouts,
+    _file_log,
+    _batch_processor,
+    _old_names,
+)
+
+
+def _used_exporters(graph: CollectorGraph) -> Iterator[tuple[str, dict[str, Any]]]:
+    used = {name for pipeline in graph.pipelines for name in pipeline.exporters}
+    for name in sorted(used - graph.connectors):
+        config = graph.section("exporters").get(name)
+        yield name, config if isinstance(config, dict) else {}
+
+
+def _nested(config: Any, *path: str) -> dict[str, Any]:
+    current = config
+    for part in path:
+        current = current.get(part) if hasattr(current, "get") else None
+    return current if isinstance(current, dict) else {}
+
+
+def _receive_limit_mib(graph: CollectorGraph, name: str) -> int:
+    grpc = graph.section("receivers", name, "protocols", "grpc")
+    limit = grpc.get("max_recv_msg_size_mib")
+    return limit if isinstance(limit, int) else _COLLECTOR_RECEIVE_MIB
+
+
+def _seconds(value: object, default: float = 0.0) -> float:
+    if value is None:
+        return default
+    try:
+        return parse_duration_s(value)
+    except ValueError as error:
+        raise ConfigError([f"in the collector's configuration: {error}"]) from error

@@ -1,0 +1,1 @@
+"""Recorded telemetry: run it through a chain offline."""
