@@ -241,7 +241,12 @@ def _message_limits(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]
     for name in sorted(_egress_receivers(graph, gate)):
         yield from _egress_limit(graph, gate, name)
     for name in sorted(_gate_exporters(graph, gate)):
-        batch = _nested(graph.section("exporters", name), "sending_queue", "batch")
+        queue = _nested(graph.section("exporters", name), "sending_queue")
+        if queue.get("enabled") is False:
+            # In line: what a receiver takes goes to the gate as it came.
+            yield from _ingress_limits(graph, gate, gate.max_message_mib * _MIB)
+            continue
+        batch = _nested(queue, "batch")
         place = graph.place("exporters", name, "sending_queue", "batch")
         size = batch.get("max_size")
         if not isinstance(size, int) or batch.get("sizer") != "bytes" or size == 0:

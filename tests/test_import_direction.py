@@ -1,0 +1,93 @@
+"""Imports point one way, cores are sans I/O: the folder tree is the architecture."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "processors" / "tapeline"
+
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"otlp"}),
+    frozenset({"pipeline"}),
+    frozenset({"redaction"}),
+    frozenset({"admin", "transport"}),
+    frozenset({"settings"}),
+    frozenset({"doctor", "recording", "serve", "stack"}),
+    frozenset({"demo"}),
+    frozenset({"cli"}),
+)
+"""From the ground up. A module may import its own layer's folder and everything below."""
+
+PURE = (
+    "otlp",
+    "pipeline/batch.py",
+    "pipeline/chain.py",
+    "pipeline/durations.py",
+    "pipeline/processor.py",
+    "pipeline/value_limit.py",
+    "redaction",
+    "transport/answers.py",
+    "transport/loop_watch.py",
+    "recording/process.py",
+    "recording/event_time.py",
+)
+IO_MODULES = frozenset(
+    "aiohttp asyncio datetime grpc http logging os random secrets socket subprocess sys time"
+    " urllib uuid".split()
+)
+
+
+def _modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+
+def _imported(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def _part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _layer(part: str) -> int:
+    return next(level for level, parts in enumerate(LAYERS) if part in parts)
+
+
+def test_every_part_of_the_package_has_a_layer() -> None:
+    """A new folder must say where it belongs."""
+    parts = {_part(path) for path in _modules()}
+
+    assert parts == frozenset().union(*LAYERS)
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_nothing_above_or_beside_it(path: Path) -> None:
+    """cli → … → pipeline → otlp, and never the other way."""
+    own = _part(path)
+    parts = {name.split(".")[1] for name in _imported(path) if name.startswith("tapeline.")}
+
+    wrong = {part for part in parts if part != own and _layer(part) >= _layer(own)}
+
+    # The admin server and the transport run in one process and share a layer.
+    assert wrong <= LAYERS[3] & ({"admin", "transport"} if own in LAYERS[3] else set())
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_core_does_no_input_or_output(name: str) -> None:
+    """No grpc, clock, randomness, logging or environment: that makes replay equal to live."""
+    where = PACKAGE / name
+    paths = sorted(where.rglob("*.py")) if where.is_dir() else [where]
+    assert all(path.is_file() for path in paths)
+    assert paths
+
+    for path in paths:
+        roots = {module.partition(".")[0] for module in _imported(path)}
+        assert roots.isdisjoint(IO_MODULES), path
