@@ -100,11 +100,16 @@ def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
 
 def read_tag(data: bytes, position: int, end: int) -> tuple[int, int]:
     """Return the tag at `position` (field number times 8, plus wire type) and where it ends."""
+    tag, after = _read_any_tag(data, position, end)
+    if tag < FIRST_TAG:
+        raise MalformedRequestError(f"the field number at byte {position} is 0")
+    return tag, after
+
+
+def _read_any_tag(data: bytes, position: int, end: int) -> tuple[int, int]:
     tag, after = _read_varint(data, position, end, MAX_SHORT_VARINT_BYTES)
     if tag > MAX_TAG:
         raise MalformedRequestError(f"the field number at byte {position} is above 2^29 - 1")
-    if tag < FIRST_TAG:
-        raise MalformedRequestError(f"the field number at byte {position} is 0")
     return tag, after
 
 
@@ -143,7 +148,8 @@ def skip_value(data: bytes, tag: int, position: int, end: int, depth: int) -> in
             position = _skip_scalar(data, wire_type, position, end)
         if not groups:
             return position
-        tag, position = read_tag(data, position, end)
+        # Within a group upb lets field number 0 pass.
+        tag, position = _read_any_tag(data, position, end)
 
 
 def _skip_scalar(data: bytes, wire_type: int, position: int, end: int) -> int:
