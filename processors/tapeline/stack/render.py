@@ -1,0 +1,63 @@
+"""Renders the configuration of servers that expand no variables, for native runs and for compose.
+
+`python -m tapeline.stack.render` writes the files that compose mounts; a test finds them stale.
+The collector, Jaeger and Loki read the environment themselves and need no rendering.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from tapeline.stack.ports import HOST, Ports
+
+__all__ = ["COMPOSE_FILE", "native_values", "render", "render_compose"]
+
+TEMPLATE: Final = Path("config/prometheus/prometheus.yml.template")
+COMPOSE_FILE: Final = Path("config/prometheus/prometheus.compose.yml")
+_NOTICE: Final = (
+    f"# Rendered from {TEMPLATE.name} by `python -m tapeline.stack.render`. Change the template.\n"
+)
+# Service names of docker-compose.yml and the ports inside of its network.
+_COMPOSE_VALUES: Final = {
+    "scrape_interval": "5s",
+    "prometheus_exporter": "collector:8889",
+    "collector_metrics": '"collector:8888"',
+    "gate_admin": "gate:8090",
+    "loki": "loki:3100",
+    "jaeger_metrics": "jaeger:18888",
+    "prometheus": "prometheus:9090",
+}
+
+
+def native_values(ports: Ports, *, two_collectors: bool, scrape_interval_s: int) -> dict[str, str]:
+    """Return the template's values for servers on this machine."""
+    collectors = [ports.collector_metrics] + ([ports.egress_metrics] if two_collectors else [])
+    return {
+        "scrape_interval": f"{scrape_interval_s}s",
+        "prometheus_exporter": f"{HOST}:{ports.prometheus_exporter}",
+        "collector_metrics": ", ".join(f'"{HOST}:{port}"' for port in collectors),
+        "gate_admin": f"{HOST}:{ports.gate_admin}",
+        "loki": f"{HOST}:{ports.loki}",
+        "jaeger_metrics": f"{HOST}:{ports.jaeger_metrics}",
+        "prometheus": f"{HOST}:{ports.prometheus}",
+    }
+
+
+def render(template: str, values: Mapping[str, str]) -> str:
+    """Fill a template in, with a notice in front; a missing value is a KeyError."""
+    return _NOTICE + Template(template).substitute(values)
+
+
+def render_compose(source_root: Path) -> str:
+    """Return what COMPOSE_FILE must hold."""
+    template = (source_root / TEMPLATE).read_text(encoding="utf-8")
+    return render(template, _COMPOSE_VALUES)
+
+
+if __name__ == "__main__":
+    from tapeline.stack.binaries import SOURCE_ROOT
+
+    (SOURCE_ROOT / COMPOSE_FILE).write_text(render_compose(SOURCE_ROOT), encoding="utf-8")
+    sys.stdout.write(f"wrote {COMPOSE_FILE}\n")

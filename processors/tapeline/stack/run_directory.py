@@ -1,0 +1,154 @@
+"""The folder of one stack: rendered configuration, queues, data, logs, and what runs."""
+
+import fcntl
+import json
+import os
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tapeline.stack.child import Identity
+
+__all__ = ["RunDirectory", "RunDirectoryError", "State", "UnitState"]
+
+_STATE_VERSION: Final = 1
+_FOLDER_MODE: Final = 0o700
+_CONTENTS: Final = ("config", "queue", "data", "logs", "log-files")
+
+
+class RunDirectoryError(Exception):
+    """The folder is in use, not ours, or unusable; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """One server as the state file tells of it; `ready_s` is None until it was ready."""
+
+    name: str
+    pid: int
+    start_ticks: int
+    ready_url: str
+    url: str
+    ready_s: float | None
+
+    @property
+    def identity(self) -> Identity:
+        """Which process it is."""
+        return Identity(self.pid, self.start_ticks)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What runs, and who runs it. `ready` is set once everything that was asked for is ready."""
+
+    supervisor: Identity
+    keep: bool
+    ready: bool
+    units: tuple[UnitState, ...]
+    awaited: tuple[str, ...] = ()
+
+
+class RunDirectory:
+    """A folder with one stack in it. Everything inside is readable by its owner only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._lock: int | None = None
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def log(self, unit: str) -> Path:
+        """The log file of a unit."""
+        return self.path / "logs" / f"{unit}.log"
+
+    def open(self) -> None:
+        """Create the folders and take the lock; raises RunDirectoryError where another has it."""
+        try:
+            for folder in (self.path, *(self.path / name for name in _CONTENTS)):
+                folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+                # The umask only takes away, but an earlier run or a user may have given more.
+                folder.chmod(stat.S_IRWXU)
+            self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise RunDirectoryError(
+                f"a stack is already running in {self.path}. Stop it with `tapeline stack down "
+                f"--run-dir {self.path}`, or use another --run-dir and --port-base."
+            ) from error
+        except OSError as error:
+            self.close()
+            raise RunDirectoryError(
+                f"cannot use {self.path}: {error.strerror}. Choose another folder with --run-dir."
+            ) from error
+
+    def close(self) -> None:
+        """Give the lock back; the contents stay."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def is_locked(self) -> bool:
+        """Tell whether some process has a stack open here."""
+        try:
+            handle = os.open(self.path / "lock", os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def remove_contents(self) -> None:
+        """Remove what a stack put here, and the folder itself where nothing else is in it."""
+        for name in _CONTENTS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in ("state.json", "lock"):
+            (self.path / name).unlink(missing_ok=True)
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def write_state(self, state: State) -> None:
+        """Replace the state file at once, so that a reader never sees half of one."""
+        document = {"version": _STATE_VERSION, **asdict(state)}
+        fresh = self.path / "state.json.new"
+        fresh.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        fresh.replace(self.path / "state.json")
+
+    def clear_state(self) -> None:
+        """Say that nothing runs here."""
+        (self.path / "state.json").unlink(missing_ok=True)
+
+    def read_state(self) -> State | None:
+        """Return what runs here, or None; raises RunDirectoryError for a file that is not ours."""
+        path = self.path / "state.json"
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            return _decode(document)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunDirectoryError(
+                f"{path} can't be read as a stack's state ({error}). If no stack runs here, "
+                "remove the file."
+            ) from error
+
+
+def _decode(document: Mapping[str, Any]) -> State:
+    if document["version"] != _STATE_VERSION:
+        raise ValueError(f"version {document['version']}, not {_STATE_VERSION}")
+    units: Sequence[Mapping[str, Any]] = document["units"]
+    return State(
+        supervisor=Identity(**document["supervisor"]),
+        keep=document["keep"],
+        ready=document["ready"],
+        units=tuple(UnitState(**unit) for unit in units),
+        awaited=tuple(document["awaited"]),
+    )
