@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from tapeline.otlp.index import index_records
-from tapeline.otlp.layout import LEVELS, Level, check_counts
+from tapeline.otlp.layout import LEVELS, Level, SliceKind, check_counts
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.wire import MalformedRequestError
 
@@ -38,9 +38,9 @@ class _Slicer:
 
     # Any: the type is built at run time, so its fields are unknown to a type checker.
     message_type: Any
-    children: tuple[str, ...]
+    containers: tuple[str, ...]
+    records: tuple[str, ...]
     headers: tuple[str, ...]
-    record: str | None
 
 
 def _field_name(number: int) -> str:
@@ -56,11 +56,11 @@ def _message_types(levels: tuple[Level, ...], package: str, *, nested: bool) -> 
     file = descriptor_pb2.FileDescriptorProto(name=package, package=package, syntax="proto3")
     for depth, level in enumerate(levels):
         message = file.message_type.add(name=level.name)
-        for number in sorted(level.slice_fields):
+        for number, kind in level.slices.items():
             field = message.field.add(name=_field_name(number), number=number)
             field.label = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
             field.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
-            if nested and number in level.child_fields:
+            if nested and kind is SliceKind.CONTAINER:
                 field.type = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
                 field.type_name = f".{package}.{levels[depth + 1].name}"
     pool = descriptor_pool.DescriptorPool()
@@ -72,15 +72,14 @@ def _message_types(levels: tuple[Level, ...], package: str, *, nested: bool) -> 
 def _slicers(signal: Signal) -> tuple[_Slicer, ...]:
     levels = LEVELS[signal]
     types = _message_types(levels, f"tapeline_slices_{signal}", nested=False)
-    return tuple(
-        _Slicer(
-            message_type,
-            children=tuple(_field_name(number) for number in sorted(level.child_fields)),
-            headers=tuple(_field_name(number) for number in sorted(level.headers)),
-            record=_field_name(level.record_field) if level.record_field else None,
-        )
-        for level, message_type in zip(levels, types, strict=True)
-    )
+    slicers = []
+    for level, message_type in zip(levels, types, strict=True):
+        names: dict[str, list[str]] = {"containers": [], "records": [], "headers": []}
+        group_of = {SliceKind.CONTAINER: "containers", SliceKind.RECORD: "records"}
+        for number, kind in level.slices.items():
+            names[group_of.get(kind, "headers")].append(_field_name(number))
+        slicers.append(_Slicer(message_type, **{key: tuple(of) for key, of in names.items()}))
+    return tuple(slicers)
 
 
 _SKELETONS: Final[dict[Signal, Any]] = {
@@ -117,14 +116,14 @@ def _measure(signal: Signal, payload: bytes) -> Framing:
     header_count = container_count = record_count = longest_bytes = 0
     for slicer in _SLICERS[signal]:
         message = slicer.message_type.FromString(joined)
+        containers = [getattr(message, name) for name in slicer.containers]
+        records = [getattr(message, name) for name in slicer.records]
         headers = [getattr(message, name) for name in slicer.headers]
-        children = [getattr(message, name) for name in slicer.children]
-        records = () if slicer.record is None else getattr(message, slicer.record)
+        container_count += sum(map(len, containers))
+        record_count += sum(map(len, records))
         header_count += sum(map(len, headers))
-        container_count += sum(map(len, children))
-        record_count += len(records)
         check_counts(record_count, header_count, container_count)
-        for slices in (*headers, records):
+        for slices in (*records, *headers):
             longest_bytes = max(longest_bytes, max(map(len, slices), default=0))
-        joined = b"".join(b"".join(slices) for slices in children)
+        joined = b"".join(b"".join(slices) for slices in containers)
     return Framing(record_count, longest_bytes)

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from tapeline.otlp.layout import LEVELS, MAX_ELEMENTS, HeaderKind, Level, check_counts
+from tapeline.otlp.layout import LEVELS, MAX_ELEMENTS, Level, SliceKind, check_counts
 from tapeline.otlp.signals import Signal
-from tapeline.otlp.wire import FIRST_TAG, LONG_VARINT, WireType, read_slice, read_tag, skip_value
+from tapeline.otlp.wire import FIRST_TAG, LONG_VARINT, read_slice, read_tag, skip_value
 
 __all__ = ["NO_CONTAINER", "Container", "Header", "RecordIndex", "index_records"]
 
 # The parent of the outermost containers: the request itself.
 NO_CONTAINER: Final = -1
+# Half the cost of calling the named tuple: requests may have a metric for each point.
+_new: Final = tuple.__new__
 
 
 class Container(NamedTuple):
@@ -44,7 +46,7 @@ class Header(NamedTuple):
     field: int
     begin: int
     end: int
-    kind: HeaderKind
+    kind: SliceKind
     container: int
 
 
@@ -113,16 +115,20 @@ class RecordIndex:
 
 @dataclass(slots=True)
 class _Walk:
-    """What every step of one walk needs; slices of unknown fields don't count as headers."""
+    """What every step of one walk needs.
+
+    Slices of unknown fields are kept with the headers but don't count as such, since the fast
+    check can't see them: `max_headers` grows with their number.
+    """
 
     payload: bytes
     levels: tuple[Level, ...]
     index: RecordIndex
-    unknown_count: int = 0
+    max_headers: int = MAX_ELEMENTS
 
     def check_counts(self) -> None:
         index = self.index
-        header_count = len(index.headers) - self.unknown_count
+        header_count = len(index.headers) - self.max_headers + MAX_ELEMENTS
         check_counts(len(index), header_count, len(index.containers))
 
 
@@ -137,54 +143,58 @@ def _walk_level(walk: _Walk, depth: int, span: tuple[int, int], container: int) 
     """Index one message, which is of the level at `depth`, and all that is below it."""
     payload = walk.payload
     level = walk.levels[depth]
-    record_tag = level.record_field << 3 | WireType.LENGTH_DELIMITED
+    slices = level.slices_by_tag
+    headers = walk.index.headers
+    containers = walk.index.containers
     position, end = span
     while position < end:
         field = position
         tag = payload[position]
-        if tag == record_tag and level.record_field:
-            position = _walk_records(walk, tag, position, end)
-            if position > field:
-                continue
         position += 1
         if not FIRST_TAG <= tag < LONG_VARINT:
             tag, position = read_tag(payload, field, end)
-        number = tag >> 3
-        if tag & 7 != WireType.LENGTH_DELIMITED or number not in level.slice_fields:
+        kind = slices.get(tag)
+        if kind is None:
+            if tag in level.numbers and position < end and payload[position] < LONG_VARINT:
+                position += 1
+                continue
             position = skip_value(payload, tag, position, end, depth)
             if tag not in level.numbers:
                 _add_unknown(walk, field, position, container)
             continue
         begin, position = read_slice(payload, position, end)
-        if number in level.child_fields:
-            inner = len(walk.index.containers)
-            walk.index.containers.append(Container(field, begin, position, number, container))
+        if kind is SliceKind.RECORD:
+            position = _walk_records(walk, (field, begin, position), tag, end)
+        elif kind is SliceKind.CONTAINER:
+            inner = len(containers)
+            containers.append(_new(Container, (field, begin, position, tag >> 3, container)))
+            if inner == MAX_ELEMENTS:
+                walk.check_counts()
             _walk_level(walk, depth + 1, (begin, position), inner)
-        elif number in level.headers:
-            header = Header(field, begin, position, level.headers[number], container)
-            walk.index.headers.append(header)
         else:
-            walk.index.record_fields.append(field)
-            walk.index.record_begins.append(begin)
-            walk.index.record_ends.append(position)
-        walk.check_counts()
+            headers.append(_new(Header, (field, begin, position, kind, container)))
+            if len(headers) > walk.max_headers:
+                walk.check_counts()
 
 
-def _walk_records(walk: _Walk, record_tag: int, position: int, end: int) -> int:
-    """Index records that follow each other, and return where the last one ends.
+def _walk_records(walk: _Walk, first: tuple[int, int, int], tag: int, end: int) -> int:
+    """Index a record and those that follow it directly; return where the last one ends.
 
     The speed of the index hangs on this loop. It only knows tags of one byte and lengths of up
     to two, and stops before whatever else comes, be it well-formed or not.
     """
     payload = walk.payload
     fields = walk.index.record_fields
-    add_field = fields.append
-    add_begin = walk.index.record_begins.append
-    add_end = walk.index.record_ends.append
+    begins = walk.index.record_begins
+    ends = walk.index.record_ends
+    field, begin, position = first
+    fields.append(field)
+    begins.append(begin)
+    ends.append(position)
     # A record takes two bytes or more, so no more records than may be counted end before `stop`.
-    room = 2 * (MAX_ELEMENTS + 1 - len(fields))
+    room = 2 * (MAX_ELEMENTS - len(fields))
     stop = min(end, position + room, len(payload) - 2)
-    while position < stop and payload[position] == record_tag:
+    while position < stop and payload[position] == tag:
         length = payload[position + 1]
         if length < LONG_VARINT:
             begin = position + 2
@@ -197,11 +207,12 @@ def _walk_records(walk: _Walk, record_tag: int, position: int, end: int) -> int:
         after = begin + length
         if after > end:
             break
-        add_field(position)
-        add_begin(begin)
-        add_end(after)
+        fields.append(position)
+        begins.append(begin)
+        ends.append(after)
         position = after
-    walk.check_counts()
+    if len(fields) > MAX_ELEMENTS:
+        walk.check_counts()
     return position
 
 
@@ -210,8 +221,8 @@ def _add_unknown(walk: _Walk, begin: int, end: int, container: int) -> None:
     headers = walk.index.headers
     if headers:
         last = headers[-1]
-        if last.kind is HeaderKind.UNKNOWN and last.end == begin and last.container == container:
+        if last.kind is SliceKind.UNKNOWN and last.end == begin and last.container == container:
             headers[-1] = last._replace(end=end)
             return
-    headers.append(Header(begin, begin, end, HeaderKind.UNKNOWN, container))
-    walk.unknown_count += 1
+    headers.append(Header(begin, begin, end, SliceKind.UNKNOWN, container))
+    walk.max_headers += 1

@@ -6,16 +6,16 @@ peer reads them, so they count as unknown.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
 from tapeline.otlp.signals import Signal
-from tapeline.otlp.wire import MalformedRequestError
+from tapeline.otlp.wire import MalformedRequestError, WireType
 
-__all__ = ["LEVELS", "MAX_ELEMENTS", "HeaderKind", "Level", "check_counts"]
+__all__ = ["LEVELS", "MAX_ELEMENTS", "Level", "SliceKind", "check_counts"]
 
 # Records, headers and containers of one request: at most so many of each. An empty record takes 2
 # bytes on the wire and about 100 in the index, so a limit on the request's size is not enough. Real
@@ -23,9 +23,16 @@ __all__ = ["LEVELS", "MAX_ELEMENTS", "HeaderKind", "Level", "check_counts"]
 MAX_ELEMENTS: Final = 1_000_000
 
 
-class HeaderKind(StrEnum):
-    """What a slice that is not a record holds."""
+class SliceKind(StrEnum):
+    """What a length-delimited field on the way to the records holds.
 
+    All but CONTAINER and RECORD are called headers.
+    """
+
+    CONTAINER = "container"
+    """A message of the next level."""
+    RECORD = "record"
+    """A log record, a span or a metric's data point."""
     RESOURCE = "resource"
     RESOURCE_SCHEMA_URL = "resource schema URL"
     SCOPE = "scope"
@@ -35,61 +42,70 @@ class HeaderKind(StrEnum):
     METRIC_UNIT = "metric unit"
     METRIC_METADATA = "metric metadata"
     UNKNOWN = "unknown fields"
-    """Neighbouring fields between the records that OTLP does not define there. The slice covers
-    their tags too, so it can be taken out as it stands."""
+    """Neighbouring fields, of any wire type, that OTLP does not define where they stand. The
+    slice covers their tags too, so it can be taken out as it is."""
 
 
 @dataclass(frozen=True)
 class Level:
     """A message that encloses records, directly or through the levels below it.
 
-    The numbers are of length-delimited fields: `child_fields` hold a message of the next level
-    each, `headers` a slice of that kind, `record_field` a record (0 where there are none).
-    `numbers` are the whole tags, of one byte each, of OTLP's numeric fields beside them.
+    `slices` has its length-delimited fields by number; `numbers` has the tags, of one byte each,
+    of the numeric ones that OTLP defines.
     """
 
     name: str
-    child_fields: frozenset[int] = frozenset()
-    headers: Mapping[int, HeaderKind] = field(default_factory=dict)
-    record_field: int = 0
+    slices: Mapping[int, SliceKind]
     numbers: frozenset[int] = frozenset()
 
     @cached_property
-    def slice_fields(self) -> frozenset[int]:
-        """The numbers of all the length-delimited fields that the level names."""
-        return frozenset({*self.child_fields, *self.headers, self.record_field} - {0})
+    def slices_by_tag(self) -> Mapping[int, SliceKind]:
+        """The length-delimited fields by whole tag: field number times 8, plus wire type."""
+        return {
+            number << 3 | WireType.LENGTH_DELIMITED: kind for number, kind in self.slices.items()
+        }
 
 
-_RESOURCE_HEADERS: Final = {1: HeaderKind.RESOURCE, 3: HeaderKind.RESOURCE_SCHEMA_URL}
-_SCOPE_HEADERS: Final = {1: HeaderKind.SCOPE, 3: HeaderKind.SCOPE_SCHEMA_URL}
+_REQUEST: Final = {1: SliceKind.CONTAINER}
+_RESOURCE: Final = {
+    1: SliceKind.RESOURCE,
+    2: SliceKind.CONTAINER,
+    3: SliceKind.RESOURCE_SCHEMA_URL,
+}
+_SCOPE: Final = {1: SliceKind.SCOPE, 3: SliceKind.SCOPE_SCHEMA_URL}
+_METRIC: Final = {
+    1: SliceKind.METRIC_NAME,
+    2: SliceKind.METRIC_DESCRIPTION,
+    3: SliceKind.METRIC_UNIT,
+    5: SliceKind.CONTAINER,  # Gauge
+    7: SliceKind.CONTAINER,  # Sum
+    9: SliceKind.CONTAINER,  # Histogram
+    10: SliceKind.CONTAINER,  # ExponentialHistogram
+    11: SliceKind.CONTAINER,  # Summary
+    12: SliceKind.METRIC_METADATA,
+}
+# The five kinds of a metric's data agree in this: points are field 1, then come two numbers, the
+# aggregation temporality and `is_monotonic`.
+_METRIC_DATA: Final = Level(
+    "MetricData", {1: SliceKind.RECORD}, numbers=frozenset({2 << 3, 3 << 3})
+)
 
 _LOGS: Final = (
-    Level("ExportLogsServiceRequest", child_fields=frozenset({1})),
-    Level("ResourceLogs", child_fields=frozenset({2}), headers=_RESOURCE_HEADERS),
-    Level("ScopeLogs", headers=_SCOPE_HEADERS, record_field=2),
+    Level("ExportLogsServiceRequest", _REQUEST),
+    Level("ResourceLogs", _RESOURCE),
+    Level("ScopeLogs", {**_SCOPE, 2: SliceKind.RECORD}),
 )
 _TRACES: Final = (
-    Level("ExportTraceServiceRequest", child_fields=frozenset({1})),
-    Level("ResourceSpans", child_fields=frozenset({2}), headers=_RESOURCE_HEADERS),
-    Level("ScopeSpans", headers=_SCOPE_HEADERS, record_field=2),
+    Level("ExportTraceServiceRequest", _REQUEST),
+    Level("ResourceSpans", _RESOURCE),
+    Level("ScopeSpans", {**_SCOPE, 2: SliceKind.RECORD}),
 )
 _METRICS: Final = (
-    Level("ExportMetricsServiceRequest", child_fields=frozenset({1})),
-    Level("ResourceMetrics", child_fields=frozenset({2}), headers=_RESOURCE_HEADERS),
-    Level("ScopeMetrics", child_fields=frozenset({2}), headers=_SCOPE_HEADERS),
-    Level(
-        "Metric",
-        # Gauge, Sum, Histogram, ExponentialHistogram, Summary: points are field 1 in each.
-        child_fields=frozenset({5, 7, 9, 10, 11}),
-        headers={
-            1: HeaderKind.METRIC_NAME,
-            2: HeaderKind.METRIC_DESCRIPTION,
-            3: HeaderKind.METRIC_UNIT,
-            12: HeaderKind.METRIC_METADATA,
-        },
-    ),
-    # Aggregation temporality is field 2, `is_monotonic` field 3.
-    Level("MetricData", record_field=1, numbers=frozenset({2 << 3, 3 << 3})),
+    Level("ExportMetricsServiceRequest", _REQUEST),
+    Level("ResourceMetrics", _RESOURCE),
+    Level("ScopeMetrics", {**_SCOPE, 2: SliceKind.CONTAINER}),
+    Level("Metric", _METRIC),
+    _METRIC_DATA,
 )
 
 # From the request inwards.

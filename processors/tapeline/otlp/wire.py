@@ -115,6 +115,12 @@ def _read_any_tag(data: bytes, position: int, end: int) -> tuple[int, int]:
 
 def read_slice(data: bytes, position: int, end: int) -> tuple[int, int]:
     """Return where the content of the length-delimited value at `position` begins and ends."""
+    if position < end:
+        # Most lengths are of one byte.
+        length = data[position]
+        begin = position + 1
+        if length < LONG_VARINT and length <= end - begin:
+            return begin, begin + length
     length, begin = _read_varint(data, position, end, MAX_SHORT_VARINT_BYTES)
     if length > end - begin:
         raise MalformedRequestError(
