@@ -132,18 +132,27 @@ class _Reader:
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        self._check_keys(node)
         yaml.SafeLoader("").flatten_mapping(node)  # Resolves `<<`, as the collector does.
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = getattr(key_node, "value", None)
             if not isinstance(key, str):
-                self._problems.append(f"{self._place(key_node)}: a key must be a plain name")
                 continue
-            if key in mapping:
-                self._problems.append(f"{self._place(key_node)}: {key!r} stands here twice")
             self._lines[(*path, key)] = key_node.start_mark.line + 1
             mapping[key] = self._value(value_node, (*path, key))
         return mapping
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = getattr(key_node, "value", None)
+            if not isinstance(key, str):
+                self._problems.append(f"{self._place(key_node)}: a key must be a plain name")
+                continue
+            if key in seen:
+                self._problems.append(f"{self._place(key_node)}: {key!r} stands here twice")
+            seen.add(key)
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         text: str = node.value
