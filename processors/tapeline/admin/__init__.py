@@ -1,0 +1,1 @@
+"""The admin side: health and the sidecar's own metrics over HTTP."""

@@ -1,0 +1,191 @@
+"""One sidecar in one process: server, chain, forwarder and ticker, from start to drained."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from tapeline.admin.config import AdminConfig
+from tapeline.pipeline.addresses import Address
+from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.registry import ProcessorContext
+from tapeline.transport.answers import Event
+from tapeline.transport.config import DownstreamConfig, ServerConfig
+from tapeline.transport.emissions import Emissions, Ticker
+from tapeline.transport.forwarder import make_forwarder
+from tapeline.transport.gate import BatchChain, ChainSlot, Gate
+from tapeline.transport.metrics import TransportMetrics
+from tapeline.transport.quarantine import Quarantine, QuarantineForm
+from tapeline.transport.server import OtlpServer
+
+__all__ = ["ChainBuilder", "ServiceSettings", "Sidecar"]
+
+logger = logging.getLogger(__name__)
+
+ChainBuilder: TypeAlias = Callable[[ProcessorContext], BatchChain]
+"""Builds a chain; raises ValueError or OSError that tells the user what is wrong."""
+
+_SHARE_FOR_REQUESTS: Final = 0.8
+"""The share of drain_timeout for requests in flight; the rest is for the last emissions."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """The sections of the configuration that the transport needs."""
+
+    server: ServerConfig
+    downstream: DownstreamConfig
+    admin: AdminConfig
+
+
+class Sidecar:
+    """What `tapeline serve` runs in one process. Start it, reload it, drain it once."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        worker_index: int = 0,
+        quarantine_form: QuarantineForm | None = None,
+    ) -> None:
+        """Make everything but the chain; raises ValueError, OSError where a file can't be used."""
+        server = settings.server
+        self._settings = settings
+        self._worker_index = worker_index
+        self._registry = CollectorRegistry()
+        self._chain_registry = CollectorRegistry()
+        self._metrics = TransportMetrics(self._registry)
+        self._draining = False
+        self._reloading = threading.Lock()
+        self._slot = ChainSlot(self._metrics)
+        quarantine = None
+        if server.quarantine is not None:
+            quarantine = Quarantine(server.quarantine, quarantine_form)
+            quarantine.prepare()
+        self._server: OtlpServer | None = None
+        self._forwarder = make_forwarder(settings.downstream, self._metrics, self._note_health)
+        self._gate = Gate(
+            self._slot,
+            self._forwarder,
+            self._metrics,
+            max_attempts=server.max_attempts,
+            forward_timeout_s=settings.downstream.timeout,
+            quarantine=quarantine,
+        )
+        self._emissions = Emissions(self._forwarder, self._metrics)
+        self._server = OtlpServer(
+            server, server.worker_address(worker_index), self._gate, self._metrics
+        )
+        self._ticker = Ticker(
+            self._slot,
+            self._emissions,
+            self._metrics,
+            forward_timeout_s=settings.downstream.timeout,
+            also=self._tick,
+        )
+
+    def listen(self) -> Address:
+        """Open the OTLP port, and return it; raises ListenError. Requests are told to wait."""
+        return self._checked_server.start()
+
+    def serve(self, build_chain: ChainBuilder) -> None:
+        """Build the chain and take requests; raises what the builder raises."""
+        chain, registry = self._built(build_chain)
+        self._chain_registry = registry
+        self._slot.swap(chain, time.time_ns())
+        self._checked_server.accept()
+        self._ticker.start()
+        self._note_health()
+
+    def reload(self, build_chain: ChainBuilder) -> bool:
+        """Build a new chain, read tokens and certificates again; keep the old where that fails."""
+        with self._reloading:
+            if self._draining:
+                return False
+            try:
+                chain, registry = self._built(build_chain)
+                self._checked_server.reload()
+                self._forwarder.reload()
+            except (ValueError, OSError) as error:
+                self._metrics.reloads["refused"].inc()
+                logger.error("reload refused, the old configuration stays: %s", error)  # noqa: TRY400
+                return False
+            self._swap(chain)
+            self._chain_registry = registry
+            self._metrics.reloads["applied"].inc()
+            logger.info("reloaded")
+            return True
+
+    def drain(self) -> None:
+        """Refuse new requests, finish those in flight, forward last emissions, and stop."""
+        with self._reloading:
+            if self._draining:
+                return
+            self._draining = True
+        started = time.monotonic()
+        timeout_s = self._settings.server.drain_timeout
+        server = self._checked_server
+        server.refuse(Event.DRAINING)
+        self._note_health()
+        if not server.wait_until_idle(timeout_s * _SHARE_FOR_REQUESTS):
+            logger.warning("some requests did not end in time; their senders will send them again")
+        server.stop()
+        self._ticker.stop(max(started + timeout_s - time.monotonic(), 0.0))
+        self._swap(None)
+        self._emissions.forward(max(started + timeout_s - time.monotonic(), 0.0))
+        lost = self._emissions.drop_rest()
+        if lost:
+            logger.error("%d batches that processors emitted could not be forwarded", lost)
+        self._forwarder.close()
+
+    def problems(self) -> tuple[str, ...]:
+        """Return why the sidecar is not ready; empty where it is."""
+        found = []
+        if self._draining:
+            found.append("draining: shutting down")
+        elif not self._slot.is_filled:
+            found.append("the chain is being built")
+        if self._forwarder.problem is not None:
+            found.append(self._forwarder.problem)
+        return tuple(found)
+
+    def exposition(self) -> bytes:
+        """Return the metrics of the transport and of the chain, in Prometheus' text format."""
+        return generate_latest(self._registry) + generate_latest(self._chain_registry)
+
+    @property
+    def _checked_server(self) -> OtlpServer:
+        if self._server is None:
+            raise AssertionError("the server is made in the constructor")
+        return self._server
+
+    def _built(self, build_chain: ChainBuilder) -> tuple[BatchChain, CollectorRegistry]:
+        # A registry for each chain: the processors of a new one register their metrics again.
+        registry = CollectorRegistry()
+        context = ProcessorContext(registry=registry, worker_index=self._worker_index)
+        return build_chain(context), registry
+
+    def _swap(self, chain: BatchChain | None) -> None:
+        try:
+            last: tuple[Batch, ...] = self._slot.swap(chain, time.time_ns())
+        # A processor may raise anything at its end; the new chain is in place all the same.
+        except Exception as error:  # noqa: BLE001
+            self._metrics.emissions.tick_failures.inc()
+            logger.error("closing the old chain failed with %s", type(error).__name__)  # noqa: TRY400
+        else:
+            self._emissions.add(last)
+
+    def _note_health(self) -> None:
+        ready = not self.problems()
+        self._metrics.ready.set(ready)
+        if self._server is not None:
+            self._server.set_serving(serving=ready)
+
+    def _tick(self) -> None:
+        self._forwarder.tick()
+        self._checked_server.tick()
+        self._note_health()
