@@ -1,0 +1,133 @@
+"""Change some records or headers of a raw request, and leave every other byte as it was."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from tapeline.otlp.index import NO_CONTAINER, RecordIndex
+from tapeline.otlp.layout import SliceKind
+from tapeline.otlp.wire import LONG_VARINT, encode_varint
+
+__all__ = ["splice"]
+
+_NOTHING: Final[Mapping[int, bytes | None]] = MappingProxyType({})
+
+
+class _Edit(NamedTuple):
+    """The bytes from `begin` to `end`, which `container` holds, become `content`."""
+
+    begin: int
+    end: int
+    content: bytes
+    container: int
+
+
+def splice(
+    payload: bytes,
+    index: RecordIndex,
+    *,
+    records: Mapping[int, bytes | None] = _NOTHING,
+    headers: Mapping[int, bytes | None] = _NOTHING,
+) -> bytes:
+    """Return the request with new contents for some of its records and headers.
+
+    The keys are numbers of `index`, which must be that of `payload`; None takes the field out.
+    (A container whose last record goes stays, empty.) Lengths around a change are written anew,
+    in their shortest form, and only where they change. Without a change the result is `payload`
+    itself. Raises IndexError for a number that the index does not have, and ValueError for new
+    contents for a slice of unknown fields, which can only be taken out.
+    """
+    edits = [*_record_edits(payload, index, records), *_header_edits(payload, index, headers)]
+    if not edits:
+        return payload
+    pieces = []
+    position = 0
+    for edit in sorted([*edits, *_length_edits(payload, index, edits)]):
+        pieces.append(payload[position : edit.begin])
+        pieces.append(edit.content)
+        position = edit.end
+    pieces.append(payload[position:])
+    return b"".join(pieces)
+
+
+def _record_edits(
+    payload: bytes, index: RecordIndex, records: Mapping[int, bytes | None]
+) -> Iterator[_Edit]:
+    for number, content in records.items():
+        _check_number(number, len(index), "record")
+        place = (
+            index.record_fields[number],
+            index.record_begins[number],
+            index.record_ends[number],
+        )
+        if content != payload[place[1] : place[2]]:
+            yield _edit(payload, place, content, index.container_of(number))
+
+
+def _header_edits(
+    payload: bytes, index: RecordIndex, headers: Mapping[int, bytes | None]
+) -> Iterator[_Edit]:
+    for number, content in headers.items():
+        _check_number(number, len(index.headers), "header")
+        header = index.headers[number]
+        if header.kind is SliceKind.UNKNOWN and content is not None:
+            raise ValueError(
+                f"header {number} is a slice of unknown fields, which has no content to replace; "
+                "give None to take it out"
+            )
+        if content != payload[header.begin : header.end]:
+            yield _edit(payload, header[:3], content, header.container)
+
+
+def _check_number(number: int, count: int, what: str) -> None:
+    if not 0 <= number < count:
+        raise IndexError(f"the request has {count} {what}s, so there is no number {number}")
+
+
+def _edit(
+    payload: bytes, place: tuple[int, int, int], content: bytes | None, container: int
+) -> _Edit:
+    field, begin, end = place
+    if content is None:
+        return _Edit(field, end, b"", container)
+    if len(content) == end - begin:
+        return _Edit(begin, end, content, container)
+    return _Edit(_after_tag(payload, field), end, encode_varint(len(content)) + content, container)
+
+
+def _after_tag(payload: bytes, field: int) -> int:
+    """Return where the tag at `field` ends; the index was made, so it does."""
+    while payload[field] >= LONG_VARINT:
+        field += 1
+    return field + 1
+
+
+def _length_edits(payload: bytes, index: RecordIndex, edits: list[_Edit]) -> Iterator[_Edit]:
+    """Yield the new lengths of all the containers around the edits that need one."""
+    growth_bytes: dict[int, int] = {}
+    for edit in edits:
+        growth = len(edit.content) - (edit.end - edit.begin)
+        growth_bytes[edit.container] = growth_bytes.get(edit.container, 0) + growth
+    # Inner lengths may themselves need more bytes or fewer, which the outer ones have to count.
+    for container in _inner_first(index, growth_bytes):
+        growth = growth_bytes.get(container, 0)
+        if not growth:
+            continue
+        around = index.containers[container]
+        begin = _after_tag(payload, around.field)
+        length = encode_varint(around.end - around.begin + growth)
+        yield _Edit(begin, around.begin, length, around.parent)
+        growth += len(length) - (around.begin - begin)
+        if around.parent != NO_CONTAINER:
+            growth_bytes[around.parent] = growth_bytes.get(around.parent, 0) + growth
+
+
+def _inner_first(index: RecordIndex, touched: Mapping[int, int]) -> list[int]:
+    """Return the touched containers and all those around them, inner before outer."""
+    containers = set()
+    for container in touched:
+        current = container
+        while current != NO_CONTAINER and current not in containers:
+            containers.add(current)
+            current = index.containers[current].parent
+    return sorted(containers, reverse=True)
