@@ -150,8 +150,8 @@ def _reasons(body: bytes) -> str:
         answer = json.loads(body)
     except ValueError:
         return "its answer is not JSON"
-    reasons = answer.get("reasons") if isinstance(answer, dict) else None
-    return "; ".join(map(str, reasons)) if isinstance(reasons, list) else "no reason given"
+    problems = answer.get("problems") if isinstance(answer, dict) else None
+    return "; ".join(map(str, problems)) if isinstance(problems, list) else "no reason given"
 
 
 def _get(url: str) -> tuple[int, bytes]:

@@ -1,0 +1,82 @@
+"""`tapeline serve`: the configuration, the chain, and the transport put together."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.chain import Chain
+from tapeline.pipeline.loader import ConfigError
+from tapeline.pipeline.processor import Processor
+from tapeline.pipeline.registry import ProcessorContext, discover, load_factory
+from tapeline.settings import Settings, build_chain, load_settings
+from tapeline.transport.service import ServiceSettings, run
+
+__all__ = ["serve_command"]
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAILED: Final = 1
+EXIT_CONFIG: Final = 2
+_LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def serve_command(config: Path) -> int:
+    """Run the sidecar until SIGTERM or SIGINT; return the exit code.
+
+    0 after a drain, 1 where a port or a file can't be used, 2 where the configuration can't.
+    """
+    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
+    try:
+        settings = load_settings(config)
+        return run(
+            ServiceSettings(settings.server, settings.downstream, settings.admin),
+            lambda context: build_chain(settings, context),
+            reload_chain=lambda context: _reload(config, settings, context),
+            quarantine_form=_QuarantineForm(settings),
+            worker_command=(sys.executable, "-m", "tapeline.cli", "serve", "--config", str(config)),
+        )
+    except ConfigError as error:
+        for problem in error.problems:
+            logger.error("%s", problem)  # noqa: TRY400 - the message is for the user as it is.
+        return EXIT_CONFIG
+    except (OSError, ValueError) as error:
+        logger.error("%s", error)  # noqa: TRY400 - as above.
+        return EXIT_FAILED
+
+
+def _reload(config: Path, running: Settings, context: ProcessorContext) -> Chain:
+    """Build the chain of the configuration as it is now; raises ConfigError where it is bad."""
+    fresh = load_settings(config)
+    for name in ("server", "downstream", "admin"):
+        if getattr(fresh, name) != getattr(running, name):
+            logger.warning(
+                "%s: the section %r changed; that takes effect at the next start", config, name
+            )
+    return build_chain(fresh, context)
+
+
+class _QuarantineForm:
+    """Redacts what the chain failed on, with the redaction alone; None where that fails too."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._redaction: Processor | None = None
+
+    def __call__(self, batch: Batch) -> bytes | None:
+        if self._redaction is None:
+            self._redaction = self._build()
+        result = self._redaction.process(batch, 0)
+        return result.batch.payload if result.batch is not None else None
+
+    def _build(self) -> Processor:
+        # Its own registry: what is done for the quarantine must not count as traffic.
+        context = ProcessorContext(CollectorRegistry())
+        factory = load_factory(discover()["redaction"])
+        # Default rules where the chain has no redaction, and never in observe mode.
+        section = self._settings.sections.get("redaction", factory.config_model())
+        enforcing = section.model_copy(update={"mode": "enforce"})
+        return factory.build(enforcing, context)
