@@ -1,0 +1,1 @@
+"""Redaction: keeps secrets out of everything that lies behind the gate."""

@@ -1,0 +1,110 @@
+"""The redaction as a step of the chain."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tapeline.otlp.wire import MalformedRequestError
+from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.processor import Processor, Result
+from tapeline.pipeline.registry import ProcessorContext, ProcessorFactory
+from tapeline.redaction.config import Mode, RedactionConfig
+from tapeline.redaction.core import Redactor
+from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES
+from tapeline.redaction.metrics import RedactionMetrics, metrics_on
+
+__all__ = ["FACTORY", "RedactionProcessor", "build"]
+
+MAX_HMAC_KEY_BYTES: Final = 4096
+
+# Offline, the same input must give the same bytes on every machine, so this is no secret: tokens
+# made with it can be checked against guesses.
+_OFFLINE_KEY: Final = b"tapeline process: one fixed key, for tokens in recordings"
+
+
+class RedactionProcessor:
+    """Masks the secrets of each request. What it can't look at in full it refuses."""
+
+    name = "redaction"
+
+    def __init__(self, redactor: Redactor, mode: Mode, metrics: RedactionMetrics) -> None:
+        self._redactor = redactor
+        self._mode = mode
+        self._metrics = metrics
+
+    def process(self, batch: Batch, now_unix_nano: int) -> Result:
+        """Return the batch without secrets: the same object where nothing had to change.
+
+        Raises MalformedRequestError where the request does not parse or nests too deeply.
+        """
+        del now_unix_nano
+        try:
+            record_count = batch.framing.record_count
+            result, outcome = self._redact(batch)
+        except MalformedRequestError:
+            self._metrics.count_request(batch.signal, "refused")
+            raise
+        self._metrics.count_request(batch.signal, outcome)
+        self._metrics.count_records(batch.signal, record_count)
+        return Result(result)
+
+    def tick(self, now_unix_nano: int) -> Sequence[Batch]:
+        """Emit nothing: the redaction holds nothing back."""
+        del now_unix_nano
+        return ()
+
+    def close(self, now_unix_nano: int) -> Sequence[Batch]:
+        """Emit nothing: the redaction holds nothing back."""
+        del now_unix_nano
+        return ()
+
+    def _redact(self, batch: Batch) -> tuple[Batch, str]:
+        # The batch's own view is read-only, so a copy is redacted. Any: the type differs by signal.
+        request: Any = type(batch.request)()
+        request.CopyFrom(batch.request)
+        hits = self._redactor.redact(batch.signal, request)
+        self._metrics.count_hits(batch.signal, hits, observed=self._mode is Mode.OBSERVE)
+        if self._mode is Mode.OBSERVE:
+            return batch, "observed" if hits else "unchanged"
+        # What parsing left out was not looked at, so it may not go on: fields that OTLP does not
+        # define (yet), and values that a later occurrence of the same field replaces.
+        request.DiscardUnknownFields()
+        payload = request.SerializeToString()
+        if hits:
+            return batch.with_payload(payload), "redacted"
+        if len(payload) != len(batch.payload):
+            return batch.with_payload(payload), "normalized"
+        return batch, "unchanged"
+
+
+def build(config: RedactionConfig, context: ProcessorContext) -> Processor:
+    """Make the processor; raises ValueError where the key file can't be used."""
+    redactor = Redactor(
+        _hmac_key(config.hmac_key_file, live=context.live), config.keep, config.deny
+    )
+    return RedactionProcessor(redactor, config.mode, metrics_on(context.registry))
+
+
+FACTORY: Final = ProcessorFactory(name="redaction", config_model=RedactionConfig, build=build)
+
+
+def _hmac_key(path: Path | None, *, live: bool) -> bytes:
+    if not live:
+        return _OFFLINE_KEY
+    if path is None:
+        return secrets.token_bytes(MIN_HMAC_KEY_BYTES)
+    try:
+        with path.open("rb") as file:
+            key = file.read(MAX_HMAC_KEY_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"hmac_key_file: {path} can't be read: {error.strerror}") from error
+    key = key.removesuffix(b"\n").removesuffix(b"\r")
+    if not MIN_HMAC_KEY_BYTES <= len(key) <= MAX_HMAC_KEY_BYTES:
+        found = f"{len(key)}" if len(key) < MIN_HMAC_KEY_BYTES else "more"
+        raise ValueError(
+            f"hmac_key_file: {path} must hold a key of {MIN_HMAC_KEY_BYTES} to"
+            f" {MAX_HMAC_KEY_BYTES} bytes, but holds {found}; make one with"
+            " `openssl rand -hex 32`"
+        )
+    return key
