@@ -1,0 +1,193 @@
+"""The bench from beginning to end: arguments, the rows one after the other, the verdict."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bench.facts import facts
+from bench.measure import (
+    Effort,
+    Latency,
+    SinkProbe,
+    Target,
+    Throughput,
+    measure_latency,
+    measure_throughput,
+)
+from bench.payloads import Load, load_of
+from bench.processes import (
+    ROOT,
+    BenchError,
+    Cores,
+    choose_cores,
+    cost_of,
+    free_port,
+    running,
+    wait_for_port,
+)
+from bench.report import Row, Skipped, as_json, bars_missed, table
+from bench.startup import Startup, measure_startup
+from bench.subjects import (
+    GATE,
+    GATE_REDACTION,
+    RELAY,
+    SUBJECTS,
+    Subject,
+    Unavailable,
+    find_subjects,
+)
+
+from tapeline.otlp.signals import Signal
+
+__all__ = ["main"]
+
+FULL: Final = Effort(round_s=3.0, rounds=3, latency_batches=300)
+QUICK: Final = Effort(round_s=1.0, rounds=1, latency_batches=40)
+QUICK_SUBJECTS: Final = (RELAY, GATE, GATE_REDACTION)
+STARTS: Final = 5
+QUICK_STARTS: Final = 1
+# What --quick asserts, of the relay's rate in the same run: far below what the gate does, so that
+# a busy machine does not fail it, and far above what a walk over every record would reach.
+QUICK_RATIO_MIN: Final = 0.25
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the bench; return 0, 1 where the result is untrue or a bar was missed, 2 for usage."""
+    options = _options(arguments)
+    began = time.monotonic()
+    try:
+        cores = choose_cores()
+        subjects = find_subjects(tuple(options.only or (QUICK_SUBJECTS if options.quick else ())))
+        os.sched_setaffinity(0, {cores.load})
+        known = facts(arguments, cores)
+        with tempfile.TemporaryDirectory(prefix="tapeline-bench-") as folder:
+            bench = Bench(cores, QUICK if options.quick else FULL, Path(folder))
+            for subject in subjects:
+                bench.measure(subject)
+            if any(subject.name in {GATE, GATE_REDACTION} for subject in subjects):
+                bench.measure_startup(QUICK_STARTS if options.quick else STARTS)
+    except BenchError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    print(table(bench.rows, bench.skipped, bench.startup))
+    missed = bench.verdict(quick=options.quick)
+    result = as_json(bench.rows, bench.skipped, bench.startup, known) | {"bars_missed": missed}
+    options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"written to {options.output} after {time.monotonic() - began:.0f} s")
+    for each in missed:
+        sys.stderr.write(f"bench: bar missed: {each}\n")
+    return 1 if missed else 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bench/run.py",
+        description="Measures the gate beside a trivial relay, the collector and Rotel. "
+        "Exits 1 where a record was lost or the gate missed one of its bars.",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="relay and gate only, one short round each; judges ratios, never absolute figures",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help=f"measure these (and the relay): {', '.join(s.name for s in SUBJECTS)}",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=ROOT / "bench" / "results.json",
+        metavar="FILE",
+        help="where the result goes as JSON (default: bench/results.json)",
+    )
+    return parser.parse_args(arguments)
+
+
+class Bench:
+    """Measures subjects one after the other, and keeps the rows."""
+
+    def __init__(self, cores: Cores, effort: Effort, folder: Path) -> None:
+        self.rows: list[Row] = []
+        self.skipped: list[Skipped] = []
+        self.startup: dict[str, Startup] = {}
+        self._cores = cores
+        self._effort = effort
+        self._folder = folder
+        self._loads = {signal: load_of(signal) for signal in Signal}
+        self._direct: dict[Signal, Latency] = {}
+        self._relay: dict[Signal, Throughput] = {}
+
+    def measure(self, subject: Subject) -> None:
+        """Measure a subject with every signal, in a fresh process each."""
+        for signal in Signal:
+            load = self._loads[signal]
+            print(f"{subject.name}: {signal} …", flush=True)
+            with self._sink() as sink:
+                if signal not in self._direct:
+                    self._direct[signal] = measure_latency(sink, load, self._effort)
+                try:
+                    self.rows.append(self._row(subject, load, sink))
+                except Unavailable as reason:
+                    self.skipped.append(Skipped(subject.name, str(reason)))
+                    return
+
+    def measure_startup(self, starts: int) -> None:
+        """Measure how soon the gate is live and ready, with and without its redaction."""
+        with self._sink() as sink:
+            port = int(sink.address.rsplit(":", 1)[1])
+            for name, chain in ((GATE, ()), (GATE_REDACTION, ("redaction",))):
+                self.startup[name] = measure_startup(chain, port, self._cores, self._folder, starts)
+
+    def verdict(self, *, quick: bool) -> list[str]:
+        """Return the bars that were missed; in a quick run only the ratio to the relay."""
+        if not quick:
+            return bars_missed(self.rows, self.startup, GATE)
+        return [
+            f"{row.subject} did {row.ratio_to_relay:.2f} of the relay with {row.signal}, "
+            f"below {QUICK_RATIO_MIN:g}"
+            for row in self.rows
+            if row.subject == GATE and row.ratio_to_relay < QUICK_RATIO_MIN
+        ]
+
+    def _row(self, subject: Subject, load: Load, sink: Target) -> Row:
+        sink_port = int(sink.address.rsplit(":", 1)[1])
+        with subject.run(sink_port, self._cores, self._folder) as up:
+            target = Target(f"127.0.0.1:{up.port}", sink.sink, up.process, sink.sink_process)
+            throughput = measure_throughput(target, load, self._effort)
+            latency = measure_latency(target, load, self._effort)
+            peak_bytes = cost_of(up.process.pid).peak_bytes
+        direct = self._direct[load.signal]
+        relay = self._relay.setdefault(load.signal, throughput)
+        return Row(
+            subject=subject.name,
+            note=subject.note,
+            signal=load.signal.value,
+            throughput=throughput,
+            latency=latency,
+            added=Latency(latency.p50_ms - direct.p50_ms, latency.p99_ms - direct.p99_ms),
+            peak_bytes=peak_bytes,
+            ratio_to_relay=throughput.records_per_s / relay.records_per_s,
+            cpu_ratio_to_relay=throughput.cpu_s_per_million / relay.cpu_s_per_million,
+        )
+
+    @contextmanager
+    def _sink(self) -> Iterator[Target]:
+        """Run a sink of its own for each row: what one row left behind can't count in the next."""
+        port = free_port()
+        address = f"127.0.0.1:{port}"
+        log = self._folder / "sink.log"
+        command = [sys.executable, "-m", "bench.sink", address]
+        with running(command, self._cores.sink, log) as process:
+            wait_for_port(process, port, log)
+            probe = SinkProbe(address)
+            yield Target(address, probe, None, process)

@@ -1,0 +1,32 @@
+"""The bench itself, cut short: the gate keeps a fraction of a trivial relay's rate."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.stack
+def test_the_gate_keeps_a_fraction_of_the_relays_rate(tmp_path: Path) -> None:
+    """In one run, with every record counted at the sink; ratios only, no absolute figure."""
+    output = tmp_path / "results.json"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "bench" / "run.py"), "--quick", "--output", str(output)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(output.read_text())["rows"]
+    assert {(row["subject"], row["signal"]) for row in rows} == {
+        (subject, signal)
+        for subject in ("relay", "gate", "gate + redaction")
+        for signal in ("logs", "traces", "metrics")
+    }
+    assert all(row["throughput"]["records"] > 0 for row in rows)
