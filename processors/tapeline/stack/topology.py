@@ -125,7 +125,7 @@ def _node_exporter(plan: Plan) -> tuple[Unit, ...]:
             name="node_exporter",
             binary="node_exporter",
             arguments=(f"--web.listen-address={_address(port)}", "--log.level=warn"),
-            ready_url=_http(port, "/metrics"),
+            ready_url=_http(port, "/"),
             url=_http(port, "/metrics"),
             ports=(("metrics", port),),
         ),
