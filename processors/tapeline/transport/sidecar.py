@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
 from tapeline.admin.config import AdminConfig
 from tapeline.pipeline.addresses import Address
@@ -54,6 +54,8 @@ class Sidecar:
     ) -> None:
         """Make everything but the chain; raises ValueError, OSError where a file can't be used."""
         server = settings.server
+        # They double the series, and nothing reads them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._settings = settings
         self._worker_index = worker_index
         self._registry = CollectorRegistry()

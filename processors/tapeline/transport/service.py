@@ -1,0 +1,192 @@
+"""`tapeline serve`: one process, or a parent of several, from start to exit status."""
+
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from tapeline.admin.server import AdminServer, Health, bind, bind_unix
+from tapeline.transport.quarantine import QuarantineForm
+from tapeline.transport.sidecar import ChainBuilder, ServiceSettings, Sidecar
+from tapeline.transport.worker_seat import WorkerSeat, watch_parent
+from tapeline.transport.workers import Workers
+
+__all__ = ["ChainBuilder", "ServiceSettings", "Sidecar", "run"]
+
+logger = logging.getLogger(__name__)
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_LOOK_PERIOD_S: Final = 0.2
+_WORKER_START_S: Final = 10.0
+_HARD_STOP_S: Final = 1.0  # beyond drain_timeout
+
+
+def run(
+    settings: ServiceSettings,
+    build_chain: ChainBuilder,
+    *,
+    reload_chain: ChainBuilder | None = None,
+    quarantine_form: QuarantineForm | None = None,
+    worker_command: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status. Call it from the main thread.
+
+    `reload_chain` builds the chain anew at SIGHUP, from the configuration as it then is (None:
+    from the same). `worker_command` is the command line of this very process; with
+    `server.workers` above 1 each worker is started with it, and finds out from its environment
+    that it is one.
+
+    Raises ListenError or AdminListenError for a taken port, ValueError or OSError for files that
+    can't be used, and whatever `build_chain` raises. Each message is for the user.
+    """
+    seat = WorkerSeat.of_this_process(os.environ if environment is None else environment)
+    if seat is None and settings.server.workers > 1:
+        return _run_parent(settings, worker_command)
+    return _run_one(settings, build_chain, reload_chain or build_chain, quarantine_form, seat)
+
+
+class _Signals:
+    """Turns signals into items of a queue, for the main thread to take."""
+
+    def __init__(self) -> None:
+        self._arrived: queue.SimpleQueue[signal.Signals] = queue.SimpleQueue()
+        self._former = {number: signal.signal(number, self._note) for number in _SIGNALS}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self._arrived.put(signal.Signals(number))
+
+    def pretend(self, number: signal.Signals) -> None:
+        """Act as though a signal had arrived."""
+        self._arrived.put(number)
+
+    def next(self, timeout_s: float | None) -> signal.Signals | None:
+        """Return the next signal; None where none arrives in time."""
+        with suppress(queue.Empty):
+            return self._arrived.get(timeout=timeout_s)
+        return None
+
+    def restore(self) -> None:
+        """Give signals back to those who had them."""
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+
+class _OneProcess:
+    """The admin server's view of a sidecar in this process."""
+
+    def __init__(self) -> None:
+        self.sidecar: Sidecar | None = None
+
+    async def health(self) -> Health:
+        if self.sidecar is None:
+            return Health(("starting",))
+        return Health(self.sidecar.problems())
+
+    async def exposition(self) -> bytes:
+        return b"" if self.sidecar is None else self.sidecar.exposition()
+
+
+def _run_one(
+    settings: ServiceSettings,
+    build_chain: ChainBuilder,
+    reload_chain: ChainBuilder,
+    quarantine_form: QuarantineForm | None,
+    seat: WorkerSeat | None,
+) -> int:
+    signals = _Signals()
+    view = _OneProcess()
+    listener = bind(settings.admin) if seat is None else bind_unix(Path(seat.socket_path))
+    admin = AdminServer(listener, view)
+    admin.start()
+    if seat is not None:
+        watch_parent(lambda: signals.pretend(signal.SIGTERM))
+    try:
+        sidecar = Sidecar(
+            settings,
+            worker_index=0 if seat is None else seat.index,
+            quarantine_form=quarantine_form,
+        )
+        view.sidecar = sidecar
+        try:
+            address = sidecar.listen()
+            sidecar.serve(build_chain)
+            _log_start(settings, str(address), "" if seat else f", admin {admin.address}")
+            while (number := signals.next(None)) not in {signal.SIGTERM, signal.SIGINT}:
+                if number is signal.SIGHUP:
+                    sidecar.reload(reload_chain)
+            logger.info("%s: draining", number.name if number else "end")
+            _limit_drain(settings.server.drain_timeout)
+        finally:
+            sidecar.drain()
+    finally:
+        admin.stop()
+        signals.restore()
+    logger.info("drained, exiting")
+    return EXIT_OK
+
+
+def _log_start(settings: ServiceSettings, address: str, admin: str) -> None:
+    server = settings.server
+    logger.info("taking OTLP on %s, sending to %s%s", address, settings.downstream.endpoint, admin)
+    if server.tls is None and not server.worker_address(0).is_loopback:
+        logger.warning(
+            "server.listen %s is reachable from other machines and has no TLS; set server.tls,"
+            " or keep the network private",
+            address,
+        )
+
+
+def _limit_drain(drain_timeout_s: float) -> None:
+    """End the process when draining hangs: nothing is lost, since nothing was acknowledged.
+
+    A processor stuck in a loop holds a thread that Python would wait for at exit, for ever.
+    """
+
+    def end() -> None:
+        time.sleep(drain_timeout_s + _HARD_STOP_S)
+        logger.error("a processor did not end in time; exiting without it")
+        sys.stderr.flush()
+        os._exit(EXIT_OK)
+
+    threading.Thread(target=end, name="tapeline-hard-stop", daemon=True).start()
+
+
+def _run_parent(settings: ServiceSettings, worker_command: Sequence[str]) -> int:
+    if not worker_command:
+        raise ValueError("server.workers above 1 needs the command line of a worker")
+    signals = _Signals()
+    workers = Workers(worker_command, settings.server.workers, CollectorRegistry())
+    admin = AdminServer(bind(settings.admin), workers)
+    try:
+        workers.start()
+        admin.start()
+        started = time.monotonic()
+        while (number := signals.next(_LOOK_PERIOD_S)) not in {signal.SIGTERM, signal.SIGINT}:
+            if number is signal.SIGHUP:
+                workers.send(number)
+            if time.monotonic() - started < _WORKER_START_S:
+                status = workers.failed_at_start(_WORKER_START_S)
+                if status is not None:
+                    logger.error("a worker could not start; its reason stands above")
+                    return status
+            workers.look_after()
+        logger.info("draining %d workers", settings.server.workers)
+    finally:
+        clean = workers.stop(settings.server.drain_timeout)
+        admin.stop()
+        signals.restore()
+    return EXIT_OK if clean else EXIT_FAILED
