@@ -1,0 +1,201 @@
+"""`tapeline process`: deterministic, event-timed, and honest about what it could not read."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tapeline.otlp.json_lines import request_from_json, request_to_json
+from tapeline.otlp.signals import Signal
+from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.chain import Chain
+from tapeline.pipeline.processor import Result
+from tapeline.recording import command
+from tapeline.recording.event_time import greatest_time_unix_nano
+from tapeline.recording.process import Counts, Refusal, process_lines
+
+GATE = Path(__file__).parents[2] / "config" / "gate.yaml"
+
+
+@dataclass
+class Clockwatcher:
+    """A processor that notes the times it is told, and emits one metric at the end."""
+
+    name: str = "clockwatcher"
+    consume: bool = False
+    processed: list[int] = field(default_factory=list)
+    ticked: list[int] = field(default_factory=list)
+
+    def process(self, batch: Batch, now_unix_nano: int) -> Result:
+        self.processed.append(now_unix_nano)
+        return Result(None if self.consume else batch)
+
+    def tick(self, now_unix_nano: int) -> Sequence[Batch]:
+        self.ticked.append(now_unix_nano)
+        return ()
+
+    def close(self, now_unix_nano: int) -> Sequence[Batch]:
+        request = ExportMetricsServiceRequest()
+        metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="last")
+        metric.gauge.data_points.add(as_int=1, time_unix_nano=now_unix_nano)
+        return [Batch(Signal.METRICS, request.SerializeToString())]
+
+
+def _log_line(time_unix_nano: int, body: str = "hello", observed: int = 0) -> bytes:
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add()
+    record.time_unix_nano = time_unix_nano
+    record.observed_time_unix_nano = observed
+    record.body.string_value = body
+    return request_to_json(Signal.LOGS, request.SerializeToString())
+
+
+def _run(lines: Sequence[bytes], processor: Clockwatcher) -> list[bytes | Refusal]:
+    chain = Chain({Signal.LOGS: [processor]})
+    return list(process_lines(lines, chain, Counts()))
+
+
+def test_now_is_the_greatest_time_so_far_the_batch_in_hand_included() -> None:
+    """A late batch doesn't turn the clock back."""
+    watcher = Clockwatcher()
+
+    _run([_log_line(20), _log_line(10), _log_line(30)], watcher)
+
+    assert watcher.processed == [20, 20, 30]
+    assert watcher.ticked == [20, 30]
+
+
+def test_the_last_emissions_come_at_the_end_at_the_last_time() -> None:
+    """Close is the end of the input."""
+    results = _run([_log_line(20)], Clockwatcher())
+
+    assert isinstance(results[-1], bytes)
+    signal, payload = request_from_json(results[-1])
+    assert signal is Signal.METRICS
+    assert greatest_time_unix_nano(Batch(signal, payload)) == 20
+
+
+def test_what_a_processor_consumes_is_not_echoed() -> None:
+    """Only the emission at the end is left."""
+    assert len(_run([_log_line(1), _log_line(2)], Clockwatcher(consume=True))) == 1
+
+
+def test_a_line_that_can_not_be_read_is_refused_by_number_and_the_rest_goes_on() -> None:
+    """Blank lines are no lines; a bad one is named."""
+    results = _run([b"\n", _log_line(1), b"{broken\n", _log_line(2)], Clockwatcher())
+
+    refusals = [result for result in results if isinstance(result, Refusal)]
+    assert [refusal.line for refusal in refusals] == [3]
+    assert len(results) == 4
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+def test_the_greatest_time_of_each_signal(signal: Signal) -> None:
+    """A log's observed time stands in for a missing time; a span counts by its end."""
+    logs = ExportLogsServiceRequest()
+    scope = logs.resource_logs.add().scope_logs.add()
+    scope.log_records.add(time_unix_nano=5, observed_time_unix_nano=99)
+    scope.log_records.add(observed_time_unix_nano=7)
+    traces = ExportTraceServiceRequest()
+    spans = traces.resource_spans.add().scope_spans.add().spans
+    spans.add(start_time_unix_nano=1, end_time_unix_nano=7)
+    spans.add(start_time_unix_nano=6, end_time_unix_nano=6)
+    metrics = ExportMetricsServiceRequest()
+    scoped = metrics.resource_metrics.add().scope_metrics.add()
+    scoped.metrics.add(name="a").histogram.data_points.add(time_unix_nano=7)
+    scoped.metrics.add(name="b").sum.data_points.add(time_unix_nano=3)
+    scoped.metrics.add(name="no data")
+    payloads = {Signal.LOGS: logs, Signal.TRACES: traces, Signal.METRICS: metrics}
+
+    assert greatest_time_unix_nano(Batch(signal, payloads[signal].SerializeToString())) == 7
+    assert greatest_time_unix_nano(Batch(signal, b"")) == 0
+
+
+def test_the_same_input_gives_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    """Whatever the hash seed: masks, tokens and order included."""
+    recording = tmp_path / "in.jsonl"
+    metric = ExportMetricsServiceRequest()
+    point = metric.resource_metrics.add().scope_metrics.add().metrics.add(name="m").gauge
+    point.data_points.add(as_int=1).attributes.add(key="api_key").value.string_value = "k" * 20
+    lines = [
+        _log_line(1, "login password=correct-horse ok"),
+        request_to_json(Signal.METRICS, metric.SerializeToString()),
+    ]
+    recording.write_bytes(b"\n".join(lines) + b"\n")
+
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-m", "tapeline.cli", "process", "--config", str(GATE), recording],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+
+    assert len(outputs) == 1
+    (output,) = outputs
+    assert b"correct-horse" not in output
+    assert b"k" * 20 not in output
+    assert output.count(b"\n") == 2
+
+
+def test_refused_lines_make_the_exit_code_1_and_are_left_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The message names file and line; the output file holds the good lines."""
+    recording, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    recording.write_bytes(_log_line(1) + b"\nnot json\n" + _log_line(2) + b"\n")
+
+    assert command.process_command(GATE, str(recording), str(output)) == 1
+
+    assert len(output.read_bytes().splitlines()) == 2
+    assert f"{recording}:2: refused: " in capfd.readouterr().err
+
+
+def test_a_missing_input_is_named_and_leaves_no_output_behind(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and the folder is as it was."""
+    absent, output = tmp_path / "absent.jsonl", tmp_path / "out.jsonl"
+
+    assert command.process_command(GATE, str(absent), str(output)) == 2
+
+    assert "absent.jsonl: No such file" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_over_the_limit_is_refused_without_being_held_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines around it are processed; its rest is skipped."""
+    monkeypatch.setattr(command, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("tapeline.recording.process.MAX_LINE_BYTES", 1000)
+    recording, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    long_line = _log_line(2, "x" * 5000)
+    recording.write_bytes(_log_line(1) + b"\n" + long_line + b"\n" + _log_line(3))
+
+    assert command.process_command(GATE, str(recording), str(output)) == 1
+
+    assert len(output.read_bytes().splitlines()) == 2
+
+
+def test_dashes_are_standard_input_and_output(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """So that process fits into a pipe."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(_log_line(1) + b"\n")))
+
+    assert command.process_command(GATE, "-", "-") == 0
+
+    assert capfdbinary.readouterr().out.count(b"\n") == 1
