@@ -94,17 +94,18 @@ class Chain:
                     f" (last by {origin.name if origin else 'nobody'!r}): two processors of the"
                     " chain derive from each other's output; take one of them out"
                 )
-            current: Batch | None = batch
+            kept: Batch | None = batch
             for processor in self._processors[batch.signal]:
                 if processor is origin:
                     continue
-                result = processor.process(current, now_unix_nano)
+                result = processor.process(batch, now_unix_nano)
                 queue.extend((derived, processor, depth + 1) for derived in result.derived)
-                current = result.batch
-                if current is None:
+                kept = result.batch
+                if kept is None:
                     break
-            if current is not None and current.payload:
-                finished.append(self._limit(current))
+                batch = kept
+            if kept is not None and kept.payload:
+                finished.append(self._limit(kept))
         return tuple(finished)
 
     def _limit(self, batch: Batch) -> Batch:

@@ -1,5 +1,6 @@
 """`tapeline process`: files in, files out."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -75,16 +76,14 @@ def _writing(output: str) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     target = Path(output)
-    with tempfile.NamedTemporaryFile(
-        dir=target.parent, prefix=f".{target.name}.", delete=False
-    ) as writer:
-        written = Path(writer.name)
-        try:
-            yield writer.file
-            writer.flush()
-        except BaseException:
-            written.unlink(missing_ok=True)
-            raise
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    written = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as writer:
+            yield writer
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
     written.replace(target)
 
 
