@@ -27,7 +27,7 @@ from tapeline.transport.answers import (
 from tapeline.transport.authentication import bearer_header, read_tokens
 from tapeline.transport.config import DownstreamConfig
 from tapeline.transport.metrics import TransportMetrics
-from tapeline.transport.tls import downstream_credentials
+from tapeline.transport.tls import PemFiles, downstream_credentials, read_downstream
 
 __all__ = ["DiscardForwarder", "Forwarder", "GrpcForwarder", "make_forwarder"]
 
@@ -110,6 +110,7 @@ class _Connection:
     channel: grpc.Channel
     calls: dict[Signal, _Call]
     token: tuple[tuple[str, str], ...]
+    files: PemFiles | None
 
 
 class GrpcForwarder:
@@ -132,7 +133,7 @@ class GrpcForwarder:
         self._state: grpc.ChannelConnectivity | None = None
         self._answered = False
         self._retired: list[tuple[float, grpc.Channel]] = []
-        self._connection = self._connect()
+        self._connection = self._connect(*self._read())
 
     @property
     def problem(self) -> str | None:
@@ -239,11 +240,16 @@ class GrpcForwarder:
                 channel.close()
 
     def reload(self) -> None:
-        """Connect anew with the tokens and certificates of now; calls in flight end on the old."""
+        """Read token and certificates again; connect anew where they changed.
+
+        Calls in flight end on the old connection. Raises ValueError and keeps it otherwise.
+        """
         old = self._connection
-        connection = self._connect()
+        token, files = self._read()
+        if (token, files) == (old.token, old.files):
+            return
+        self._connection = self._connect(token, files)
         old.channel.unsubscribe(self._note_state)
-        self._connection = connection
         self._retired.append((time.monotonic() + self._config.timeout, old.channel))
 
     def close(self) -> None:
@@ -255,25 +261,30 @@ class GrpcForwarder:
             channel.close()
         self._retired.clear()
 
-    def _connect(self) -> _Connection:
+    def _read(self) -> tuple[tuple[tuple[str, str], ...], PemFiles | None]:
+        """Return the metadata that carries the token, and the PEM files."""
         config = self._config
         token: tuple[tuple[str, str], ...] = ()
         if config.auth is not None:
             token = (bearer_header(read_tokens(config.auth.token_file)[0]),)
+        return token, None if config.tls is None else read_downstream(config.tls)
+
+    def _connect(self, token: tuple[tuple[str, str], ...], files: PemFiles | None) -> _Connection:
+        config = self._config
         options = list(_OPTIONS)
-        if config.tls is None:
+        if config.tls is None or files is None:
             channel = grpc.insecure_channel(config.endpoint, options=options)
         else:
             if config.tls.server_name is not None:
                 options.append(("grpc.ssl_target_name_override", config.tls.server_name))
                 options.append(("grpc.default_authority", config.tls.server_name))
-            credentials = downstream_credentials(config.tls)
+            credentials = downstream_credentials(files)
             channel = grpc.secure_channel(config.endpoint, credentials, options=options)
         calls: dict[Signal, _Call] = {
             signal: channel.unary_unary(method) for signal, method in EXPORT_METHODS.items()
         }
         channel.subscribe(self._note_state, try_to_connect=True)
-        return _Connection(channel, calls, token)
+        return _Connection(channel, calls, token, files)
 
     def _note_state(self, state: grpc.ChannelConnectivity) -> None:
         self._state = state

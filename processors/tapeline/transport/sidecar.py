@@ -110,17 +110,24 @@ class Sidecar:
                 return False
             try:
                 chain, registry = self._built(build_chain)
+            except (ValueError, OSError) as error:
+                return self._refuse_reload(error)
+            try:
                 self._checked_server.reload()
                 self._forwarder.reload()
             except (ValueError, OSError) as error:
-                self._metrics.reloads["refused"].inc()
-                logger.error("reload refused, the old configuration stays: %s", error)  # noqa: TRY400
-                return False
+                chain.close(time.time_ns())  # It has seen nothing, so it emits nothing.
+                return self._refuse_reload(error)
             self._swap(chain)
             self._chain_registry = registry
             self._metrics.reloads["applied"].inc()
             logger.info("reloaded")
             return True
+
+    def _refuse_reload(self, error: Exception) -> bool:
+        self._metrics.reloads["refused"].inc()
+        logger.error("reload refused, the old configuration stays: %s", error)
+        return False
 
     def drain(self) -> None:
         """Refuse new requests, finish those in flight, forward last emissions, and stop."""

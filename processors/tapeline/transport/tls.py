@@ -1,17 +1,33 @@
 """TLS credentials from PEM files, for the server and towards downstream."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
 from tapeline.transport.config import DownstreamTlsConfig, ServerTlsConfig
 
-__all__ = ["ServerCertificates", "TlsFileError", "downstream_credentials"]
+__all__ = [
+    "PemFiles",
+    "ServerCertificates",
+    "TlsFileError",
+    "downstream_credentials",
+    "read_downstream",
+]
 
 
 class TlsFileError(ValueError):
     """A PEM file that can't be used; the message names the file and the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class PemFiles:
+    """The content of PEM files, None where one is not set; equal where nothing has changed."""
+
+    roots: bytes | None = None
+    key: bytes | None = None
+    certificate: bytes | None = None
 
 
 def _read(path: Path, key: str) -> bytes:
@@ -62,12 +78,19 @@ class ServerCertificates:
         return pending
 
 
-def downstream_credentials(config: DownstreamTlsConfig) -> grpc.ChannelCredentials:
-    """Return the credentials towards downstream; raises TlsFileError."""
-    roots = key = certificate = None
-    if config.ca_file is not None:
-        roots = _read(config.ca_file, "downstream.tls.ca_file")
-    if config.key_file is not None and config.cert_file is not None:
-        key = _read(config.key_file, "downstream.tls.key_file")
-        certificate = _read(config.cert_file, "downstream.tls.cert_file")
-    return grpc.ssl_channel_credentials(roots, key, certificate)
+def read_downstream(config: DownstreamTlsConfig) -> PemFiles:
+    """Return what the files towards downstream hold; raises TlsFileError."""
+    return PemFiles(
+        roots=_read_if_set(config.ca_file, "downstream.tls.ca_file"),
+        key=_read_if_set(config.key_file, "downstream.tls.key_file"),
+        certificate=_read_if_set(config.cert_file, "downstream.tls.cert_file"),
+    )
+
+
+def _read_if_set(path: Path | None, key: str) -> bytes | None:
+    return None if path is None else _read(path, key)
+
+
+def downstream_credentials(files: PemFiles) -> grpc.ChannelCredentials:
+    """Return the credentials towards downstream."""
+    return grpc.ssl_channel_credentials(files.roots, files.key, files.certificate)
