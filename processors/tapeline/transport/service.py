@@ -2,13 +2,12 @@
 
 import logging
 import os
-import queue
+import select
 import signal
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -59,30 +58,39 @@ def run(
 
 
 class _Signals:
-    """Turns signals into items of a queue, for the main thread to take."""
+    """Turns signals into bytes of a pipe, for the main thread to take.
+
+    The kernel gives a signal to any thread, and Python runs its handler only when the main thread
+    next runs. One that waits for a lock or a queue would not notice; the pipe wakes it up.
+    """
 
     def __init__(self) -> None:
-        self._arrived: queue.SimpleQueue[signal.Signals] = queue.SimpleQueue()
-        self._former = {number: signal.signal(number, self._note) for number in _SIGNALS}
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        self._arrived.put(signal.Signals(number))
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._former = {number: signal.signal(number, _ignore) for number in _SIGNALS}
+        self._former_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def pretend(self, number: signal.Signals) -> None:
         """Act as though a signal had arrived."""
-        self._arrived.put(number)
+        os.write(self._writer, bytes([number]))
 
     def next(self, timeout_s: float | None) -> signal.Signals | None:
-        """Return the next signal; None where none arrives in time."""
-        with suppress(queue.Empty):
-            return self._arrived.get(timeout=timeout_s)
-        return None
+        """Return the next signal that is meant for us; None where none arrives in time."""
+        ready, _, _ = select.select([self._reader], [], [], timeout_s)
+        if not ready:
+            return None
+        (number,) = os.read(self._reader, 1)
+        return next((known for known in _SIGNALS if known == number), None)
 
     def restore(self) -> None:
         """Give signals back to those who had them."""
+        signal.set_wakeup_fd(self._former_wakeup)
         for number, handler in self._former.items():
             signal.signal(number, handler)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing: Python has written the signal's number to the pipe already."""
 
 
 class _OneProcess:
