@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -79,7 +80,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         )
     )
     with OtlpSink() as sink:
-        with DemoServices(settings, _environment_for(sink), folder / "stderr.txt") as services:
+        with DemoServices(settings, _environment_for(sink), folder) as services:
             services.wait()
         yield Run(settings, sink, _lines_of(Path(settings.log_path)))
 
@@ -246,22 +247,32 @@ def test_the_log_file_joins_traces_and_has_lines_that_are_not_json(run: Run) -> 
 
 
 def test_a_taken_port_names_the_service(tmp_path: Path) -> None:
-    """Where a port is taken the error says which service could not start, and nothing is left."""
+    """Where a port is taken the error says whose and by whom, and no process is left."""
     first = _three_free_ports()
     with socket.socket() as taken, OtlpSink() as sink:
         taken.bind(("127.0.0.1", first + 1))
         taken.listen()
-        settings = demo_settings(
-            DemoOptions(first_port=first, log_file=tmp_path / "x.log", duration_s=1.0)
-        )
-        log = tmp_path / "stderr.txt"
-        services = DemoServices(settings, _environment_for(sink), log)
+        settings = demo_settings(DemoOptions(first_port=first, log_file=tmp_path / "x.log"))
+        services = DemoServices(settings, _environment_for(sink), tmp_path)
 
-        with pytest.raises(DemoError, match="gateway ended with exit status 1"):
+        with pytest.raises(DemoError, match=rf"port {first + 1} \(demo service gateway\) is taken"):
             services.__enter__()
 
-    assert f"cannot listen on 127.0.0.1:{first + 1}" in log.read_text()
     assert services.process_ids == {}
+
+
+def test_a_service_that_dies_is_named_with_its_last_words(tmp_path: Path) -> None:
+    """A strategy without a gateway gives up; the error carries what it said."""
+    first = _three_free_ports()
+    settings = demo_settings(DemoOptions(first_port=first, log_file=tmp_path / "x.log"))
+    with (
+        OtlpSink() as sink,
+        DemoServices(settings, _environment_for(sink), tmp_path) as services,
+    ):
+        os.kill(services.process_ids["gateway"], signal.SIGKILL)
+
+        with pytest.raises(DemoError, match="gateway ended with signal SIGKILL"):
+            services.wait()
 
 
 def test_stopping_leaves_no_process(tmp_path: Path) -> None:
@@ -270,7 +281,7 @@ def test_stopping_leaves_no_process(tmp_path: Path) -> None:
         DemoOptions(first_port=_three_free_ports(), log_file=tmp_path / "x.log")
     )
     with OtlpSink() as sink:
-        with DemoServices(settings, _environment_for(sink), tmp_path / "stderr.txt") as services:
+        with DemoServices(settings, _environment_for(sink), tmp_path) as services:
             ids = dict(services.process_ids)
 
         assert sorted(ids) == ["back_office", "gateway", "strategy"]

@@ -1,26 +1,26 @@
-"""The demo's services as child processes: started in order, watched, and stopped in order."""
+"""The demo's services as processes: as units of a stack, or by themselves, watched and stopped."""
 
-import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
 from tapeline.demo.messages import Settings
 from tapeline.demo.service import HOST, settings_to_arguments
+from tapeline.stack.child import Child
+from tapeline.stack.ports import holder_of, is_free
+from tapeline.stack.probe import is_ready
+from tapeline.stack.topology import Unit
 
-__all__ = ["DemoError", "DemoServices"]
+__all__ = ["DemoError", "DemoServices", "demo_units"]
 
 START_TIMEOUT_S: Final = 20.0
-STOP_TIMEOUT_S: Final = 8.0  # a service finishes its calls (3 s) and flushes its telemetry
+# A service finishes its calls (3 s) and flushes its telemetry.
+GRACE_S: Final = 8.0
 POLL_S: Final = 0.1
 
 
@@ -28,41 +28,54 @@ class DemoError(Exception):
     """A demo service could not start, or ended by itself; the message says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Child:
-    name: str
-    port: int
-    process: subprocess.Popen[bytes]
+def demo_units(settings: Settings, environment: Mapping[str, str]) -> tuple[Unit, ...]:
+    """Return the services in the order of their start: who is called comes before who calls."""
+    return (
+        _unit("back_office", settings.back_office_port, settings, environment),
+        _unit("gateway", settings.gateway_port, settings, environment, "back_office"),
+        _unit("strategy", settings.strategy_port, settings, environment, "gateway"),
+    )
+
+
+def _unit(
+    name: str, port: int, settings: Settings, environment: Mapping[str, str], *calls: str
+) -> Unit:
+    url = f"http://{HOST}:{port}/health"
+    return Unit(
+        name=name,
+        binary=None,
+        arguments=("-m", f"tapeline.demo.{name}", *settings_to_arguments(settings)),
+        ready_url=url,
+        url=url,
+        ports=(("HTTP", port),),
+        environment=environment,
+        # Without a stack around them the first two names stand for nothing, and are left out.
+        needs=("collector", "gate", *calls),
+        grace_s=GRACE_S,
+    )
 
 
 class DemoServices:
-    """Runs the three services; a context manager that leaves no process behind.
+    """Runs the services without a stack; a context manager that leaves no process behind.
 
-    `log` takes what the services write to standard error; None means this process's own.
+    `folder` takes the log file of each: what it wrote to its standard output and error.
     """
 
-    def __init__(
-        self, settings: Settings, environment: Mapping[str, str], log: Path | None = None
-    ) -> None:
-        self._settings = settings
-        self._environment = dict(environment)
-        self._log = log
-        self._output: IO[bytes] | None = None
-        self._children: list[_Child] = []
+    def __init__(self, settings: Settings, environment: Mapping[str, str], folder: Path) -> None:
+        self._units = demo_units(settings, environment)
+        self._folder = folder
+        self._children: dict[str, Child] = {}
 
     @property
     def process_ids(self) -> Mapping[str, int]:
         """The process id of each service that was started, by name."""
-        return {child.name: child.process.pid for child in self._children}
+        return {name: child.pid for name, child in self._children.items()}
 
     def __enter__(self) -> Self:
-        """Start the services, the one that calls last; raises DemoError where one fails."""
-        if self._log is not None:
-            self._output = self._log.open("ab")
+        """Start the services and wait for each; raises DemoError where one can't start."""
         try:
-            self._start("back_office", self._settings.back_office_port)
-            self._start("gateway", self._settings.gateway_port)
-            self._start("strategy", self._settings.strategy_port)
+            for unit in self._units:
+                self._start(unit)
         except BaseException:
             self.stop()
             raise
@@ -80,77 +93,48 @@ class DemoServices:
     def wait(self) -> None:
         """Return when the strategy has finished; raises DemoError where a service failed."""
         while True:
-            for child in self._children:
-                code = child.process.poll()
-                if code is None:
-                    continue
-                if child.name == "strategy" and code == 0:
+            for name, child in self._children.items():
+                code = child.exit_code
+                if name == "strategy" and code == 0:
                     return
-                raise DemoError(self._ended(child, code))
+                if code is not None:
+                    raise DemoError(_ended(name, child, code))
             time.sleep(POLL_S)
 
     def stop(self) -> None:
         """End the services, callers first, so that what is under way can finish; idempotent."""
         while self._children:
-            _end(self._children.pop().process)
-        if self._output is not None:
-            self._output.close()
-            self._output = None
+            _, child = self._children.popitem()
+            child.ask_to_end()
+            child.wait(GRACE_S)
 
-    def _start(self, name: str, port: int) -> None:
-        process = subprocess.Popen(  # noqa: S603 - our own module, in our own interpreter
-            [
-                sys.executable,
-                "-m",
-                f"tapeline.demo.{name}",
-                *settings_to_arguments(self._settings),
-            ],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stderr=self._output,
-            # In a session of its own, Ctrl-C reaches only us, and we stop them in order.
-            start_new_session=True,
+    def _start(self, unit: Unit) -> None:
+        for _, port in unit.ports:
+            if not is_free(port):
+                raise DemoError(
+                    f"port {port} (demo service {unit.name}) is taken by "
+                    f"{holder_of(port) or 'another process'}. Stop that, or choose other ports."
+                )
+        child = Child.start(
+            [sys.executable, *unit.arguments],
+            {**os.environ, **unit.environment},
+            self._folder,
+            self._folder / f"{unit.name}.log",
         )
-        child = _Child(name, port, process)
-        self._children.append(child)
-        self._await_health(child)
-
-    def _await_health(self, child: _Child) -> None:
+        self._children[unit.name] = child
         until = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < until:
-            code = child.process.poll()
+        while not is_ready(unit.ready_url):
+            code = child.exit_code
             if code is not None:
-                raise DemoError(self._ended(child, code))
-            if _is_healthy(child.port):
-                return
+                raise DemoError(_ended(unit.name, child, code))
+            if time.monotonic() > until:
+                raise DemoError(
+                    f"the demo service {unit.name} did not answer on {unit.ready_url} within "
+                    f"{START_TIMEOUT_S:g} s. Its last lines:\n{child.log_tail()}"
+                )
             time.sleep(POLL_S)
-        raise DemoError(
-            f"the demo service {child.name} did not answer on http://{HOST}:{child.port}/health "
-            f"within {START_TIMEOUT_S:g} s{self._where()}"
-        )
-
-    def _ended(self, child: _Child, code: int) -> str:
-        how = f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-        return f"the demo service {child.name} ended with {how}{self._where()}"
-
-    def _where(self) -> str:
-        return "; its messages are above" if self._log is None else f"; its messages: {self._log}"
 
 
-def _is_healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=1.0) as answer:
-            return bool(answer.status == 200)  # noqa: PLR2004 - HTTP OK
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and kill its session where it does not."""
-    process.terminate()
-    try:
-        process.wait(timeout=STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def _ended(name: str, child: Child, code: int) -> str:
+    how = f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    return f"the demo service {name} ended with {how}. Its last lines:\n{child.log_tail()}"

@@ -1,12 +1,12 @@
-"""`tapeline demo services`: the trading services alone, against any OTLP endpoint."""
+"""`tapeline demo`: the whole stack with the trading services, or these services alone."""
 
 import os
 import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -16,28 +16,30 @@ from tapeline.demo.children import DemoError, DemoServices
 from tapeline.demo.credentials import planted_credentials
 from tapeline.demo.messages import Settings
 from tapeline.demo.service import HOST
+from tapeline.demo.whole import run_whole
+from tapeline.pipeline.durations import parse_duration_s
+from tapeline.stack.ports import Ports
 
-__all__ = [
-    "DemoOptions",
-    "add_demo_arguments",
-    "demo_settings",
-    "services_command",
-    "services_environment",
-]
+__all__ = ["DemoOptions", "demo_command", "demo_settings", "services_environment"]
 
-DEFAULT_SEED: Final = 7
+DEFAULT_SEED: Final = 1
 DEFAULT_RATE_PER_S: Final = 5.0
 DEFAULT_FIRST_PORT: Final = 8711
 DEFAULT_LOG_FILE: Final = Path(".tapeline/log-files/back_office.log")
 DEFAULT_LOG_SIZE_BYTES: Final = 256 * 1024
+# Beside `tapeline stack`'s own folder, whose data a demo that ends must not remove.
+DEFAULT_RUN_DIR: Final = Path(".tapeline/demo")
 RATE_MAX_PER_S: Final = 200.0
-PORT_MAX: Final = 65_535
-PORTS_USED: Final = 3
+PORTS_OF_STACK: Final = len(fields(Ports))
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the user may choose: the market, its pace, and where the services are."""
+    """What may be chosen: the market, its pace, and where the services are.
+
+    `duration_s` 0 means until Ctrl-C. Strategy, gateway and back office listen on `first_port` and
+    the two after it. `run` begins every order id; empty takes it from the clock.
+    """
 
     seed: int = DEFAULT_SEED
     rate_per_s: float = DEFAULT_RATE_PER_S
@@ -48,77 +50,54 @@ class DemoOptions:
     run: str = ""
 
 
-def add_demo_arguments(parser: ArgumentParser) -> None:
-    """Add the options to a command's parser; their names are DemoOptions's fields."""
-    parser.add_argument(
-        "--seed", type=int, default=DEFAULT_SEED, help="the market's seed (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--rate",
-        dest="rate_per_s",
-        type=_rate,
-        default=DEFAULT_RATE_PER_S,
-        metavar="ORDERS",
-        help=f"orders a second, at most {RATE_MAX_PER_S:g} (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--duration",
-        dest="duration_s",
-        type=_duration,
-        default=0.0,
-        metavar="SECONDS",
-        help="how long to trade; 0 means until Ctrl-C (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--first-port",
-        type=_first_port,
-        default=DEFAULT_FIRST_PORT,
-        metavar="PORT",
-        help="the strategy listens here, gateway and back office on the two ports after it "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--log-file",
-        type=Path,
-        default=DEFAULT_LOG_FILE,
-        metavar="FILE",
-        help="the JSON log file that the back office writes and rotates (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--log-size-bytes",
-        type=int,
-        default=DEFAULT_LOG_SIZE_BYTES,
-        metavar="BYTES",
-        help="rotate the log file at this size (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--run",
-        default="",
-        metavar="TEXT",
-        help="begins every order id (default: from the clock); the same text and seed again "
-        "give the same ids",
-    )
+def demo_command(
+    part: str,
+    *,
+    rate: float = DEFAULT_RATE_PER_S,
+    seed: int = DEFAULT_SEED,
+    duration: str | None = None,
+    run_dir: Path = DEFAULT_RUN_DIR,
+    port_base: int | None = None,
+) -> int:
+    """Run `tapeline demo` (part `all`), or the services against OTEL_EXPORTER_OTLP_ENDPOINT.
+
+    `rate` is in orders a second, `duration` as `90s` or `10m` (None: until Ctrl-C). Returns 0 at
+    its end, 1 where something was in the way, 2 for a wrong option or without the SDK.
+    """
+    try:
+        options = DemoOptions(
+            seed,
+            _checked_rate(rate),
+            _duration_s(duration),
+            first_port=DEFAULT_FIRST_PORT if port_base is None else port_base + PORTS_OF_STACK,
+        )
+        environment = services_environment()
+    except (ValueError, ImportError) as error:
+        sys.stderr.write(f"tapeline demo: {error}\n")
+        return 2
+    settings = demo_settings(options)
+    if part == "services":
+        return _run_services(settings, environment)
+    return run_whole(settings, environment, run_dir, _show, port_base)
 
 
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= RATE_MAX_PER_S:
-        raise ArgumentTypeError(f"{text} is not above 0 and at most {RATE_MAX_PER_S:g}")
-    return value
+def _show(line: str) -> None:
+    print(line, flush=True)
 
 
-def _duration(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ArgumentTypeError(f"{text} is not 0 or more seconds")
-    return value
+def _checked_rate(rate_per_s: float) -> float:
+    if not 0 < rate_per_s <= RATE_MAX_PER_S:
+        raise ValueError(f"--rate {rate_per_s:g} must be above 0 and at most {RATE_MAX_PER_S:g}")
+    return rate_per_s
 
 
-def _first_port(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= PORT_MAX - PORTS_USED + 1:
-        raise ArgumentTypeError(f"{text} leaves no room for {PORTS_USED} ports")
-    return value
+def _duration_s(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise ValueError(f"--duration is {error}") from error
 
 
 def demo_settings(options: DemoOptions) -> Settings:
@@ -144,25 +123,22 @@ def services_environment() -> dict[str, str]:
     return ENVIRONMENT_DEFAULTS | dict(os.environ)
 
 
-def services_command(options: DemoOptions) -> int:
-    """Run `tapeline demo services`; return 0, or 1 where a service failed, 2 without the SDK."""
-    try:
-        environment = services_environment()
-    except ImportError as error:
-        sys.stderr.write(f"tapeline demo: {error}\n")
-        return 2
-    settings = demo_settings(options)
+def _run_services(settings: Settings, environment: dict[str, str]) -> int:
     endpoint = environment["OTEL_EXPORTER_OTLP_ENDPOINT"]
     try:
-        with _interrupted_by_sigterm(), DemoServices(settings, environment) as services:
+        with (
+            tempfile.TemporaryDirectory(prefix="tapeline-demo-") as folder,
+            _interrupted_by_sigterm(),
+            DemoServices(settings, environment, Path(folder)) as services,
+        ):
             for line in _introduction(settings, endpoint):
-                print(line, flush=True)
+                _show(line)
             services.wait()
     except DemoError as error:
         sys.stderr.write(f"tapeline demo: {error}\n")
         return 1
     except KeyboardInterrupt:
-        print("stopped")
+        _show("stopped")
     return 0
 
 
