@@ -191,3 +191,12 @@ def test_any_text_can_be_judged(name: str) -> None:
 def test_long_names_are_judged_by_their_end() -> None:
     """The meaning of a name is at its end, so padding in front of it hides nothing."""
     assert KeyNames().rule_of("x." * 5000 + "password", "") == "password"
+
+
+@given(name=st.sampled_from([*SECRETS, "deskCode"]), other=st.text(max_size=20))
+def test_a_text_with_a_secret_name_is_never_passed_over(name: str, other: str) -> None:
+    """The quick look at a whole text finds at least what judging each of its names finds."""
+    names = KeyNames(deny=["desk_code"])
+
+    assert names.may_occur_in(f"{other}{name}={other}".lower())
+    assert names.rule_of(other, "") is None or names.may_occur_in(other.lower())

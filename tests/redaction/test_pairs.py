@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tapeline.redaction.key_names import KeyNames
-from tapeline.redaction.pairs import find_pairs
+from tapeline.redaction.pairs import PAIR_MARKS, find_pairs
 from tapeline.redaction.spans import merge
 
 SECRET = "Zq7hunter2"
@@ -32,6 +32,7 @@ def _cases() -> Iterator[tuple[str, str]]:
     yield "{{'token': b'{}', 'n': 1}}", "{{'token': b'<token>', 'n': 1}}"
     yield 'config["password"] = "{}"', 'config["password"] = "<password>"'
     yield "'password' => '{}'", "'password' => '<password>'"
+    yield "password -> {}", "password -> <password>"
     yield "secret := `{}`", "secret := `<secret>`"
     yield "curl --password {} -v", "curl --password <password> -v"
     yield "curl --api-key={} -v", "curl --api-key=<api_key> -v"
@@ -81,6 +82,7 @@ PLAIN = str.maketrans({"\0": "{", "\1": "}"})
 def test_the_value_is_masked_and_the_text_around_it_kept(text: str, masked: str) -> None:
     """Each way to write a pair is read to its value's end, and no further."""
     written = text.replace("{}", SECRET).translate(PLAIN)
+    assert any(mark in written for mark in PAIR_MARKS)
 
     assert _masked(written) == masked.replace("{{", "{").replace("}}", "}")
 

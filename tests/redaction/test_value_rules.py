@@ -14,7 +14,7 @@ RULES = [rule.rule for rule in VALUE_RULES]
 def _masked(text: str) -> str:
     """Return the text with every find replaced by its rule, in angle brackets."""
     pieces, position = [], 0
-    for span in merge(find_by_value(text)):
+    for span in merge(find_by_value(text, text.lower())):
         pieces.append(f"{text[position : span.start]}<{span.rule}>")
         position = span.end
     return "".join(pieces) + text[position:]

@@ -17,7 +17,7 @@ from tapeline.otlp.signals import Signal
 from tapeline.otlp.walk import Place, Role, rewrite_request
 from tapeline.redaction.key_names import NAME_RULES, KeyNames
 from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES, end_of_mask, mask, mask_pattern, token
-from tapeline.redaction.pairs import find_pairs
+from tapeline.redaction.pairs import PAIR_MARKS, find_pairs
 from tapeline.redaction.spans import Span, merge
 from tapeline.redaction.value_rules import VALUE_RULES, find_by_value
 
@@ -139,8 +139,9 @@ class _Pass:
 def find_secrets(text: str, names: KeyNames) -> list[Span]:
     """Return the secrets in a text, in order, without overlap, and none that is masked already."""
     masks = [match.span() for match in _MASK.finditer(text)] if "[REDACTED:" in text else []
-    spans = list(find_by_value(text))
-    if "=" in text or ":" in text or "--" in text:
+    lowered = text.lower()
+    spans = list(find_by_value(text, lowered))
+    if any(mark in text for mark in PAIR_MARKS) and names.may_occur_in(lowered):
         spans.extend(find_pairs(text, names, masks))
     return merge(span for span in spans if span.end > end_of_mask(masks, span.start))
 

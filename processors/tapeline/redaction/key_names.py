@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["DENIED_NAME", "NAME_RULES", "KeyNames", "is_end_of_term", "words_of"]
+__all__ = ["DENIED_NAME", "NAME_RULES", "PAIR_TERMS", "KeyNames", "is_end_of_term", "words_of"]
 
 MAX_NAME_LENGTH: Final = 256
 """Characters of a name that are judged: its last ones, because there the meaning stands."""
@@ -65,6 +65,16 @@ _TERMS: Final = MappingProxyType(
         for term in terms.split(", ")
     }
 )
+PAIR_TERMS: Final = MappingProxyType(
+    {
+        ("signature",): "signature",
+        ("sig",): "signature",
+        ("account", "key"): "secret_key",
+    }
+)
+"""Names of request signatures, and of a storage account's key, in query strings and connection
+strings, with their rules. As names of attributes they often mean something else."""
+
 _MAX_TERM_WORDS: Final = max(map(len, _TERMS))
 
 # Terms written as one word, such as `apikey`. The longer ones are also recognised with something
@@ -139,10 +149,20 @@ class KeyNames:
         self._keep = frozenset(words_of(name) for name in keep)
         self._deny = frozenset(words_of(name) for name in deny)
         self._max_denied_words = max(map(len, self._deny), default=0)
+        self._telling_words = _any_of(
+            max(term, key=len) for term in (*_TERMS, *PAIR_TERMS, ("token",), *self._deny)
+        )
         self.rule_of = lru_cache(MAX_CACHED_NAMES)(self._rule_of)
         """`rule_of(name, before)`: the rule by which what stands under the name is a secret; None
         where it is none. `before` is the name above it, or the word in front of it in a text: a
         `key` below `api` is an API key."""
+
+    def may_occur_in(self, lowered_text: str) -> bool:
+        """Say whether a text in lower case may hold the name of a secret: most texts don't.
+
+        Of each term one word, the longest, has to be there.
+        """
+        return self._telling_words.search(lowered_text) is not None
 
     def _rule_of(self, name: str, before: str = "") -> str | None:
         words = words_of(name)
@@ -158,6 +178,10 @@ class KeyNames:
     def _is_denied(self, words: tuple[str, ...]) -> bool:
         longest = min(len(words), self._max_denied_words)
         return any(words[-count:] in self._deny for count in range(1, longest + 1))
+
+
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(sorted(map(re.escape, set(words)))))
 
 
 def _rule_by_terms(words: tuple[str, ...], context_count: int) -> str | None:

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tapeline.redaction.key_names import KeyNames, is_end_of_term, words_of
+from tapeline.redaction.key_names import PAIR_TERMS, KeyNames, is_end_of_term, words_of
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.spans import Span
 
-__all__ = ["find_pairs"]
+__all__ = ["PAIR_MARKS", "find_pairs"]
+
+PAIR_MARKS: Final = ("=", ":", "->", "--")
+"""What stands between a name and its value, or in front of an option: one of them in every pair."""
 
 # A name begins where its run of characters does: so each run is read once, whatever follows it.
 _PAIR: Final = re.compile(
@@ -59,13 +62,7 @@ _EXTENTS: Final = {
 # Schemes whose parameters are further quoted or comma-separated pairs of the same header.
 _MANY_PARAMETERS: Final = re.compile(r"(?i:digest|oauth|hawk|mac|aws4-hmac-sha256)[ \t]")
 
-# Names of request signatures, and of a storage account's key, in query strings and connection
-# strings. As names of attributes they often mean something else.
-_PAIR_NAMES: Final = {
-    ("signature",): "signature",
-    ("sig",): "signature",
-    ("account", "key"): "secret_key",
-}
+# What stands under a name of PAIR_TERMS is a secret only if it is long.
 _STRONG_VALUE: Final = re.compile(r"[A-Za-z0-9+/=_%\-]{20}")
 
 
@@ -117,7 +114,7 @@ def _judge(text: str, match: re.Match[str], names: KeyNames) -> _Pair | None:
     gap = (_GAP_IN_JSON if '"' in close else _GAP).match(text, match.end())
     value_start = gap.end() if gap else match.end()
     if rule is None and mark == "=":
-        rule = _PAIR_NAMES.get(words_of(name))
+        rule = PAIR_TERMS.get(words_of(name))
         if rule is not None and not _STRONG_VALUE.match(text, value_start):
             return None
     if rule is None:

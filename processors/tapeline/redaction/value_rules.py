@@ -28,9 +28,14 @@ class ValueRule:
     find: Callable[[str], Iterator[tuple[int, int]]]
 
 
-def find_by_value(text: str) -> Iterator[Span]:
-    """Yield what is a secret by its shape. Spans of different rules may overlap."""
-    lowered = text.lower()
+def find_by_value(text: str, lowered: str) -> Iterator[Span]:
+    """Yield what is a secret by its shape, in a text and the same text in lower case.
+
+    Spans of different rules may overlap.
+    """
+    # Most texts hold no keyword at all, and one search tells.
+    if _ANY_KEYWORD.search(lowered) is None:
+        return
     for rule in VALUE_RULES:
         if any(keyword in lowered for keyword in rule.keywords):
             for start, end in rule.find(text):
@@ -182,7 +187,9 @@ VALUE_RULES: Final = (
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
         _pattern(r"(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{20,}+"),
     ),
-    ValueRule("gitlab_token", ("glpat-",), _pattern(r"glpat-[A-Za-z0-9_\-]{16,}+")),
+    ValueRule(
+        "gitlab_token", ("glpat-",), _pattern(r"glpat-[A-Za-z0-9_\-]{16,}+(?:\.[A-Za-z0-9_\-]++)*+")
+    ),
     ValueRule(
         "stripe_key",
         ("k_live_", "k_test_", "k_prod_", "whsec_"),
@@ -198,3 +205,7 @@ VALUE_RULES: Final = (
     ValueRule("sendgrid_key", ("sg.",), _pattern(r"SG\.[\w\-]{16,64}\.[\w\-]{16,}+")),
 )
 """The rules, the most specific first."""
+
+_ANY_KEYWORD: Final = re.compile(
+    "|".join(re.escape(keyword) for rule in VALUE_RULES for keyword in rule.keywords)
+)
