@@ -1,7 +1,7 @@
 """`tapeline stack up`, `down` and `status`."""
 
 import json
-import subprocess
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -151,41 +151,48 @@ def _detached(options: Options) -> int:
     log_path = directory / _LOG
     log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.clear_state()
-    command = [sys.executable, "-m", "tapeline.stack.detached", *_arguments(options)]
-    with log_path.open("ab") as log:
-        offset = log.tell()
-        process = subprocess.Popen(  # noqa: S603 - this program itself, no shell
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    while process.poll() is None:
+    offset = log_path.stat().st_size if log_path.exists() else 0
+    pid = _spawn_detached(log_path, _argument(options))
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
         offset = _show_new(log_path, offset)
+        if ended:
+            return os.waitstatus_to_exitcode(status) or 1
         state = directory.read_state()
         if state is not None and state.ready:
             _show_new(log_path, offset)
             print("tapeline stack down stops it.")
             return 0
         time.sleep(_POLL_S)
-    _show_new(log_path, offset)
-    return process.returncode or 1
 
 
-def _arguments(options: Options) -> list[str]:
+def _spawn_detached(log_path: Path, argument: str) -> int:
+    """Start the supervisor in a session of its own, not to be waited for; return its pid."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "tapeline.stack.detached", argument],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log_path), flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+
+
+def _argument(options: Options) -> str:
     """Return the options that matter to a detached supervisor, as its JSON argument."""
-    return [
-        json.dumps(
-            {
-                "run_dir": str(options.run_dir),
-                "join": options.join,
-                "keep": options.keep,
-                "port_base": options.port_base,
-                "servers": options.servers,
-            }
-        )
-    ]
+    return json.dumps(
+        {
+            "run_dir": str(options.run_dir),
+            "join": options.join,
+            "keep": options.keep,
+            "port_base": options.port_base,
+            "servers": options.servers,
+        }
+    )
 
 
 def _show_new(path: Path, offset: int) -> int:

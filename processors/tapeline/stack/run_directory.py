@@ -86,6 +86,11 @@ class RunDirectory:
                 f"cannot use {self.path}: {error.strerror}. Choose another folder with --run-dir."
             ) from error
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the lock is ours."""
+        return self._lock is not None
+
     def close(self) -> None:
         """Give the lock back; the contents stay."""
         if self._lock is not None:

@@ -139,6 +139,8 @@ class Stack:
 
     def stop(self) -> None:
         """End every unit in the reverse of their order; then remove what need not be kept."""
+        if not self.directory.is_open:
+            return  # Never prepared, or ended already: the folder may be another stack's
         self._end_all()
         self.directory.clear_state()
         if not self._keep:
@@ -147,6 +149,8 @@ class Stack:
 
     def abort(self) -> None:
         """End every unit as `stop` does, and leave the run directory for a look at the logs."""
+        if not self.directory.is_open:
+            return
         self._end_all()
         self.directory.clear_state()
         self.directory.close()
