@@ -176,6 +176,12 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--duration", default=None, help="stop by itself after this long, as 90s or 10m"
     )
+    parser.add_argument(
+        "--run-dir", type=Path, default=Path(".tapeline"), help="its folder (default: .tapeline)"
+    )
+    parser.add_argument(
+        "--port-base", type=int, default=None, help="use consecutive ports from here on"
+    )
     parser.set_defaults(handler=_demo)
 
 
@@ -248,7 +254,12 @@ def _demo(options: argparse.Namespace) -> int:
     from tapeline.demo.command import demo_command
 
     return demo_command(
-        options.part, rate=options.rate, seed=options.seed, duration=options.duration
+        options.part,
+        rate=options.rate,
+        seed=options.seed,
+        duration=options.duration,
+        run_dir=options.run_dir,
+        port_base=options.port_base,
     )
 
 
