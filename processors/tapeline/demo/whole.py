@@ -91,6 +91,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _what_to_see(ports: Ports, settings: Settings, run_dir: Path, took_s: float) -> str:
     host = f"http://{HOST}"
     rate = "rate(strategy_orders_sent_total%5B1m%5D)"
+    # The servers built from Go modules have no web pages (docs/limits.md), so APIs are named.
     loki = f"{host}:{ports.loki}/loki/api/v1/query_range"
     query = "--data-urlencode 'query={service_name=\"gateway\"}'"
     otlp = f"{host}:{ports.otlp_grpc} (gRPC), {host}:{ports.otlp_http} (HTTP)"
@@ -98,8 +99,8 @@ def _what_to_see(ports: Ports, settings: Settings, run_dir: Path, took_s: float)
     return "\n".join(
         (
             f"Up after {took_s:.0f} s: {settings.rate_per_s:g} orders/s, seed {settings.seed}.",
-            f"  traces   {host}:{ports.jaeger}/search?service=strategy",
-            f"  metrics  {host}:{ports.prometheus}/query?g0.expr={rate}",
+            f"  traces   curl -s '{host}:{ports.jaeger}/api/traces?service=strategy'",
+            f"  metrics  curl -s '{host}:{ports.prometheus}/api/v1/query?query={rate}'",
             f"  logs     curl -sG {loki} {query}",
             f"  OTLP     {otlp}: send your own",
             f"  files    {run_dir}/logs, {run_dir}/log-files/back_office.log",
