@@ -182,6 +182,31 @@ def test_a_truncated_request_is_refused_with_its_place(cut_bytes: int) -> None:
         check_framing(Signal.LOGS, payload[:-cut_bytes])
 
 
+@pytest.mark.parametrize("before_count", [0, 1, 2, 5])
+@pytest.mark.parametrize("size_bytes", [5, 100, 200, 20_000])
+def test_a_record_may_not_reach_past_its_scope(before_count: int, size_bytes: int) -> None:
+    """A record that ends in the next scope is refused, wherever it stands and however long."""
+    whole = field(2, b"record") * before_count + field(2, b"r" * size_bytes)
+    payload = field(1, field(2, whole[:-3]) + field(2, b"next scope") + field(3, b"url" * 10))
+
+    with pytest.raises(MalformedRequestError, match="the length at byte"):
+        index_records(Signal.LOGS, payload)
+    with pytest.raises(MalformedRequestError):
+        check_framing(Signal.LOGS, payload)
+
+
+@pytest.mark.parametrize("before_count", [0, 1, 2])
+@pytest.mark.parametrize("tail", [b"\x12", b"\x12\x80", b"\x12\x80\x80", b"\x12\x85\x00text"])
+def test_a_record_may_not_end_in_its_length(before_count: int, tail: bytes) -> None:
+    """A request that ends amid a record's tag and length is refused like any other."""
+    payload = field(1, field(2, field(2, b"record") * before_count + tail))
+
+    with pytest.raises(MalformedRequestError, match="at byte"):
+        index_records(Signal.LOGS, payload)
+    with pytest.raises(MalformedRequestError):
+        check_framing(Signal.LOGS, payload)
+
+
 def test_bytes_that_complete_each_other_are_still_refused() -> None:
     """Two broken neighbours don't pass because the one goes on where the other was cut."""
     scope = field(2, b"a log record")

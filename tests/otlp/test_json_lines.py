@@ -302,15 +302,16 @@ def test_errors_never_quote_the_input() -> None:
         assert secret not in str(raised.value)
 
 
-@pytest.mark.parametrize("list_count", [46, 47, 48, 49, 50, 300])
-def test_values_nest_as_deep_as_parsers_take_them(list_count: int) -> None:
+@pytest.mark.parametrize("map_count", [0, 1])
+@pytest.mark.parametrize("list_count", [45, 46, 47, 48, 49, 300])
+def test_values_nest_as_deep_as_parsers_take_them(list_count: int, map_count: int) -> None:
     """A line is read if the parser takes the request that it stands for, and refused if not."""
     payload = b""
-    for number in [1, 2, 2, 5, *[5, 1] * list_count][::-1]:
+    for number in [1, 2, 2, 5, *[5, 1] * list_count, *[6, 1, 2] * map_count][::-1]:
         payload = varint(number << 3 | 2) + varint(len(payload)) + payload
-    line = log_line(
-        '{"body":' + '{"arrayValue":{"values":[' * list_count + "{}" + "]}}" * list_count + "}"
-    )
+    value = '{"kvlistValue":{"values":[{"value":' * map_count + "{}" + "}]}}" * map_count
+    value = '{"arrayValue":{"values":[' * list_count + value + "]}}" * list_count
+    line = log_line(f'{{"body":{value}}}')
     try:
         REQUEST_TYPES[Signal.LOGS].FromString(payload)
     except DecodeError:

@@ -90,6 +90,13 @@ def test_groups_are_skipped_with_all_that_is_in_them() -> None:
     assert skip_value(group + b"rest", 0x0B, 0, len(group) + 4, 0) == len(group)
 
 
+def test_field_number_0_passes_within_a_group_only() -> None:
+    """A group that is skipped is not looked into, as upb does not."""
+    assert skip_value(b"\x02\x01x\x0c", 0x0B, 0, 4, 0) == 4
+    with pytest.raises(MalformedRequestError, match="is 0"):
+        read_tag(b"\x02\x01x", 0, 3)
+
+
 @pytest.mark.parametrize("end", [b"\x14", b"", b"\x0f"])
 def test_a_group_must_end_as_it_began(end: bytes) -> None:
     """A group that ends with another number, not at all, or in a wire type unknown is refused."""
