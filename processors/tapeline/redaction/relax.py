@@ -1,0 +1,168 @@
+"""Patterns for the wire: of an exact pattern, one that finds at least as much in raw bytes.
+
+On the wire a text has neighbours: the byte before it is its length, the byte after it the tag of
+the next field, and both may be letters, digits or quotes. So anchors and boundaries don't hold
+there and are taken out. What an exact pattern counts as one odd character (anything that is not
+ASCII) is up to four bytes there, so upper limits of repeats grow. And since a match is only a
+reason to look closer, an open end is cut to its shortest form, or one secret would be reported once
+for each of its last characters.
+
+The relaxed pattern is never shown the text alone, so it finds more; the exact one then decides.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from typing import Any, Final
+
+__all__ = ["relax"]
+
+_MAX_BYTES_A_CHARACTER: Final = 4
+_MAX_REPEAT: Final = 64
+"""Longer repeats are left open: they cost the scanner memory and tell it nothing more."""
+_MAX_END: Final = 32
+"""The last repeat asks for no more than that, for the same reason."""
+_MAX_DEPTH: Final = 50
+
+# The standard library's own parser of patterns: private by its name, and the same for decades.
+# test_relax holds what is made of its tree to the exact patterns.
+_parser: Final[Any] = import_module("re._parser")
+_CATEGORIES: Final = {
+    "CATEGORY_DIGIT": r"\d",
+    "CATEGORY_NOT_DIGIT": r"\D",
+    "CATEGORY_SPACE": r"\s",
+    "CATEGORY_NOT_SPACE": r"\S",
+    "CATEGORY_WORD": r"\w",
+    "CATEGORY_NOT_WORD": r"\W",
+}
+_WIDE_CATEGORIES: Final = {"CATEGORY_NOT_DIGIT", "CATEGORY_NOT_SPACE", "CATEGORY_NOT_WORD"}
+_Items = Sequence[tuple[Any, Any]]
+
+
+def relax(pattern: str) -> str:
+    """Return a pattern (PCRE syntax, over bytes) that matches wherever the given one does.
+
+    Raises ValueError for what the standard library's `re` can't parse, or what has no counterpart.
+    """
+    try:
+        tree = _parser.parse(_scoped_flags(pattern), re.ASCII)
+    except re.error as error:
+        raise ValueError(f"pattern {pattern!r} can't be relaxed: {error}") from error
+    body = _sequence(list(tree), depth=0, is_last=True)
+    return f"(?i:{body})" if tree.state.flags & re.IGNORECASE else body
+
+
+def _scoped_flags(pattern: str) -> str:
+    """Scope a flag group in mid-pattern to what follows it, as RE2 reads it."""
+    return re.sub(r"(?<=.)\(\?([is]+)\)(.*)\Z", r"(?\1:\2)", pattern, count=1, flags=re.DOTALL)
+
+
+def _sequence(items: _Items, *, depth: int, is_last: bool) -> str:
+    """Return items one after the other; of the last, only the shortest form where `is_last`."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"a pattern nests more than {_MAX_DEPTH} levels")
+    pieces: list[str] = []
+    for item in reversed(items):
+        piece = _item(item, depth=depth, is_last=is_last)
+        # What is empty at the end leaves its place to the item before it.
+        is_last = is_last and not piece
+        pieces.append(piece)
+    return "".join(reversed(pieces))
+
+
+def _item(item: tuple[Any, Any], *, depth: int, is_last: bool) -> str:
+    name, argument = str(item[0]), item[1]
+    if name in _LEAVES:
+        text = _LEAVES[name](argument)
+        # One odd character is several bytes; at the end the first of them is enough.
+        return f"{text}{{1,{_MAX_BYTES_A_CHARACTER}}}" if _is_wide(item) and not is_last else text
+    match name:
+        case "SUBPATTERN":
+            return _group(argument, depth=depth, is_last=is_last)
+        case "BRANCH":
+            return _branch(argument[1], depth=depth, is_last=is_last)
+        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+            return _repeat(argument, depth=depth, is_last=is_last)
+    raise ValueError(f"a pattern uses {name}, which has no form for the wire")
+
+
+def _group(argument: tuple[Any, int, int, _Items], *, depth: int, is_last: bool) -> str:
+    _, added, removed, items = argument
+    body = _sequence(list(items), depth=depth + 1, is_last=is_last)
+    if not body:
+        return ""
+    flags = "i" if added & re.IGNORECASE else ""
+    flags += "-i" if removed & re.IGNORECASE else ""
+    return f"(?{flags}:{body})"
+
+
+def _branch(branches: Iterable[_Items], *, depth: int, is_last: bool) -> str:
+    bodies = [_sequence(list(items), depth=depth + 1, is_last=is_last) for items in branches]
+    if is_last and not all(bodies):
+        return ""  # One of them may be empty, and that is the shortest form.
+    return f"(?:{'|'.join(dict.fromkeys(bodies))})"
+
+
+def _repeat(argument: tuple[int, Any, _Items], *, depth: int, is_last: bool) -> str:
+    least, most, items = argument
+    if is_last and least == 0:
+        return ""
+    items = list(items)
+    is_leaf = len(items) == 1 and str(items[0][0]) in _LEAVES
+    if is_leaf:
+        body = _LEAVES[str(items[0][0])](items[0][1])
+    else:
+        body = _sequence(items, depth=depth + 1, is_last=is_last and least == 1)
+    if not body:
+        return ""
+    if is_last:
+        least = min(least, _MAX_END)
+        return f"(?:{body}){{{least}}}" if least > 1 else f"(?:{body})"
+    if most is not _parser.MAXREPEAT and is_leaf and _is_wide(items[0]):
+        most *= _MAX_BYTES_A_CHARACTER
+    if most is _parser.MAXREPEAT or most > _MAX_REPEAT:
+        return f"(?:{body}){{{least},}}"
+    return f"(?:{body}){{{least},{most}}}"
+
+
+def _is_wide(item: tuple[Any, Any]) -> bool:
+    """Tell whether an item also matches characters that are not ASCII."""
+    name, argument = str(item[0]), item[1]
+    if name == "IN":
+        return any(
+            str(kind) == "NEGATE" or str(value) in _WIDE_CATEGORIES for kind, value in argument
+        )
+    return name in {"NOT_LITERAL", "ANY"}
+
+
+def _class(members: Sequence[tuple[Any, Any]]) -> str:
+    text = ""
+    for name, argument in members:
+        match str(name):
+            case "NEGATE":
+                text += "^"
+            case "LITERAL":
+                text += _byte(argument)
+            case "RANGE":
+                text += f"{_byte(argument[0])}-{_byte(argument[1])}"
+            case "CATEGORY":
+                text += _CATEGORIES[str(argument)]
+            case other:
+                raise ValueError(f"a class uses {other}, which has no form for the wire")
+    return f"[{text}]"
+
+
+def _byte(code: int) -> str:
+    if code > 0x7F:  # noqa: PLR2004 - the end of ASCII.
+        raise ValueError(f"a pattern holds U+{code:04X}; rules are ASCII")
+    character = chr(code)
+    return character if character.isalnum() else f"\\x{code:02x}"
+
+
+_LEAVES: Final[dict[str, Callable[[Any], str]]] = {
+    "LITERAL": _byte,
+    "NOT_LITERAL": lambda code: f"[^{_byte(code)}]",
+    "ANY": lambda _: r"[^\n]",
+    "IN": _class,
+    "AT": lambda _: "",
+}
