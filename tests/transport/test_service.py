@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,7 @@ class Factory:
                 [sys.executable, "-m", "tapeline.cli", "serve", "--config", str(config)],
                 stderr=output,
                 text=True,
+                env={**os.environ, "TMPDIR": str(self.folder)},
             )
         made = Process(process, config, port, admin_port, log)
         self.started.append(made)
@@ -200,8 +202,7 @@ def test_sigterm_lets_requests_in_flight_end(serve: Factory, downstream: Downstr
         future = call(PAYLOAD, timeout=20)
         eventually(lambda: doors.waiting == 1, poll_s=0.01)
         gate.process.send_signal(signal.SIGTERM)
-        eventually(lambda: "draining" in gate.text, poll_s=0.01)
-        assert gate.get("/health/ready")[0] == 503
+        eventually(lambda: gate.get("/health/ready")[0] == 503, poll_s=0.01)
         doors.open()
 
         assert future.result() == b""
@@ -340,6 +341,7 @@ def test_killing_the_parent_leaves_no_worker(serve: Factory) -> None:
     gate.process.wait()
 
     eventually(lambda: not any(is_running(pid) for pid in pids), poll_s=0.05)
+    assert list(gate.config.parent.glob("tapeline-*")) == []
 
 
 def test_sighup_reaches_every_worker(serve: Factory) -> None:
@@ -362,3 +364,50 @@ def test_a_worker_that_can_not_start_ends_the_parent(serve: Factory) -> None:
 
         assert gate.process.wait(30) == 1
     assert f"server.listen 127.0.0.1:{port + 1}: the port is taken" in gate.text
+
+
+STUCK = """
+import sys, time
+from tapeline.admin.config import AdminConfig
+from tapeline.transport.config import DownstreamConfig, ServerConfig
+from tapeline.transport.service import ServiceSettings, run
+
+class Stuck:
+    values_cut = 0
+    def process(self, batch, now_unix_nano):
+        print("stuck", flush=True)
+        time.sleep(1000)
+    def tick(self, now_unix_nano):
+        return ()
+    def close(self, now_unix_nano):
+        return ()
+
+settings = ServiceSettings(
+    ServerConfig(listen=sys.argv[1], drain_timeout="200ms"),
+    DownstreamConfig(endpoint="discard"),
+    AdminConfig(listen="127.0.0.1:0"),
+)
+sys.exit(run(settings, lambda context: Stuck()))
+"""
+
+
+def test_a_stuck_processor_does_not_keep_the_process_alive(tmp_path: Path) -> None:
+    """Its thread never ends; what it holds was never acknowledged, so exiting loses nothing."""
+    script = tmp_path / "stuck.py"
+    script.write_text(STUCK, encoding="utf-8")
+    (port, _) = free_ports(1)
+    process = subprocess.Popen(
+        [sys.executable, str(script), f"127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        eventually(lambda: not is_free(port), poll_s=0.02)
+        with client(f"127.0.0.1:{port}") as sender, ThreadPoolExecutor(1) as pool:
+            pool.submit(sender.export, PAYLOAD)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "stuck\n"
+            process.terminate()
+
+            assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()

@@ -111,6 +111,23 @@ def test_health_follows_readiness() -> None:
             eventually(lambda: health_of(gate) == "SERVING", poll_s=0.05)
 
 
+def test_watchers_of_health_hold_no_place() -> None:
+    """GRPC clients watch it for as long as they live; that must not use up the threads."""
+    request = health_pb2.HealthCheckRequest().SerializeToString()
+    with running_sidecar(settings(server={"max_in_flight": 1})) as gate:
+        watch: Callable[..., Iterator[bytes]] = gate.client.channel.unary_stream(
+            "/grpc.health.v1.Health/Watch"
+        )
+        watchers = [watch(request) for _ in range(20)]
+        first = {health_pb2.HealthCheckResponse.FromString(next(w)).status for w in watchers}
+
+        assert first == {health_pb2.HealthCheckResponse.SERVING}
+        assert gate.client.export(PAYLOAD).code is grpc.StatusCode.OK
+        gate.sidecar.drain()
+        last = {health_pb2.HealthCheckResponse.FromString(next(w)).status for w in watchers}
+        assert last == {health_pb2.HealthCheckResponse.NOT_SERVING}
+
+
 def test_before_the_chain_is_built_requests_are_told_to_come_back() -> None:
     """The port is open at once, so that a taken one is an error at start."""
     sidecar = Sidecar(settings())

@@ -48,6 +48,7 @@ _STATUS: Final[dict[Code, grpc.StatusCode]] = {
 _SPARE_THREADS: Final = 4  # for refusals and health checks while all others work
 _GONE_WAIT_S: Final = 0.2  # how long gRPC may take to say that a call without a message is over
 _GONE_POLL_S: Final = 0.005
+_STOP_LIMIT_S: Final = 2.0  # for gRPC to end what it has cancelled
 _STOP_GRACE_S: Final = 0.2  # for answers on their way; without it clients see an HTTP/2 error
 _RESERVED_STREAMS: Final = 64  # beyond max_in_flight, so that a refusal can be heard
 
@@ -131,7 +132,7 @@ class OtlpServer:
 
     def stop(self) -> None:
         """Close the port, and cancel what is still in flight after a moment."""
-        self._server.stop(_STOP_GRACE_S).wait()
+        self._server.stop(_STOP_GRACE_S).wait(_STOP_GRACE_S + _STOP_LIMIT_S)
         self._pool.shutdown(wait=False)
 
     def reload(self) -> None:

@@ -142,6 +142,8 @@ def _run_one(
             sidecar.drain()
     finally:
         admin.stop()
+        if seat is not None:
+            seat.tidy()
         signals.restore()
     logger.info("drained, exiting")
     return EXIT_OK

@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,13 @@ class WorkerSeat:
                 f"the environment variable {SEAT_VARIABLE} is not what a tapeline parent sets;"
                 " unset it"
             ) from error
+
+    def tidy(self) -> None:
+        """Remove the socket, and its folder after the last worker: a killed parent can't."""
+        path = Path(self.socket_path)
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # Not empty, or gone already.
+            path.parent.rmdir()
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of the worker's process."""

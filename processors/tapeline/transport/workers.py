@@ -160,7 +160,9 @@ class Workers:
         return generate_latest(self._registry) + merge_expositions(texts).encode()
 
     def _spawn(self, seat: WorkerSeat) -> subprocess.Popen[bytes]:
-        Path(seat.socket_path).unlink(missing_ok=True)
+        path = Path(seat.socket_path)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.unlink(missing_ok=True)
         # The command is our own; standard input is how the worker notices that we are gone.
         return subprocess.Popen(  # noqa: S603
             self._command, env=seat.environment(os.environ), stdin=subprocess.PIPE
