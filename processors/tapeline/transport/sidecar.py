@@ -62,6 +62,7 @@ class Sidecar:
         self._chain_registry = CollectorRegistry()
         self._metrics = TransportMetrics(self._registry)
         self._draining = False
+        self._was_ready = False
         self._reloading = threading.Lock()
         self._slot = ChainSlot(self._metrics)
         quarantine = None
@@ -189,8 +190,15 @@ class Sidecar:
             self._emissions.add(last)
 
     def _note_health(self) -> None:
-        ready = not self.problems()
+        problems = self.problems()
+        ready = not problems
         self._metrics.ready.set(ready)
+        if ready != self._was_ready and not self._draining:
+            self._was_ready = ready
+            if ready:
+                logger.info("ready")
+            else:
+                logger.warning("not ready: %s", "; ".join(problems))
         if self._server is not None:
             self._server.set_serving(serving=ready)
 
