@@ -11,11 +11,9 @@ __all__ = [
     "FIRST_TAG",
     "LONG_VARINT",
     "MAX_DEPTH",
-    "MAX_LENGTH_BYTES",
     "MalformedRequestError",
     "WireType",
     "encode_varint",
-    "length_delimited",
     "read_slice",
     "read_tag",
     "read_varint",
@@ -31,7 +29,6 @@ FIRST_TAG: Final = 8
 # Tags and lengths are 32-bit: protobuf allows field numbers to 2^29 - 1 and lengths to 2^31 - 1.
 MAX_SHORT_VARINT_BYTES: Final = 5
 MAX_TAG: Final = (1 << 32) - 1
-MAX_LENGTH_BYTES: Final = (1 << 31) - 1
 # Messages and groups within each other, counted from the request: upb's own limit.
 MAX_DEPTH: Final = 100
 _UINT64_MASK: Final = (1 << 64) - 1
@@ -64,11 +61,6 @@ def encode_varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
-
-
-def length_delimited(tag: bytes, content: bytes) -> bytes:
-    """Return a whole length-delimited field: `tag` as it stands on the wire, length, content."""
-    return b"%b%b%b" % (tag, encode_varint(len(content)), content)
 
 
 def _read_varint(data: bytes, position: int, end: int, max_bytes: int) -> tuple[int, int]:
@@ -160,7 +152,7 @@ def skip_value(data: bytes, tag: int, position: int, end: int, depth: int) -> in
 
 def _skip_scalar(data: bytes, wire_type: int, position: int, end: int) -> int:
     if wire_type == WireType.VARINT:
-        return _read_varint(data, position, end, MAX_VARINT_BYTES)[1]
+        return read_varint(data, position, end)[1]
     if wire_type == WireType.LENGTH_DELIMITED:
         return read_slice(data, position, end)[1]
     if wire_type == WireType.FIXED64:
