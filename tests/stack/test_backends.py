@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
-from otlp_client import Span, histogram, logs, send, traces
+from otlp_client import Span, histogram, key_values, logs, send, traces
 from relay import Relay
 from tapeline.stack.binaries import SOURCE_ROOT
 from tapeline.stack.ports import HOST, Ports
@@ -111,6 +112,43 @@ def test_long_and_wide_records_are_not_lost_in_loki(backends: Backends) -> None:
     )
     assert {len(line) for _, line in lines} == {len(marker), 65_000}
     assert all(labels["key_19"] == "v" * 60_000 for labels, _ in lines)
+
+
+@pytest.mark.parametrize("value_bytes", [60_000, 500])
+def test_the_largest_records_that_ingress_takes_arrive(
+    backends: Backends, value_bytes: int
+) -> None:
+    """A span and a log record of nearly 8 MiB each: no limit behind ingress drops them."""
+    count = 7_800_000 // (value_bytes + 30)
+    attributes = {f"key.{position}": "v" * value_bytes for position in range(count)}
+    trace_id = bytes([value_bytes % 251]) * 16
+    send(backends.otlp, traces([Span(trace_id, name="large", attributes=attributes)], RESOURCE))
+    request = logs(["large"], {"service.name": f"large-{value_bytes}"}, trace_id)
+    record = request.resource_logs[0].scope_logs[0].log_records[0]
+    record.attributes.extend(key_values(attributes))
+    assert request.ByteSize() > 7_000_000
+    send(backends.otlp, request)
+    eventually(lambda: backends.span_names(trace_id) == ["large"])
+    eventually(lambda: backends.log_lines(f'{{service_name="large-{value_bytes}"}}'))
+
+
+def test_a_span_of_too_many_attributes_does_not_block_those_behind_it(backends: Backends) -> None:
+    """Jaeger would refuse it for ever; cut, it arrives, and so does the next one."""
+    attributes = {f"k{position}": "v" for position in range(200_000)}
+    crowded, next_one = bytes([7]) * 16, bytes([8]) * 16
+    for _ in range(5):  # One more than there are consumers of the queue
+        span = Span(crowded, name="crowded", attributes=attributes)
+        send(backends.otlp, traces([span], RESOURCE))
+    send(backends.otlp, traces([Span(next_one, name="next")], RESOURCE))
+    eventually(lambda: backends.span_names(next_one) == ["next"])
+    eventually(lambda: set(backends.span_names(crowded)) == {"crowded"})
+
+
+def test_a_larger_request_is_refused_at_the_door(backends: Backends) -> None:
+    """Its sender is told, so that nothing is acknowledged and dropped later."""
+    with pytest.raises(grpc.RpcError) as refused:
+        send(backends.otlp, logs(["v" * 8_500_000]))
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_old_lines_are_taken(backends: Backends) -> None:

@@ -122,12 +122,18 @@ def test_message_limits_fit_on_every_hop() -> None:
     back = egress["receivers"]["otlp/egress"]["protocols"]["grpc"]["max_recv_msg_size_mib"] * 2**20
     assert received == protocols["http"]["max_request_body_size"]
     assert received <= batch <= gate_bytes <= back
+    for exporter in ("otlp_http/loki", "otlp_grpc/jaeger"):
+        largest = egress["exporters"][exporter]["sending_queue"]["batch"]["max_size"]
+        assert received * 1.1 < largest, "a record that ingress took, lengthened by redaction"
     jaeger = (SOURCE_ROOT / "config" / "jaeger" / "jaeger.yaml").read_text(encoding="utf-8")
-    largest = egress["exporters"]["otlp_grpc/jaeger"]["sending_queue"]["batch"]["max_size"]
-    assert received <= largest
     jaeger_mib = re.search(r"max_recv_msg_size_mib: (\d+)", jaeger)
     assert jaeger_mib is not None
     assert largest < int(jaeger_mib[1]) * 2**20
+    loki = (SOURCE_ROOT / "config" / "loki" / "loki.yaml").read_text(encoding="utf-8")
+    for limit in ("recv", "send"):
+        loki_bytes = re.search(rf"grpc_server_max_{limit}_msg_size: (\d+)", loki)
+        assert loki_bytes is not None
+        assert largest * 2 < int(loki_bytes[1])
 
 
 @pytest.fixture(scope="module")
