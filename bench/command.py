@@ -14,7 +14,6 @@ from typing import Final
 from bench.facts import facts
 from bench.measure import (
     Effort,
-    Latency,
     SinkProbe,
     Target,
     Throughput,
@@ -124,7 +123,6 @@ class Bench:
         self._effort = effort
         self._folder = folder
         self._loads = {signal: load_of(signal) for signal in Signal}
-        self._direct: dict[Signal, Latency] = {}
         self._relay: dict[Signal, Throughput] = {}
 
     def measure(self, subject: Subject) -> None:
@@ -133,8 +131,6 @@ class Bench:
             load = self._loads[signal]
             print(f"{subject.name}: {signal} …", flush=True)
             with self._sink() as sink:
-                if signal not in self._direct:
-                    self._direct[signal] = measure_latency(sink, load, self._effort)
                 try:
                     self.rows.append(self._row(subject, load, sink))
                 except Unavailable as reason:
@@ -163,18 +159,17 @@ class Bench:
         sink_port = int(sink.address.rsplit(":", 1)[1])
         with subject.run(sink_port, self._cores, self._folder) as up:
             target = Target(f"127.0.0.1:{up.port}", sink.sink, up.process, sink.sink_process)
-            throughput = measure_throughput(target, load, self._effort)
-            latency = measure_latency(target, load, self._effort)
+            throughput = measure_throughput(target, load, self._effort, self._cores)
+            latencies = measure_latency(sink, target, load, self._effort)
             peak_bytes = cost_of(up.process.pid).peak_bytes
-        direct = self._direct[load.signal]
         relay = self._relay.setdefault(load.signal, throughput)
         return Row(
             subject=subject.name,
             note=subject.note,
             signal=load.signal.value,
             throughput=throughput,
-            latency=latency,
-            added=Latency(latency.p50_ms - direct.p50_ms, latency.p99_ms - direct.p99_ms),
+            latency=latencies.through,
+            added=latencies.added,
             peak_bytes=peak_bytes,
             ratio_to_relay=throughput.records_per_s / relay.records_per_s,
             cpu_ratio_to_relay=throughput.cpu_s_per_million / relay.cpu_s_per_million,

@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import grpc
 from bench.payloads import Load, marked
-from bench.processes import BenchError, cost_of
+from bench.processes import BenchError, Cores, core_use, cost_of
 from bench.wire import AWAIT_METHOD, AWAIT_S, OPTIONS, RESET_METHOD, STATE_METHOD, raw_method
 
 from tapeline.otlp.signals import EXPORT_METHODS
 
 __all__ = [
     "Effort",
+    "Latencies",
     "Latency",
     "SinkProbe",
     "Target",
@@ -45,13 +46,18 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Of the rounds: the median rate, the CPU cost over all, and who was busy how much (0-1)."""
+    """Of the rounds: the median rate, the CPU cost over all, and who was busy how much (0-1).
+
+    `load_busy` is of the load and the sink, with the interrupts that handle loopback traffic.
+    `others_busy` is the share of the subject's core that processes outside of the bench took.
+    """
 
     records: int
     records_per_s: float
     cpu_s_per_million: float
     subject_busy: float
     load_busy: float
+    others_busy: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,22 @@ class Latency:
 
     p50_ms: float
     p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Straight to the sink, and through the subject, in the same minute."""
+
+    direct: Latency
+    through: Latency
+
+    @property
+    def added(self) -> Latency:
+        """What the subject added: the difference of the percentiles."""
+        return Latency(
+            p50_ms=self.through.p50_ms - self.direct.p50_ms,
+            p99_ms=self.through.p99_ms - self.direct.p99_ms,
+        )
 
 
 class SinkProbe:
@@ -111,30 +133,41 @@ class Target:
     sink_process: subprocess.Popen[bytes]
 
 
-def measure_throughput(target: Target, load: Load, effort: Effort) -> Throughput:
+def measure_throughput(target: Target, load: Load, effort: Effort, cores: Cores) -> Throughput:
     """Send as fast as is acknowledged; raises BenchError unless every record arrived."""
     _warm_up(target, load)
     rates: list[float] = []
-    cpu_s, elapsed_s, load_s, records = 0.0, 0.0, 0.0, 0
+    elapsed_s, records = 0.0, 0
+    used = [0.0] * len(_usage_s(target, cores))
     for _ in range(effort.rounds):
         target.sink.reset()
-        before, load_before = _cpu_s(target.subject), _load_cpu_s(target)
+        before = _usage_s(target, cores)
         started_ns = time.monotonic_ns()
         sent = _send(target, load, seconds=effort.round_s) * load.records
         target.sink.await_records(load, sent)
+        after = _usage_s(target, cores)
         took_s = (int(target.sink.state()["last_arrival_ns"]) - started_ns) / 1e9
-        cpu_s += _cpu_s(target.subject) - before
-        load_s += _load_cpu_s(target) - load_before
+        used = [sum(each) - begun for *each, begun in zip(used, after, before, strict=True)]
         elapsed_s += took_s
         records += sent
         rates.append(sent / took_s)
+    subject_s, subject_core_s, load_s = used
     return Throughput(
         records=records,
         records_per_s=statistics.median(rates),
-        cpu_s_per_million=cpu_s / records * 1e6,
-        subject_busy=cpu_s / elapsed_s,
-        load_busy=load_s / elapsed_s,
+        cpu_s_per_million=subject_s / records * 1e6,
+        subject_busy=subject_s / elapsed_s,
+        load_busy=load_s / elapsed_s / len({cores.load, cores.sink}),
+        others_busy=max(0.0, subject_core_s - subject_s) / elapsed_s,
     )
+
+
+def _usage_s(target: Target, cores: Cores) -> tuple[float, float, float]:
+    """Return CPU seconds so far: of the subject, of all processes on its core, of the load."""
+    subject_s = 0.0 if target.subject is None else cost_of(target.subject.pid).cpu_s
+    load_s = time.process_time() + cost_of(target.sink_process.pid).cpu_s
+    interrupts_s = sum(core_use(core).interrupts_s for core in {cores.load, cores.sink})
+    return subject_s, core_use(cores.subject).processes_s, load_s + interrupts_s
 
 
 def _warm_up(target: Target, load: Load) -> None:
@@ -142,14 +175,6 @@ def _warm_up(target: Target, load: Load) -> None:
     target.sink.reset()
     sent = _send(target, load, batches=WARM_UP_BATCHES)
     target.sink.await_records(load, sent * load.records)
-
-
-def _cpu_s(process: subprocess.Popen[bytes] | None) -> float:
-    return 0.0 if process is None else cost_of(process.pid).cpu_s
-
-
-def _load_cpu_s(target: Target) -> float:
-    return time.process_time() + cost_of(target.sink_process.pid).cpu_s
 
 
 def _send(target: Target, load: Load, *, seconds: float = 0.0, batches: int = 0) -> int:
@@ -191,28 +216,51 @@ def _send(target: Target, load: Load, *, seconds: float = 0.0, batches: int = 0)
     return sum(sent)
 
 
-def measure_latency(target: Target, load: Load, effort: Effort) -> Latency:
-    """Send batches one by one, the next when the last has arrived at the sink.
+def measure_latency(direct: Target, target: Target, load: Load, effort: Effort) -> Latencies:
+    """Send batches one by one, in turn straight to the sink and through the subject.
 
-    The time is taken from the send to the arrival, so that a subject that acknowledges before its
-    downstream did is measured by the same rule. Raises BenchError where a batch does not arrive.
+    The next goes out when the last has arrived at the sink. The time is taken from the send to
+    that arrival, so a subject that acknowledges before its downstream did is measured by the same
+    rule. In turn, so that what else the machine does meets both ways alike. Raises BenchError
+    where a batch does not arrive.
     """
     _warm_up(target, load)
-    channel = grpc.insecure_channel(target.address, options=OPTIONS)
-    call = raw_method(channel, EXPORT_METHODS[load.signal])
-    taken_ms = []
     target.sink.reset()
-    for number in range(1, FIRST_CALLS + effort.latency_batches + 1):
-        payload = marked(load.batches[number % len(load.batches)], number)
+    ways = (_Way(direct, load, first=0), _Way(target, load, first=1))
+    for _ in range(FIRST_CALLS + effort.latency_batches):
+        for way in ways:
+            way.send_next()
+    sent = len(ways) * (FIRST_CALLS + effort.latency_batches)
+    target.sink.await_records(load, sent * load.records)
+    return Latencies(ways[0].result(), ways[1].result())
+
+
+class _Way:
+    """One of the two ways to the sink; its batches have every second number."""
+
+    def __init__(self, target: Target, load: Load, first: int) -> None:
+        channel = grpc.insecure_channel(target.address, options=OPTIONS)
+        self._call = raw_method(channel, EXPORT_METHODS[load.signal])
+        self._sink = target.sink
+        self._load = load
+        self._number = first
+        self._taken_ms: list[float] = []
+
+    def send_next(self) -> None:
+        """Send the next batch and wait for its arrival."""
+        self._number += 2
+        batches = self._load.batches
+        payload = marked(batches[self._number % len(batches)], self._number)
         sent_ns = time.monotonic_ns()
-        call(payload, timeout=CALL_TIMEOUT_S, wait_for_ready=True)
-        arrived_ns = target.sink.await_mark(number)
-        if number > FIRST_CALLS:
-            taken_ms.append((arrived_ns - sent_ns) / 1e6)
+        self._call(payload, timeout=CALL_TIMEOUT_S, wait_for_ready=True)
+        arrived_ns = self._sink.await_mark(self._number)
+        self._taken_ms.append((arrived_ns - sent_ns) / 1e6)
         time.sleep(LATENCY_PAUSE_S)
-    channel.close()
-    target.sink.await_records(load, (FIRST_CALLS + effort.latency_batches) * load.records)
-    return Latency(
-        p50_ms=statistics.median(taken_ms),
-        p99_ms=statistics.quantiles(taken_ms, n=100, method="inclusive")[98],
-    )
+
+    def result(self) -> Latency:
+        """Return the percentiles, without the first calls of the connection."""
+        taken_ms = self._taken_ms[FIRST_CALLS:]
+        return Latency(
+            p50_ms=statistics.median(taken_ms),
+            p99_ms=statistics.quantiles(taken_ms, n=100, method="inclusive")[98],
+        )

@@ -16,9 +16,11 @@ from typing import Final
 
 __all__ = [
     "BenchError",
+    "CoreUse",
     "Cores",
     "Cost",
     "choose_cores",
+    "core_use",
     "cost_of",
     "free_port",
     "running",
@@ -54,6 +56,14 @@ class Cost:
 
     cpu_s: float
     peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoreUse:
+    """CPU seconds of a core: in processes, and in interrupts, which belong to no process."""
+
+    processes_s: float
+    interrupts_s: float
 
 
 def choose_cores() -> Cores:
@@ -155,6 +165,20 @@ def cost_of(process_id: int) -> Cost:
         cpu_s=sum(_cpu_s(member) for member in members),
         peak_bytes=sum(_peak_bytes(member) for member in members),
     )
+
+
+def core_use(core: int) -> CoreUse:
+    """Return what one core has done so far."""
+    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            # proc(5), in this order; what follows is counted in these already.
+            user, nice, system, _idle, _waiting, interrupt, softirq = (int(t) for t in ticks[:7])
+            return CoreUse(
+                processes_s=(user + nice + system) / TICKS_PER_S,
+                interrupts_s=(interrupt + softirq) / TICKS_PER_S,
+            )
+    raise BenchError(f"/proc/stat does not know core {core}")
 
 
 def _tree(root: int) -> list[int]:

@@ -9,8 +9,8 @@ from bench.startup import Startup
 
 __all__ = ["Row", "Skipped", "as_json", "bars_missed", "table"]
 
-# Below this much of its core a subject was waiting for the load or the sink.
-BUSY: Final = 0.9
+BUSY: Final = 0.9  # of a core: who was not so busy had to wait for somebody
+DISTURBED: Final = 0.05  # of the subject's core, used by others
 MIB: Final = 1024 * 1024
 
 # Issue 3's bars for the gate with nothing to change, on one core.
@@ -37,7 +37,12 @@ class Row:
     @property
     def load_bound(self) -> bool:
         """Whether the load and the sink, not the subject, set the rate."""
-        return self.throughput.subject_busy < BUSY
+        return self.throughput.subject_busy < BUSY <= self.throughput.load_busy
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other processes took a part of the subject's core."""
+        return self.throughput.others_busy > DISTURBED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,13 @@ def table(rows: Sequence[Row], skipped: Iterable[Skipped], startup: dict[str, St
     lines.insert(1, "  ".join("-" * width for width in widths))
     if any(row.load_bound for row in rows):
         lines.append(
-            f"* the subject used less than {BUSY:.0%} of its core: the load and the sink, on a "
-            "core of their own, set the rate. `records/CPU s` is what the subject alone could do."
+            "* the load and the sink, on a core of their own, set the rate; `records/CPU s` is "
+            "what the subject alone could do."
+        )
+    if any(row.disturbed for row in rows):
+        lines.append(
+            f"! other processes took more than {DISTURBED:.0%} of the subject's core: its rate and "
+            "latency would be better on a quiet machine."
         )
     lines += [f"left out: {each.subject}: {each.reason}" for each in skipped]
     lines += [
@@ -87,7 +97,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.signal,
         row.subject,
-        f"{row.throughput.records_per_s:,.0f}{'*' if row.load_bound else ''}",
+        f"{row.throughput.records_per_s:,.0f}{_marks(row)}",
         f"{row.ratio_to_relay:.2f}",
         f"{cost:.3f}",
         f"{row.cpu_ratio_to_relay:.2f}",
@@ -97,6 +107,10 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.peak_bytes / MIB:.0f}",
         f"{row.throughput.subject_busy:.0%}",
     )
+
+
+def _marks(row: Row) -> str:
+    return ("*" if row.load_bound else "") + ("!" if row.disturbed else "")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -136,7 +150,10 @@ def as_json(
     """Return the result as it is written to results.json."""
     return {
         "facts": facts,
-        "rows": [{**asdict(row), "load_bound": row.load_bound} for row in rows],
+        "rows": [
+            {**asdict(row), "load_bound": row.load_bound, "disturbed": row.disturbed}
+            for row in rows
+        ],
         "skipped": [asdict(each) for each in skipped],
         "startup": {name: asdict(each) for name, each in startup.items()},
     }

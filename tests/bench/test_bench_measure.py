@@ -14,13 +14,14 @@ import grpc
 import pytest
 from bench.measure import Effort, SinkProbe, Target, measure_latency, measure_throughput
 from bench.payloads import load_of
-from bench.processes import ROOT, BenchError, cost_of, free_port, wait_for_port
+from bench.processes import ROOT, BenchError, Cores, cost_of, free_port, wait_for_port
 from bench.wire import OPTIONS, RawHandler, raw_method
 
 from bench import measure
 from tapeline.otlp.signals import EXPORT_METHODS, SERVICES, Signal
 
 EFFORT = Effort(round_s=0.2, rounds=2, latency_batches=10)
+CORES = Cores(*[min(os.sched_getaffinity(0))] * 3)
 LOGS = next(service for service in SERVICES if service.signal is Signal.LOGS)
 
 
@@ -68,7 +69,7 @@ def _lossy_relay(downstream: str, lost_every: int) -> Iterator[str]:
 
 def test_every_record_of_a_round_is_counted(target: Target) -> None:
     """Straight to the sink nothing is lost, and the figures are of what was sent."""
-    result = measure_throughput(target, load_of(Signal.LOGS), EFFORT)
+    result = measure_throughput(target, load_of(Signal.LOGS), EFFORT, cores=CORES)
 
     assert result.records > 0
     assert result.records % 1000 == 0
@@ -77,9 +78,13 @@ def test_every_record_of_a_round_is_counted(target: Target) -> None:
 
 def test_latency_is_positive_and_ordered(target: Target) -> None:
     """Each batch arrives after it was sent, and the 99th percentile is not below the median."""
-    result = measure_latency(target, load_of(Signal.TRACES), EFFORT)
+    with _lossy_relay(target.address, lost_every=1_000_000) as address:
+        relay = Target(address, target.sink, None, target.sink_process)
+        result = measure_latency(target, relay, load_of(Signal.LOGS), EFFORT)
 
-    assert 0 < result.p50_ms <= result.p99_ms
+    for way in (result.direct, result.through):
+        assert 0 < way.p50_ms <= way.p99_ms
+    assert result.added.p50_ms == result.through.p50_ms - result.direct.p50_ms
 
 
 def test_a_lost_batch_fails_the_bench(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +94,7 @@ def test_a_lost_batch_fails_the_bench(target: Target, monkeypatch: pytest.Monkey
         lossy = Target(address, target.sink, None, target.sink_process)
 
         with pytest.raises(BenchError, match=r"logs records of [0-9,]+ sent"):
-            measure_throughput(lossy, load_of(Signal.LOGS), EFFORT)
+            measure_throughput(lossy, load_of(Signal.LOGS), EFFORT, cores=CORES)
 
 
 def test_cost_counts_children() -> None:

@@ -19,6 +19,7 @@ GOOD = Row(
         cpu_s_per_million=1.5,
         subject_busy=0.99,
         load_busy=0.5,
+        others_busy=0.0,
     ),
     latency=Latency(2.0, 3.0),
     added=Latency(1.25, 2.5),
@@ -57,12 +58,21 @@ def test_bars_are_the_gates_alone() -> None:
 
 
 def test_a_rate_set_by_the_load_is_marked() -> None:
-    """Where the subject was not busy, its rate carries a star and the table says why."""
-    waiting = replace(GOOD, throughput=replace(GOOD.throughput, subject_busy=0.7))
+    """Where the load was busy and the subject was not, the rate carries a star with its reason."""
+    waiting = replace(GOOD, throughput=replace(GOOD.throughput, subject_busy=0.7, load_busy=0.95))
 
     assert "600,000*" in table([waiting], [], {})
     assert "set the rate" in table([waiting], [], {})
     assert "*" not in table([GOOD], [], {})
+
+
+def test_a_disturbed_rate_is_marked() -> None:
+    """Where other processes ran on the subject's core the table says so."""
+    disturbed = replace(GOOD, throughput=replace(GOOD.throughput, others_busy=0.2))
+
+    assert "600,000!" in table([disturbed], [], {})
+    assert "on a quiet machine" in table([disturbed], [], {})
+    assert "!" not in table([GOOD], [], {})
 
 
 def test_the_table_names_what_was_left_out_and_the_start() -> None:
