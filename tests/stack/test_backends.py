@@ -5,7 +5,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import pytest
 from otlp_client import Span, histogram, key_values, logs, send, traces
 from relay import Relay
 from tapeline.stack.binaries import SOURCE_ROOT
-from tapeline.stack.ports import HOST, Ports
+from tapeline.stack.command import down_command, status_command, up_command
+from tapeline.stack.ports import HOST, Ports, is_free
 from tapeline.stack.runner import Stack
-from tapeline.stack.topology import Overrides
+from tapeline.stack.topology import SERVER_NAMES, Overrides
 from waiting import eventually
 
 pytestmark = pytest.mark.stack
@@ -205,3 +206,28 @@ def test_the_servers_tell_prometheus_about_themselves(backends: Backends) -> Non
     queued = backends.metric("otelcol_exporter_queue_capacity")
     assert queued
     assert {sample["metric"]["job"] for sample in queued} == {"collector"}
+
+
+def test_the_whole_stack_comes_up_and_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`up --detach` ends when every server, the gate included, is ready; `down` leaves nothing."""
+    run, ports = tmp_path / "run", Ports.free()
+    assert up_command(run, detach=True, port_base=ports.otlp_grpc) == 0
+    table = capsys.readouterr().out
+    assert "READY" in table
+    assert status_command(run, as_json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {server["name"] for server in told["servers"]} == set(SERVER_NAMES)
+    send(f"{HOST}:{ports.otlp_grpc}", logs(["through the gate"], {"service.name": "gated"}))
+    query = urllib.parse.urlencode({"query": '{service_name="gated"}'})
+    url = f"http://{HOST}:{ports.loki}/loki/api/v1/query_range?{query}"
+
+    def arrived() -> bool:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return b"through the gate" in answer.read()
+
+    eventually(arrived)
+    assert down_command(run) == 0
+    assert not run.exists()
+    assert all(is_free(port) for port in astuple(ports))

@@ -73,6 +73,18 @@ def test_every_variable_has_a_default(path: Path) -> None:
     assert [found for found in every if not re.fullmatch(r"\$\{env:\w+:-[^}]*\}", found)] == []
 
 
+def test_the_readme_lists_every_variable_with_its_default() -> None:
+    """collector/README.md names what the files read, no more and no less."""
+    read_variables: dict[str, str] = {}
+    for path in COLLECTOR.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        read_variables.update(re.findall(r"\$\{env:(\w+):-([^}]*)\}", text))
+    readme = (COLLECTOR / "README.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(TAPELINE_\w+)` \| `(.*?)` \|", readme, re.MULTILINE))
+    assert len(told) >= 20
+    assert told == read_variables
+
+
 def test_the_halves_do_not_touch() -> None:
     """Ingress exports to the gate only, egress never does, and their receivers differ."""
     ingress, egress = read("ingress"), read("egress")
