@@ -1,18 +1,21 @@
 """`tapeline demo services` as a user runs it: options, the end on a signal, the exit status."""
 
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from demo.demo_sink import OtlpSink
-from tapeline.demo.command import demo_command
+from tapeline.demo.command import DemoOptions, demo_command, demo_settings
 from tapeline.demo.credentials import credentials
 from tapeline.demo.proof import Proof, find_proofs
+from tapeline.demo.service import settings_to_arguments
 
 PROGRAM = """
 import sys
@@ -78,6 +81,44 @@ def test_a_signal_ends_the_services(tmp_path: Path, number: signal.Signals) -> N
     assert "until Ctrl-C" in first
     assert process.returncode == 0, errors
     assert output.endswith("stopped\n")
+
+
+def test_without_the_sdk_it_says_what_to_install() -> None:
+    """Where the extra is not installed the message names it, and the exit status is 2."""
+    program = (
+        "import sys; sys.modules['opentelemetry.sdk'] = None\n"
+        "from tapeline.demo.command import demo_command; sys.exit(demo_command('services'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 2
+    assert "pip install 'tapeline[demo]'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["strategy", "gateway", "back_office"])
+def test_a_service_says_that_it_cannot_listen(name: str, tmp_path: Path) -> None:
+    """A taken port is a sentence and exit status 1, not a stack trace."""
+    with socket.socket() as taken, OtlpSink() as sink:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        options = DemoOptions(first_port=port, log_file=tmp_path / "x.log", duration_s=1.0)
+        settings = replace(
+            demo_settings(options), strategy_port=port, gateway_port=port, back_office_port=port
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", f"tapeline.demo.{name}", *settings_to_arguments(settings)],
+            env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == f"cannot listen on 127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}\n"
 
 
 def test_what_backends_do_not_return_is_said() -> None:

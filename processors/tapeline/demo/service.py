@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,13 +14,25 @@ from aiohttp import web
 
 from tapeline.demo.messages import Settings
 
-__all__ = ["HOST", "Body", "health", "run_service", "settings_from", "settings_to_arguments"]
+__all__ = [
+    "HOST",
+    "Body",
+    "ServiceError",
+    "health",
+    "run_service",
+    "settings_from",
+    "settings_to_arguments",
+]
 
 HOST: Final = "127.0.0.1"
 _GRACE_S: Final = 3.0
 
 # What a service does beside answering: returns when its work is done, is cancelled on a signal.
 Body: TypeAlias = Callable[[], Awaitable[object]]
+
+
+class ServiceError(Exception):
+    """A service can't do its work; the message says why."""
 
 
 def settings_to_arguments(settings: Settings) -> list[str]:
@@ -47,8 +60,8 @@ def run_service(application: web.Application, port: int, body: Body) -> int:
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     try:
         asyncio.run(_serve(application, port, body))
-    except OSError as error:
-        sys.stderr.write(f"cannot listen on {HOST}:{port}: {error.strerror or error}\n")
+    except ServiceError as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
@@ -58,10 +71,19 @@ async def _serve(application: web.Application, port: int, body: Body) -> None:
     runner = web.AppRunner(application, shutdown_timeout=_GRACE_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, HOST, port).start()
+        await _listen(runner, port)
         await _until_signal(body)
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    try:
+        await web.TCPSite(runner, HOST, port).start()
+    except OSError as error:
+        # asyncio puts a sentence of its own where the system's short reason would stand.
+        reason = error if error.errno is None else os.strerror(error.errno)
+        raise ServiceError(f"cannot listen on {HOST}:{port}: {reason}") from error
 
 
 async def _until_signal(body: Body) -> None:

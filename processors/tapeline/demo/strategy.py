@@ -14,7 +14,7 @@ from aiohttp import web
 from tapeline.demo.credentials import Leak, credentials, leak_at
 from tapeline.demo.events import cash_event, order_event, order_id
 from tapeline.demo.messages import Settings, decision_to_json, step_from_json
-from tapeline.demo.service import HOST, run_service, settings_from
+from tapeline.demo.service import HOST, ServiceError, run_service, settings_from
 from tapeline.demo.tape import Decision, Step, decide
 from tapeline.demo.telemetry import Telemetry, start_telemetry
 
@@ -81,9 +81,12 @@ class Strategy:
             try:
                 async with session.get(f"{self._gateway}/health") as answer:
                     answer.raise_for_status()
-            except (aiohttp.ClientError, TimeoutError):
+            except (aiohttp.ClientError, TimeoutError) as error:
                 if time.monotonic() > until:
-                    raise
+                    raise ServiceError(
+                        f"the gateway at {self._gateway} did not answer within "
+                        f"{GATEWAY_WAIT_S:g} s: {error}"
+                    ) from error
                 await asyncio.sleep(0.1)
             else:
                 return
