@@ -81,7 +81,7 @@ class Stack:
     @property
     def running(self) -> tuple[str, ...]:
         """The names of the units that have a living process."""
-        return tuple(name for name, member in self._members.items() if _lives(member))
+        return tuple(name for name, member in self._in_order() if _lives(member))
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Start every unit and wait until all are ready; stop them all where one fails.
@@ -204,7 +204,7 @@ class Stack:
                 url=member.unit.url,
                 ready_s=member.ready_s,
             )
-            for name, member in self._members.items()
+            for name, member in self._in_order()
         )
         own = identity_of(os.getpid()) or Identity(os.getpid(), 0)
         return State(own, self._keep, self._complete, units, self._awaited)
@@ -264,10 +264,13 @@ class Stack:
         )
         return StackError(f"not ready after {timeout_s:g} s: {', '.join(late)}.\n{tails}")
 
+    def _in_order(self) -> list[tuple[str, _Member]]:
+        """Members in the order of the units, however late they joined or came back."""
+        return [(name, self._members[name]) for name in self._units if name in self._members]
+
     def _end_all(self) -> None:
-        for name in reversed(self._units):
-            if name in self._members:
-                self.terminate(name)
+        for name, _ in reversed(self._in_order()):
+            self.terminate(name)
         self._members.clear()
 
     def _write_state(self) -> None:
