@@ -34,6 +34,7 @@ def say(word):
     with open(log, "a") as file:
         file.write(f"{name} {word}\\n")
 def stop(*_):
+    time.sleep(0.5 if name == "lingering" else 0)
     say("stopped")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
@@ -304,7 +305,7 @@ sys.exit(supervisor.supervise(options, command._show, command._print_table))
 def run_up(tmp_path: Path) -> tuple[subprocess.Popen[str], RunDirectory]:
     """Start a supervisor of one small server in a process of its own; wait until it is ready."""
     port = Ports.free().gate
-    source = RUN_UP.format(units=repr(unit("only", port, tmp_path / "events")))
+    source = RUN_UP.format(units=repr(unit("lingering", port, tmp_path / "events")))
     run = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-c", source, str(run), str(port + 1)],
@@ -329,7 +330,7 @@ def test_a_signal_ends_the_stack_in_order(sent: signal.Signals, tmp_path: Path) 
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 0, output
     assert "READY" in output
-    assert "stopping only" in output
+    assert "stopping lingering" in output
     assert not is_alive(state.units[0].identity)
     assert not directory.path.exists()
 
@@ -361,8 +362,8 @@ def test_a_server_that_dies_is_started_again(tmp_path: Path) -> None:
     assert is_alive(after.units[0].identity)
     process.terminate()
     output, _ = process.communicate(timeout=20)
-    assert "only ended with exit code -9" in output
-    assert "starting only again (1 of 5)" in output
+    assert "lingering ended with exit code -9" in output
+    assert "starting lingering again (1 of 5)" in output
 
 
 def test_up_detached_then_status_then_down(
