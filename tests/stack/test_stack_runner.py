@@ -302,10 +302,15 @@ sys.exit(supervisor.supervise(options, command._show, command._print_table))
 """
 
 
-def run_up(tmp_path: Path) -> tuple[subprocess.Popen[str], RunDirectory]:
-    """Start a supervisor of one small server in a process of its own; wait until it is ready."""
+def run_up(tmp_path: Path, *, delay_s: float = 0.0) -> tuple[subprocess.Popen[str], RunDirectory]:
+    """Start a supervisor of one small server in a process of its own; wait until it is there.
+
+    Without a delay that means ready.
+    """
     port = Ports.free().gate
-    source = RUN_UP.format(units=repr(unit("lingering", port, tmp_path / "events")))
+    source = RUN_UP.format(
+        units=repr(unit("lingering", port, tmp_path / "events", delay_s=delay_s))
+    )
     run = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-c", source, str(run), str(port + 1)],
@@ -314,7 +319,10 @@ def run_up(tmp_path: Path) -> tuple[subprocess.Popen[str], RunDirectory]:
         text=True,
     )
     directory = RunDirectory(run)
-    eventually(lambda: (state := directory.read_state()) and state.ready)
+    if delay_s:
+        eventually((tmp_path / "events").exists)
+    else:
+        eventually(lambda: (state := directory.read_state()) and state.ready)
     return process, directory
 
 
@@ -331,6 +339,18 @@ def test_a_signal_ends_the_stack_in_order(sent: signal.Signals, tmp_path: Path) 
     assert process.returncode == 0, output
     assert "READY" in output
     assert "stopping lingering" in output
+    assert not is_alive(state.units[0].identity)
+    assert not directory.path.exists()
+
+
+def test_a_signal_before_all_is_ready_leaves_nothing_behind_either(tmp_path: Path) -> None:
+    """Ctrl-C while it starts ends what was started, and exits 0."""
+    process, directory = run_up(tmp_path, delay_s=60)
+    state = directory.read_state()
+    assert state is not None
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, output
     assert not is_alive(state.units[0].identity)
     assert not directory.path.exists()
 

@@ -87,12 +87,15 @@ class Stack:
         """Start every unit and wait until all are ready; stop them all where one fails.
 
         Raises StackError, PortError, BinaryError or RunDirectoryError, each with what to do. The
-        run directory, logs included, then stays.
+        run directory, logs included, then stays. After a KeyboardInterrupt nothing does.
         """
         self.prepare()
         try:
             self.add(self._units, timeout_s)
             self.completed()
+        except KeyboardInterrupt:
+            self.stop()
+            raise
         except BaseException:
             self.abort()
             raise

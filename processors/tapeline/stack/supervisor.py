@@ -55,7 +55,7 @@ def supervise(
         keep=options.keep,
         on_progress=show,
     )
-    with _sigterm_interrupts():
+    with _one_interrupt():
         try:
             if options.join:
                 _start_joining(stack, show)
@@ -86,26 +86,30 @@ def ready_table(stack: Stack) -> str:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C: both end the stack in order."""
+def _one_interrupt() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, and let only the first of them interrupt.
+
+    Impatient further signals would else leave half of the stack behind.
+    """
+    interrupted = False
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _end(stack: Stack, show: Progress) -> None:
-    """End the stack; impatient further signals don't leave half of it behind."""
-    for ignored in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ignored, signal.SIG_IGN)
     show(f"stopping {', '.join(reversed(stack.running)) or 'nothing'}")
     stack.stop()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _start_joining(stack: Stack, show: Progress) -> None:
