@@ -1,0 +1,314 @@
+"""Finds values that a name in the same text gives away: `password=x`, `"token": "x"`, `<pwd>x</`.
+
+Pure text, no parser: a log line is seldom a whole document, and a cut-off one is never. Every
+search takes time linear in the text: quantifiers are possessive or bounded.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tapeline.redaction.filters import is_opaque, is_published, shannon_entropy, value_reason
+from tapeline.redaction.key_words import KeyWords, NameFinding
+from tapeline.redaction.masks import end_of_mask
+from tapeline.redaction.rule import Strength
+
+__all__ = ["Assignment", "assignments", "judge_value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A value under a secret's name: where it stands, and why it is none if it is none.
+
+    `quote` is where the quotes of its name stand, if the value has none of its own: they are put
+    around the mask, which keeps JSON valid where a bare number is replaced.
+    """
+
+    rule: str
+    start: int
+    end: int
+    quote: tuple[int, int]
+    reason: str
+
+
+# A name begins where its run of characters does: so each run is read once, whatever follows it.
+_PAIR: Final = re.compile(
+    r"(?<![\w.\-])(?P<name>[\w.\-]++)(?P<close>[\"'`\])]{0,4}+)"
+    r"(?:[ \t]{0,16}+(?P<mark>=>|->|<-|:{0,3}+=(?!=)|[?.+]=|\|\|=|={2,3}+|:(?!:))"
+    r"|[ \t]{0,4}+(?P<comma>,)(?=\s{0,16}+[\"'`]))"
+)
+# Options of a command line take their value after a blank.
+_OPTION: Final = re.compile(
+    r"(?<![\w.\-])--(?P<name>[\w\-]++)(?P<close>)(?P<mark>)(?P<comma>)(?=[ \t]{1,8}+[^\s\-=:])"
+)
+_ELEMENT: Final = re.compile(
+    r"<(?:[\w\-]{1,64}+:)?(?P<name>[\w.\-]{1,128}+)(?:[ \t\r\n][^<>]{0,512}+)?>"
+    r"\s{0,64}+(?:<!\[CDATA\[)?(?P<value>[^<>\]]++)(?=(?:\]\]>)?</|(?P<cut>\Z))"
+)
+_WORD_BEFORE: Final = re.compile(r"(?<![\w\-])[\w\-]{1,30}+(?=[ \t]\Z)")
+_BEFORE_LENGTH: Final = 32
+# Languages that write the type between the name and its value.
+_TYPES: Final = frozenset({"string", "String", "str", "text", "varchar", "bytes", "char", "auto"})
+_ANNOTATION: Final = re.compile(
+    r"(?:string|String|str|bytes|text|[A-Z]\w{0,24}(?:\[\w{1,16}\])?)\??[ \t]{0,4}+(?::?=)(?!=)"
+)
+
+_GAP: Final = re.compile(r"[ \t]{0,16}+(?:[|>][+\-]?[ \t]{0,8}+\r?\n[ \t]{1,64}+)?")
+_GAP_IN_JSON: Final = re.compile(r"\s{0,64}+")
+_OPENING: Final = re.compile(
+    r"(?:[A-Za-z_][\w.]{0,31}+\()?(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
+)
+_CLOSINGS: Final = {
+    quote: re.compile(rf"(?<!\\)(?:\\\\)*+{quote}") for quote in ('"', "'", "`", '"""', "'''")
+}
+# A quoted string counts as one piece, since brackets in it mean nothing; an open one has no end.
+_BRACKET: Final = re.compile(r"[\[{]|[\]}]|\"(?:[^\"\\]++|\\(?:.|\Z))*+(?:\"|\Z)", re.DOTALL)
+
+# How far a value goes that stands in no quotes, by the rule of its name and by what is around it.
+_WORD: Final = re.compile(r"(?:[^\s&;,\"'`<>|)}\]\\\x00-\x1f]|\\(?![nrt\"'`u\\]))++")
+_HEADER_WORD: Final = re.compile(r"(?:[^\s;,\"'`<>)}\]\\\x00-\x1f]|\\(?![nrt\"'`u\\]))++")
+_QUERY_WORD: Final = re.compile(r"[^\s&\"'<>#\\\x00-\x1f]++")
+_CONNECTION_WORD: Final = re.compile(r"[^;\r\n\"'`]++")
+_LINE: Final = re.compile(r"[^\r\n\"'`]++")
+_WHOLE_LINE: Final = re.compile(r"[^\r\n]++")
+_PHRASE: Final = re.compile(r"[^\r\n,;\"'`&|<>{}\[\]()]++")
+_COOKIES: Final = re.compile(r"[^\s;,\"'`]++(?:;[ \t]{0,4}+[^\s;,\"'`]*+)*+")
+_AUTHORIZATION: Final = re.compile(
+    r"(?:(?i:bearer|basic|token|api-?key|api-?token|geniekey|key|negotiate|ntlm|splunk|sharedkey"
+    r"|jwt|bot|custom|hmac|snowflake)[ \t]{1,4}+)?+[^\s;,\"'`<>)}\]\\]++"
+)
+_AUTHORIZATION_HEADER: Final = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9\-]{1,31}+[ \t]{1,4}+)?+[^\s;,\"'`<>)}\]\\]++"
+)
+_EXTENTS: Final = {
+    "cookie": _COOKIES,
+    "connection-string": _LINE,
+    "recovery-phrase": _PHRASE,
+}
+_EXTENTS_AFTER_COLON: Final = {"authorization": _AUTHORIZATION_HEADER, "passphrase": _PHRASE}
+_EXTENTS_AFTER_EQUALS: Final = {"authorization": _AUTHORIZATION}
+_EXTENTS_BY_NEIGHBOUR: Final = {
+    "?": _QUERY_WORD,
+    "&": _QUERY_WORD,
+    "#": _QUERY_WORD,
+    ";": _CONNECTION_WORD,
+}
+# Schemes whose parameters are further quoted or comma-separated pairs of the same header.
+_MANY_PARAMETERS: Final = re.compile(r"(?i:digest|oauth|hawk|mac|aws4-hmac-sha256|signature)[ \t]")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9\-]{1,31}[ \t]+(?:token=)?")
+_SCHEME_ALONE: Final = re.compile(
+    r"(?i:bearer|basic|digest|negotiate|ntlm|token|required|optional|none|oauth2?|apikey)\Z"
+)
+
+# `name: password, value: x`: the value's name is itself a value.
+_HOLDERS: Final = frozenset(
+    {"name", "key", "field", "header", "param", "parameter", "property", "variable", "attribute"}
+)
+_HELD: Final = re.compile(r"[ \t]{0,8}+[\"'`]?(?P<held>[\w.\- ]{2,64}+)[\"'`]?")
+_HELD_VALUE: Final = re.compile(
+    r"[ \t]{0,8}+[,;]?\s{0,32}+[\"']?(?:\w{0,24}_)?(?i:value|val|default|content)[\"']?"
+    r"[ \t]{0,8}+(?:=>|[:=])"
+)
+
+MIN_VENDOR_VALUE: Final = 16
+MIN_VENDOR_ENTROPY: Final = 3.0
+
+
+def assignments(
+    text: str, names: KeyWords, masks: Sequence[tuple[int, int]]
+) -> Iterator[Assignment]:
+    """Yield the values of a text whose name means a secret, those that pass all the same included.
+
+    `masks` are where the masks stand that are in the text already, in order: a mask is no value,
+    and what is in it is no name.
+    """
+    yield from _scan(_PAIR, text, names, masks)
+    if "--" in text:
+        yield from _scan(_OPTION, text, names, masks)
+    if "</" in text or "<" in text:
+        yield from _elements(text, names, masks)
+
+
+def judge_value(finding: NameFinding, value: str, *, bare: bool) -> str:
+    """Say why a value is no secret under a name, or return an empty text if it is one."""
+    reason = value_reason(value, finding.strength, bare=bare)
+    if reason:
+        return reason
+    stripped = value.strip()
+    if is_published(stripped, finding.published):
+        return "is a published sample"
+    if finding.alone_length and (
+        not is_opaque(stripped)
+        or len(stripped) < finding.alone_length
+        or shannon_entropy(stripped) < MIN_VENDOR_ENTROPY
+    ):
+        return "could be a word or an identifier"
+    if finding.vendor and not any(character.isdigit() for character in stripped):
+        return "" if len(stripped) >= MIN_VENDOR_VALUE else "could be a word"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A name that means a secret, and where its value begins."""
+
+    finding: NameFinding
+    start: int
+    close: str
+    close_start: int
+    mark: str
+    before: str
+
+
+def _scan(
+    pattern: re.Pattern[str], text: str, names: KeyWords, masks: Sequence[tuple[int, int]]
+) -> Iterator[Assignment]:
+    position = 0
+    while match := pattern.search(text, position):
+        # What a secret's value holds is not searched again: so all values together are read once.
+        position = match.end()
+        pair = _pair(text, match, names)
+        if pair is None or (masks and end_of_mask(masks, match.start())):
+            continue
+        found = _value(text, pair, masks)
+        if found is not None:
+            yield found
+            if not found.reason:
+                position = max(position, found.end)
+
+
+def _pair(text: str, match: re.Match[str], names: KeyWords) -> _Pair | None:
+    name, start = match["name"], match.start("name")
+    close, comma = match["close"], match["comma"]
+    if comma and not close:
+        return None
+    finding = names.finding(name, "")
+    value_start = match.end()
+    if finding is None and (name in _TYPES or names.is_end_of_term(name)):
+        word = _WORD_BEFORE.search(text, max(0, start - _BEFORE_LENGTH), start)
+        if word:
+            finding = names.finding(*((word[0], "") if name in _TYPES else (name, word[0])))
+    if finding is None and name.lower() in _HOLDERS and match["mark"]:
+        finding, value_start = _held(text, value_start, names)
+    if finding is None:
+        return None
+    gap = (_GAP_IN_JSON if '"' in close or comma else _GAP).match(text, value_start)
+    value_start = gap.end() if gap else value_start
+    annotation = _ANNOTATION.match(text, value_start) if match["mark"] == ":" else None
+    if annotation is not None:
+        gap = _GAP.match(text, annotation.end())
+        value_start = gap.end() if gap else annotation.end()
+    mark = match["mark"] or comma or ""
+    return _Pair(
+        finding, value_start, close, match.start("close"), mark, text[max(0, start - 1) : start]
+    )
+
+
+def _held(text: str, start: int, names: KeyWords) -> tuple[NameFinding | None, int]:
+    held = _HELD.match(text, start)
+    if held is None:
+        return None, start
+    finding = names.finding(held["held"], "")
+    value = _HELD_VALUE.match(text, held.end()) if finding else None
+    return (finding, value.end()) if finding and value else (None, start)
+
+
+def _value(text: str, pair: _Pair, masks: Sequence[tuple[int, int]]) -> Assignment | None:
+    """Return the value of a pair; None where there is nothing at all."""
+    start, quote = pair.start, (0, 0)
+    opening = _OPENING.match(text, start)
+    if opening is not None:
+        start = opening.end()
+        end = _quoted_end(text, start, opening["quote"])
+    elif pair.mark == ",":
+        return None
+    else:
+        quoted = re.search(r"[\"']", pair.close)
+        if quoted:
+            quote = (pair.close_start + quoted.start(), pair.close_start + quoted.end())
+        end = _bare_end(text, pair)
+    if start >= end or (masks and end_of_mask(masks, start)):
+        return None
+    value = text[start:end]
+    if opening is not None and opening["quote"] == "`" and " " in value:
+        return Assignment(
+            pair.finding.rule, start, end, quote, "is a command whose output is the value"
+        )
+    return Assignment(pair.finding.rule, start, end, quote, _reason(pair, value, opening is None))
+
+
+def _reason(pair: _Pair, value: str, bare: bool) -> str:  # noqa: FBT001 - private, one caller
+    if pair.finding.rule == "authorization":
+        scheme = _SCHEME.match(value)
+        if scheme is not None:
+            value = value[scheme.end() :]
+        elif _SCHEME_ALONE.match(value.strip()):
+            return "is the scheme alone"
+    if pair.mark == "," and not _NO_ITEM.match(value):
+        return "could be the next item of a list"
+    if bare and value[:1] in {"{", "["} and pair.finding.strength is Strength.OPAQUE:
+        return "holds names of its own"
+    return judge_value(pair.finding, value, bare=bare)
+
+
+# The next item of a list is a word; a credential in its place has digits.
+_NO_ITEM: Final = re.compile(r"(?=[^0-9]{0,200}[0-9])[^\s]{8,}\Z")
+
+
+def _quoted_end(text: str, start: int, quote: str) -> int:
+    """Return where a quoted value ends; the end of the text if it was cut off."""
+    closing = _CLOSINGS[quote].search(text, start)
+    return closing.end() - len(quote) if closing else len(text)
+
+
+def _bare_end(text: str, pair: _Pair) -> int:
+    """Return where a value without quotes ends."""
+    if text[pair.start : pair.start + 1] in {"{", "["} and pair.close:
+        return _bracketed_end(text, pair.start)
+    value = _extent(text, pair).match(text, pair.start)
+    return value.end() if value else pair.start
+
+
+def _bracketed_end(text: str, start: int) -> int:
+    depth = 0
+    for bracket in _BRACKET.finditer(text, start):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(bracket[0], 0)
+        if depth == 0:
+            return bracket.end()
+    return len(text)
+
+
+_TEMPLATE: Final = re.compile(
+    r"\$?\{\{?[^{}\r\n]{0,200}+\}\}?|\$\([^()\r\n]{0,200}+\)|<[^<>\r\n]{0,200}+>"
+)
+
+
+def _extent(text: str, pair: _Pair) -> re.Pattern[str]:
+    """Choose how far a value goes, by what kind of secret it is and by what is around it."""
+    rule = pair.finding.rule
+    if _TEMPLATE.match(text, pair.start):
+        return _TEMPLATE
+    if rule == "authorization" and _MANY_PARAMETERS.match(text, pair.start):
+        return _WHOLE_LINE
+    if rule in _EXTENTS:
+        return _EXTENTS[rule]
+    if pair.mark == ":":
+        return _EXTENTS_AFTER_COLON.get(rule, _HEADER_WORD)
+    return _EXTENTS_AFTER_EQUALS.get(rule) or _EXTENTS_BY_NEIGHBOUR.get(pair.before, _WORD)
+
+
+_NO_WORD: Final = re.compile(r"[\s/]")
+
+
+def _elements(text: str, names: KeyWords, masks: Sequence[tuple[int, int]]) -> Iterator[Assignment]:
+    for element in _ELEMENT.finditer(text):
+        finding = names.finding(element["name"], "")
+        if finding is None or (masks and end_of_mask(masks, element.start("value"))):
+            continue
+        value = element["value"].rstrip()
+        cut_off_prose = element["cut"] is not None and _NO_WORD.search(value)
+        if value and not cut_off_prose:
+            start = element.start("value")
+            reason = judge_value(finding, value, bare=True)
+            yield Assignment(finding.rule, start, start + len(value), (0, 0), reason)

@@ -1,0 +1,222 @@
+"""What a candidate must still pass before it is taken for a secret.
+
+Each filter returns why a value is none, or an empty text.
+"""
+
+import base64
+import binascii
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from tapeline.redaction.rule import Check, Strength
+
+__all__ = [
+    "CHECKS",
+    "is_opaque",
+    "is_published",
+    "placeholder_reason",
+    "shannon_entropy",
+    "value_reason",
+]
+
+_MAX_LOOK: Final = 4_096
+"""Characters of a value that filters look at: what is longer is no placeholder."""
+
+
+def shannon_entropy(text: str) -> float:
+    """Return the bits a character of a text: Shannon 1948, over the text's own frequencies."""
+    length = len(text)
+    return -sum(count / length * math.log2(count / length) for count in Counter(text).values())
+
+
+def _vocabulary(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Fillers and the notations of templates, anywhere in a value that is one piece...
+_FILLER: Final = re.compile(
+    r"x{6,}|X{6,}|\*{3,}|\.{3,}\Z|#{4,}|0{12,}|\$\{|\$\(|\{\{|(?i:\[?redacted|\[?filtered\]|<hidden>)"
+)
+_MANY_PIECES: Final = re.compile(r"[\s;,]")
+# ...and as the whole of any value: of shells, templates, format strings and documentation.
+_TEMPLATE: Final = re.compile(
+    r"[xX.\-_*?#\u2026]+\Z|\$\{[^{}]*\}\Z|\$\([^()]*\)?\Z|\{\{[^{}]*\}?\}?\Z|\$\w+\Z"
+    r"|\{[\w. :\-]*\}\Z|\{\w+\(|<[^<>]*>?\Z|%[\w({][^%]*%\Z|%[sdvr]\Z|%\(\w+\)s\Z"
+    r"|\[[A-Za-z_ \-]+\]\Z|`|ENC\[|(?i:foo|bar|baz|qux|abc|xyz)\Z"
+)
+_NOTHING: Final = re.compile(
+    r"(?i:null|none|nil|undefined|true|false|yes|no|on|off|empty|unset|n/a|nan|[01])\Z"
+)
+
+# Placeholders of people, references to variables, and values that only name a kind of secret.
+_STAND_IN: Final = re.compile(
+    r"(?i)(?:\A|[^a-z])(?:your|my|some|the|insert|replace|change|put|enter|fake|dummy|sample)"
+    r"[_\- ]?(?:own[_\- ])?(?:api|app|auth|access|secret|token|key|pass|client|me|user|account)"
+    r"|(?:token|key|secret|password)[_\- ]?(?:here|goes)|placeholder|changeme|example(?:\.com)?\Z"
+    r"|\A(?:asdf|foobar|test|tbd|todo)\Z|(.)\1{11}|123456789012|012345678901"
+    r"|\Aexample|abcdefghij|klmnopqrst|mnopqrstuv|qrstuvwxyz"
+)
+_REFERENCE: Final = re.compile(
+    r"(?:var|local|data|module|env|process\.env|os\.environ|os\.getenv|self|this|config|settings|"
+    r"secrets?|args|options?|opts|params?|ctx|request|req|steps|needs|github|vars|inputs|values|"
+    r"context|credentials?|Rails|ENV|System\.getenv)(?:\.[A-Za-z_]|\[|\()"
+    r"|(?:arn:|vault:|op://|ref\+|ssm:|kms:|secretsmanager:|keyvault:|file:|env:|gcp-sm:)"
+    r"|/(?:run|etc|var|opt|home|mnt|usr|tmp|secrets|vault)/"
+    r"|[A-Za-z_][\w.]*\([^()]*\)\Z|[A-Za-z_][\w.]*\(\Z|\\?\$[A-Za-z_{(]"
+)
+_SHOUTED_NAME: Final = re.compile(
+    r"(?=[A-Z_]*(?:PASS|TOKEN|SECRET|KEY|USER|CRED|AUTH))[A-Z]+(?:_[A-Z]+)*\Z"
+)
+_TYPE: Final = re.compile(
+    r"(?i:string|str|bytes?|int|integer|bool|boolean|any|text|varchar|object|char|uuid)[?!;,]?\Z"
+)
+_PROSE: Final = _vocabulary(
+    """
+    a accepted an and are as at be because been bytes can cannot changed created deleted denied did
+    does empty encrypted error exceeded exists expired expires expiring failed failure for found
+    from generated given has have header hidden how if ignored in incorrect invalid is issued it
+    length loaded matched mismatch missing must not of ok on only or prompt provided read received
+    refreshed refused rejected required reset revoked rotated rotation set should stored supplied
+    that the this to too unknown unset updated use used user using valid validated validation was
+    will with wrong you your
+    """
+)
+_SECRET_WORDS: Final = _vocabulary(
+    """
+    access account admin api app application auth authorization basic bearer client code cookie
+    credential credentials db default demo grant hidden id jwt key master name none oauth open pass
+    passwd password placeholder plain private public refresh required reader reset role root secret
+    secrets session string test token type user username value
+    """
+)
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def placeholder_reason(value: str) -> str:
+    """Say why a value is a filler or a template rather than a secret."""
+    if len(value) > _MAX_LOOK:
+        return ""
+    if not value.strip():
+        return "is blank"
+    if _TEMPLATE.match(value):
+        return "is a placeholder"
+    if _FILLER.search(value) and not _MANY_PIECES.search(value):
+        return "is a placeholder"
+    return ""
+
+
+_NO_VALUE: Final = (
+    (_NOTHING, "says that there is none"),
+    (_SHOUTED_NAME, "refers to a variable"),
+    (_REFERENCE, "refers to a variable"),
+)
+
+
+def value_reason(value: str, strength: Strength, *, bare: bool) -> str:
+    """Say why what stands under a secret's name is no secret.
+
+    `bare` values stand in no quotes, so they may as well be words of a sentence or of a program.
+    """
+    value = value.strip()
+    reason = placeholder_reason(value)
+    if reason or len(value) > _MAX_LOOK:
+        return reason
+    for pattern, reason in _NO_VALUE:
+        if pattern.match(value):
+            return reason
+    if bare and _TYPE.match(value):
+        return "is the name of a type"
+    return "" if strength is Strength.ANY else _word_reason(value, strength, bare=bare)
+
+
+def _word_reason(value: str, strength: Strength, *, bare: bool) -> str:
+    """Say why a value is rather a word of a person or a program."""
+    if _STAND_IN.search(value):
+        return "stands in for a secret"
+    if bare and value.rstrip(".,;:!").lower() in _PROSE:
+        return "is a word of prose"
+    words = [word.lower() for word in _WORDS.findall(value)]
+    if words and _SECRET_WORDS.issuperset(words):
+        return "only names a kind of secret"
+    if strength is Strength.OPAQUE and not is_opaque(value):
+        return "could be a word or an identifier"
+    return ""
+
+
+MIN_OPAQUE_LETTERS: Final = 24
+"""Characters that a value without any digit must have to be opaque."""
+
+_OPAQUE: Final = re.compile(r"[A-Za-z0-9+/=_.~:%|!@#$^&*\-]{12,}\Z")
+_TICKER: Final = re.compile(r"[A-Z0-9]{2,10}[-_/:.]|[A-Z0-9]{1,15}\Z")
+_NUMBER: Final = re.compile(r"[0-9.,:+\-TZ/ _]+\Z")
+_WORDY: Final = re.compile(
+    r"(?:[A-Za-z]+|[A-Za-z]*[0-9]{1,4})(?:[-_./: ](?:[A-Za-z]+|[A-Za-z]*[0-9]{1,4}))*\Z"
+)
+
+
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
+
+
+def is_opaque(value: str) -> bool:
+    """Say whether a value is of a form that nobody would choose for a word, name or ticker."""
+    if _UUID.match(value):
+        return True
+    if not _OPAQUE.match(value) or value.startswith(("0x", "0X")):
+        return False
+    if _NUMBER.match(value) or _TICKER.match(value):
+        return False
+    if _WORDY.match(value):
+        # Letters alone: long, in both cases, and not in the manner of CamelCase.
+        return (
+            len(value) >= MIN_OPAQUE_LETTERS
+            and value.isalpha()
+            and len(_WORDS.findall(value)) > len(value) // 4
+        )
+    return any(character.isdigit() for character in value) or len(value) >= MIN_OPAQUE_LETTERS
+
+
+def is_published(value: str, published: Collection[str]) -> bool:
+    """Say whether a value is one of the published samples, which are kept as SHA-256."""
+    return bool(published) and hashlib.sha256(value.encode()).hexdigest() in published
+
+
+def _basic_credentials(value: str) -> bool:
+    """RFC 7617: base64 of a user, a colon and a password. A piece cut off at the end counts."""
+    encoded = value.replace("%3D", "").replace("%3d", "").rstrip("=")
+    encoded = encoded.replace("-", "+").replace("_", "/")
+    rest = len(encoded) % 4
+    whole = encoded[:-1] if rest == 1 else encoded + "=" * (-len(encoded) % 4)
+    try:
+        decoded = base64.b64decode(whole, validate=True)
+    except binascii.Error:
+        return False
+    head, colon, _ = decoded.partition(b":")
+    return bool(colon) and head.isascii() and (not head or head.decode("ascii").isprintable())
+
+
+def _luhn(value: str) -> bool:
+    """ISO/IEC 7812-1, annex B."""
+    digits = [int(character) for character in value if character.isdigit()]
+    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]  # noqa: PLR2004 - 2·5 has two digits
+    return sum(digits[-1::-2]) + sum(doubled) == 0 or (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+_IBAN_LENGTHS: Final = range(15, 35)
+
+
+def _iban(value: str) -> bool:
+    """ISO 13616 with the check of ISO 7064, mod 97-10."""
+    account = value.replace(" ", "")
+    if len(account) not in _IBAN_LENGTHS:
+        return False
+    return int("".join(str(int(c, 36)) for c in account[4:] + account[:4])) % 97 == 1
+
+
+CHECKS: Final[Mapping[Check, Callable[[str], bool]]] = MappingProxyType(
+    {Check.BASIC_CREDENTIALS: _basic_credentials, Check.LUHN: _luhn, Check.IBAN: _iban}
+)

@@ -1,0 +1,232 @@
+"""Tells from a name whether what stands under it is a secret, by the name rules of a pack.
+
+A name is taken apart into words, whatever its spelling (snake, camel, kebab, dotted, header), and
+the words are compared with those of the rules. What comes after decides: `token` in
+`token_address` only says which address it is, while `password_old` is still a password.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+from tapeline.redaction.rule import NameRule, Strength
+
+__all__ = ["DENIED", "KeyWords", "NameFinding", "words_of"]
+
+MAX_NAME_LENGTH: Final = 256
+"""Characters of a name that are judged: its last ones, because there the meaning stands."""
+
+MAX_CACHED_NAMES: Final = 16_384
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def _vocabulary(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Last words that make the name one of something about the secret, not of the secret.
+_ABOUT: Final = _vocabulary(
+    """
+    address age alg algorithm arn at attempt attempts balance banner bytes changed class checker
+    column consent contract count counts created date decision decimals description dir directory
+    disabled domain duration enabled endpoint env environment error errors exists exp expiration
+    expire expired expires expiry failure failures field file filename files fingerprint format
+    generator handler header hint holder host id identifier ids in index info input invalid issuer
+    kind label latency len length level limit limits list location lookup manager max message
+    method methods middleware min missing mode model ms name names namespace needed on options
+    owner pair param parameter parser path pattern placeholder policy position present price prompt
+    provider rate ratio reader ref reference regex region required requirements reset result
+    retries rotated rotation rule rules schema scheme scope scopes seconds selector service set
+    size source standard state stats status storage store strategy strength supply suffix symbol
+    table tag template test time timeout timestamp total ttl type types uid updated uri url usage
+    used utils uuid valid validation validator variable version volume
+    """
+)
+
+# First words that make the name a question or a number.
+_ASKING: Final = frozenset({"has", "is", "needs", "num", "require", "requires", "no", "allow"})
+
+# What stands before these is not the name of a secret thing but of a public one.
+_PUBLIC: Final = frozenset({"public", "pub", "publishable", "store", "create", "show"})
+
+# A bare `token` is a secret only at the end of the name or before one of these words...
+_TOKEN_ENDS: Final = _vocabulary(
+    "current encoded encrypted hash header new old plain plaintext raw secret string text value"
+)
+# ...and not after one of these: page cursors, pieces of text, traded assets, form tokens of pages.
+_NO_CREDENTIAL_BEFORE: Final = _vocabulary(
+    """
+    amount asset authenticity base bid ask bought cancel cancellation collateral completion
+    continuation csrf cursor debt deposit erc fee fungible fencing from gas governance input
+    instrument lexer liquidity long lp margin market max native next nft option output page
+    parser perp pool prompt quote request resume reward security short sold spot stable staked
+    start stop strategy swap symbol sync target to traded trading underlying usdc usdt utility
+    wrapped xsrf
+    """
+)
+
+# What may follow a vendor's name in the name of a credential, and what must be among it.
+_CREDENTIAL_WORDS: Final = _vocabulary(
+    """
+    access account admin api app application auth bot client cred credential credentials dev global
+    integration key keys license live oauth org organization passphrase password pat personal priv
+    private prod production pw pwd read rest sandbox secret secrets service signing staging test
+    token tokens trade trading user v1 v2 v3 web webhook write ws
+    """
+)
+_CREDENTIAL_CORE: Final = _vocabulary(
+    """
+    access auth cred credential credentials key keys license passphrase password pat pw pwd secret
+    secrets token tokens
+    """
+)
+_CLIENT_ID_VENDORS: Final = _vocabulary(
+    "adobe asana discord finicity linkedin message messagebird plaid sumo sumologic"
+)
+_PUBLIC_IDS: Final = frozenset({("client", "id"), ("access", "id")})
+_MAX_VENDOR_WORDS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class NameFinding:
+    """The rule that a name calls for, and how strictly its values are judged."""
+
+    rule: str
+    strength: Strength
+    published: tuple[str, ...] = ()
+    alone_length: int = 0
+    """Where nothing but a vendor's name stands there: the value must look opaque and have at least
+    this many characters."""
+
+    vendor: bool = False
+
+
+DENIED: Final = NameFinding("denied-name", Strength.ANY)
+"""The finding for names that the configuration denies."""
+
+
+@lru_cache(MAX_CACHED_NAMES)
+def words_of(name: str) -> tuple[str, ...]:
+    """Return the words of a name in lower case: `X-MBX-APIKEY`, `apiKey` and `api.key` alike."""
+    return tuple(word.lower() for word in _WORD.findall(name[-MAX_NAME_LENGTH:]))
+
+
+class KeyWords:
+    """Judges names by the name rules of a pack, and by what the configuration keeps and denies."""
+
+    def __init__(
+        self, rules: Iterable[NameRule], keep: Iterable[str] = (), deny: Iterable[str] = ()
+    ) -> None:
+        terms: dict[tuple[str, ...], NameFinding] = {}
+        vendors: dict[str, tuple[NameFinding, NameFinding | None]] = {}
+        for rule in rules:
+            finding = NameFinding(rule.id, rule.value, rule.published)
+            for name in rule.names:
+                terms.setdefault(tuple(name.split()), finding)
+            of_vendor = NameFinding(rule.id, rule.value, rule.published, vendor=True)
+            for vendor in rule.vendors:
+                alone = replace(of_vendor, alone_length=rule.alone_length)
+                vendors.setdefault(vendor, (of_vendor, alone if rule.vendor_alone else None))
+        self._terms: Mapping[tuple[str, ...], NameFinding] = MappingProxyType(terms)
+        self._vendors = MappingProxyType(vendors)
+        self._longest = max(map(len, terms), default=1)
+        self._glued = MappingProxyType({"".join(words): found for words, found in terms.items()})
+        # `idtoken` at the end of `bidtoken` would be chance; the longer ones and these are not.
+        self._glued_ends = tuple(
+            word
+            for word in self._glued
+            if len(word) >= 8 or word in {"apikey", "passwd", "pwd", "secret"}  # noqa: PLR2004
+        )
+        self._ends = frozenset(words[-1] for words in terms if len(words) > 1)
+        self._keep = frozenset(words_of(name) for name in keep)
+        self._deny = frozenset(words_of(name) for name in deny)
+        self._longest_denied = max(map(len, self._deny), default=0)
+        self.finding = lru_cache(MAX_CACHED_NAMES)(self._finding)
+        """`finding(name, before)`: what the name calls for, None if it names no secret. `before`
+        is the name above it or the word in front of it: a `key` after `api` is an API key."""
+
+    @property
+    def terms(self) -> tuple[tuple[str, ...], ...]:
+        """The words of every term and vendor: what a text must hold for any name to be found."""
+        return (*self._terms, *((vendor,) for vendor in self._vendors), *self._deny)
+
+    def is_end_of_term(self, name: str) -> bool:
+        """Say whether a name may be the end of a term whose beginning stands before it."""
+        words = words_of(name)
+        return bool(words) and _singular(words[-1]) in self._ends
+
+    def _finding(self, name: str, before: str = "") -> NameFinding | None:
+        words = words_of(name)
+        if not words or words in self._keep:
+            return None
+        if any(
+            words[-n:] in self._deny for n in range(1, min(len(words), self._longest_denied) + 1)
+        ):
+            return DENIED
+        if words[0] in _ASKING:
+            return None
+        context = words_of(before)[1 - self._longest :] if self._longest > 1 else ()
+        found = self._by_terms((*context, *words), len(context))
+        vendor = self._by_vendor(words)
+        if found is not None and (vendor is None or found.strength is not Strength.OPAQUE):
+            return found
+        return vendor or found
+
+    def _by_terms(self, words: tuple[str, ...], context_count: int) -> NameFinding | None:
+        """Return the finding of the last term that ends within the name proper."""
+        for end in range(len(words), context_count, -1):
+            found, begin = self._term(words, end)
+            after = words[end:]
+            if found is None or (begin > 0 and words[begin - 1] in _PUBLIC):
+                continue
+            if found.strength is Strength.OPAQUE and _singular(words[end - 1]) == "token":
+                before = words[begin - 1] if begin > context_count else ""
+                if not _TOKEN_ENDS.issuperset(after) or before in _NO_CREDENTIAL_BEFORE:
+                    continue
+                return found
+            if not after or after[-1] not in _ABOUT:
+                return found
+        return None
+
+    def _term(self, words: tuple[str, ...], end: int) -> tuple[NameFinding | None, int]:
+        """Return the longest term whose last word stands just before `end`, and its beginning."""
+        last = _singular(words[end - 1])
+        for begin in range(max(0, end - self._longest), end):
+            found = self._terms.get((*words[begin : end - 1], last))
+            if found is not None:
+                return found, begin
+        if last in self._glued:
+            return self._glued[last], end - 1
+        if last.endswith(self._glued_ends):
+            word = next(word for word in self._glued_ends if last.endswith(word))
+            return self._glued[word], end - 1
+        return None, end
+
+    def _by_vendor(self, words: tuple[str, ...]) -> NameFinding | None:
+        for begin in range(len(words)):
+            for end in range(begin + 1, min(len(words), begin + _MAX_VENDOR_WORDS) + 1):
+                known = self._vendors.get("".join(words[begin:end]))
+                if known is None:
+                    continue
+                found, alone = known
+                after = words[end:]
+                if not after and begin == 0:
+                    return alone
+                if _is_credential(after) or (
+                    after[-2:] in _PUBLIC_IDS and words[begin] in _CLIENT_ID_VENDORS
+                ):
+                    return found
+        return None
+
+
+def _is_credential(words: tuple[str, ...]) -> bool:
+    """Say whether words after a vendor's name stand for a credential of it."""
+    return _CREDENTIAL_WORDS.issuperset(words) and not _CREDENTIAL_CORE.isdisjoint(words)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word  # noqa: PLR2004 - `dns`, `aws`
