@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import count
 from typing import Final
 
 import aiohttp
@@ -60,16 +62,17 @@ class Strategy:
         return application
 
     async def run(self) -> None:
-        """Trade until the duration is over (0: until a signal)."""
+        """Send as many orders as the rate makes of the duration (0: until a signal).
+
+        They are counted, not timed, so that a run does not depend on how busy the machine is.
+        """
+        settings = self._settings
+        orders = math.ceil(settings.duration_s * settings.rate_per_s)
         async with aiohttp.ClientSession(timeout=CALL_TIMEOUT) as session:
             await self._wait_for_gateway(session)
             self._telemetry.emit(cash_event(self._settings.run, DEPOSIT))
             started = time.monotonic()
-            number = 0
-            while not self._settings.duration_s or (
-                time.monotonic() - started < self._settings.duration_s
-            ):
-                number += 1
+            for number in range(1, orders + 1) if orders else count(1):
                 await self._step(session, number)
                 due = started + number / self._settings.rate_per_s
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
