@@ -5,6 +5,7 @@ an unusable configuration; 130 interrupted.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return handler(options)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # As in `tapeline check --schema | head`. Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -176,8 +181,12 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--duration", default=None, help="stop by itself after this long, as 90s or 10m"
     )
+    # A folder of its own: a demo that ends must not remove what `stack up --keep` kept.
     parser.add_argument(
-        "--run-dir", type=Path, default=Path(".tapeline"), help="its folder (default: .tapeline)"
+        "--run-dir",
+        type=Path,
+        default=Path(".tapeline/demo"),
+        help="its folder (default: .tapeline/demo)",
     )
     parser.add_argument(
         "--port-base", type=int, default=None, help="use consecutive ports from here on"

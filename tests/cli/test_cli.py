@@ -38,6 +38,19 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert f"tapeline {command}" in capsys.readouterr().out
 
 
+def test_a_reader_that_leaves_early_is_no_stack_trace() -> None:
+    """`tapeline check --schema | head -1`: the rest is not wanted, and that is all."""
+    command = [sys.executable, "-m", "tapeline.cli", "check", "--schema"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        complaint = process.stderr.read()
+
+    assert complaint == b""
+    assert process.returncode == 1
+
+
 def test_no_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, with what there is."""
     with pytest.raises(SystemExit) as exit_:
