@@ -89,7 +89,7 @@ def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
             "Loki",
             addresses.loki,
             _reach_url,
-            "start Loki, or wait: it is ready about 15 s after its start; logs queue meanwhile",
+            "start Loki, or wait a few seconds: it starts the slowest; logs queue meanwhile",
         ),
         Hop(
             "Jaeger",
