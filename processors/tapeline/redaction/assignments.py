@@ -298,7 +298,7 @@ def _extent(text: str, pair: _Pair) -> re.Pattern[str]:
     return _EXTENTS_AFTER_EQUALS.get(rule) or _EXTENTS_BY_NEIGHBOUR.get(pair.before, _WORD)
 
 
-_NO_WORD: Final = re.compile(r"[\s/]")
+_NO_WORD: Final = re.compile(r"[\s/\"'{}]")
 
 
 def _elements(text: str, names: KeyWords, masks: Sequence[tuple[int, int]]) -> Iterator[Assignment]:

@@ -40,7 +40,7 @@ def _vocabulary(words: str) -> frozenset[str]:
 
 # Fillers and the notations of templates, anywhere in a value that is one piece...
 _FILLER: Final = re.compile(
-    r"x{6,}|X{6,}|\*{3,}|\.{3,}\Z|#{4,}|0{12,}|\$\{|\$\(|\{\{|(?i:\[?redacted|\[?filtered\]|<hidden>)"
+    r"x{6,}|X{6,}|\*{3,}|\.{3,}\Z|#{4,}|0{12,}|\$\{|\$\(|\{\{|(?i:\[?redacted(?![:\w])|\[?filtered\]|<hidden>)"
 )
 _MANY_PIECES: Final = re.compile(r"[\s;,]")
 # ...and as the whole of any value: of shells, templates, format strings and documentation.
@@ -55,8 +55,8 @@ _NOTHING: Final = re.compile(
 
 # Placeholders of people, references to variables, and values that only name a kind of secret.
 _STAND_IN: Final = re.compile(
-    r"(?i)(?:\A|[^a-z])(?:your|my|some|the|insert|replace|change|put|enter|fake|dummy|sample)"
-    r"[_\- ]?(?:own[_\- ])?(?:api|app|auth|access|secret|token|key|pass|client|me|user|account)"
+    r"(?i)\A(?:add|your|my|insert|replace|change|put|enter|fake|dummy|sample|some)"
+    r"[_\- ]{0,2}(?:own[_\- ])?(?:api|app|auth|access|secret|token|key|pass|client|user|account)"
     r"|(?:token|key|secret|password)[_\- ]?(?:here|goes)|placeholder|changeme|example(?:\.com)?\Z"
     r"|\A(?:asdf|foobar|test|tbd|todo)\Z|(.)\1{11}|123456789012|012345678901"
     r"|\Aexample|abcdefghij|klmnopqrst|mnopqrstuv|qrstuvwxyz"

@@ -4,6 +4,8 @@ Pure: no clock, no configuration, no I/O. What is faster has to find the same.
 """
 
 import re
+import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,7 +13,8 @@ from typing import Final
 from tapeline.redaction.assignments import Assignment, assignments, judge_value
 from tapeline.redaction.decoding import Reading, blobs, normalised, unescaped
 from tapeline.redaction.filters import placeholder_reason
-from tapeline.redaction.key_words import DENIED, KeyWords
+from tapeline.redaction.key_words import DENIED, KeyWords, NameFinding
+from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.pack import Pack
 from tapeline.redaction.value_matcher import Candidate, Prefilter, ValueMatcher
 
@@ -99,8 +102,7 @@ class Judge:
         self._prefilter = Prefilter(
             [
                 *self._matcher.expressions,
-                *((self._name_number, _name_expression(words)) for words in self._names.terms),
-                (self._name_number, b"sig[ \\t]{0,16}="),
+                *((self._name_number, expression) for expression in self._names.expressions),
             ]
         )
         ids = sorted({*pack.ids, DENIED.rule, OVERSIZE}, key=len, reverse=True)
@@ -126,6 +128,16 @@ class Judge:
             Hit(found.start, found.end, found.rule, text[found.quote[0] : found.quote[1]])
             for found in _merged(secrets)
         )
+
+    def finding_of(self, key: str, before: str = "") -> NameFinding | None:
+        """Return what a name calls for, whatever stands under it; None if it names no secret.
+
+        Masks in it don't count: the rule's name in one is not the key's.
+        """
+        plain = normalised(key)[0]
+        if "[REDACTED:" in plain:
+            plain = self._mask.sub(" ", plain)
+        return self._names.finding(plain, before)
 
     def explain(self, text: str, key: str | None = None) -> list[Explanation]:
         """Return what was found in a text and what was let pass, with the reasons."""
@@ -180,8 +192,9 @@ class Judge:
             [match.span() for match in self._mask.finditer(text)] if "[REDACTED:" in text else []
         )
         for found in self._here(text, context, masks, through):
-            if not any(start <= found.start and found.end <= end for start, end in masks):
-                yield found
+            outside = _outside(found, text, masks) if masks else found
+            if outside is not None:
+                yield outside
         if depth <= 0:
             return
         reading = unescaped(text)
@@ -243,11 +256,6 @@ def replaced(text: str, hits: Iterable[Hit], mask: Callable[[Hit, str], str]) ->
     return "".join(pieces)
 
 
-def _name_expression(words: Sequence[str]) -> bytes:
-    """Return the Hyperscan pattern of a term's words with whatever may join them."""
-    return b"[^a-z0-9]{0,3}".join(re.escape(word.encode()) for word in words)
-
-
 def _back(found: Iterable[_Found], reading: Reading | None) -> Iterator[_Found]:
     """Yield findings with their places in the text that the reading was made from."""
     if reading is None:
@@ -257,6 +265,18 @@ def _back(found: Iterable[_Found], reading: Reading | None) -> Iterator[_Found]:
         start, end = reading.origin(item.start, item.end)
         quote = reading.origin(*item.quote) if item.quote[1] else (0, 0)
         yield replace(item, start=start, end=end, quote=quote)
+
+
+def _outside(found: _Found, text: str, masks: Sequence[tuple[int, int]]) -> _Found | None:
+    """Return a finding without the masks at its ends; None where nothing readable is left."""
+    start, end = found.start, found.end
+    while covered := end_of_mask(masks, start):
+        start = covered
+    while end > start and end_of_mask(masks, end - 1):
+        end = masks[bisect_right(masks, (end - 1, sys.maxsize)) - 1][0]
+    if not any(map(str.isalnum, text[start:end])):
+        return None
+    return replace(found, start=start, end=end)
 
 
 def _merged(secrets: Iterable[_Found]) -> list[_Found]:

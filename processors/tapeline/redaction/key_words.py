@@ -6,7 +6,7 @@ the words are compared with those of the rules. What comes after decides: `token
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -88,6 +88,13 @@ _CLIENT_ID_VENDORS: Final = _vocabulary(
     "adobe asana discord finicity linkedin message messagebird plaid sumo sumologic"
 )
 _PUBLIC_IDS: Final = frozenset({("client", "id"), ("access", "id")})
+# A vendor's name alone before a mark, or what may be the beginning of one of the words behind it.
+_AFTER_VENDOR: Final = (
+    rb"(?:[_. \t-]*(?:"
+    + "|".join(sorted({word[:2] for word in _CREDENTIAL_WORDS})).encode()
+    + rb")"
+    rb"|[\"'`)\]]{0,4}[ \t]{0,16}[:=<,>?.+|-])"
+)
 _MAX_VENDOR_WORDS: Final = 4
 
 
@@ -119,7 +126,7 @@ class KeyWords:
     """Judges names by the name rules of a pack, and by what the configuration keeps and denies."""
 
     def __init__(
-        self, rules: Iterable[NameRule], keep: Iterable[str] = (), deny: Iterable[str] = ()
+        self, rules: Sequence[NameRule], keep: Iterable[str] = (), deny: Iterable[str] = ()
     ) -> None:
         terms: dict[tuple[str, ...], NameFinding] = {}
         vendors: dict[str, tuple[NameFinding, NameFinding | None]] = {}
@@ -128,11 +135,16 @@ class KeyWords:
             for name in rule.names:
                 terms.setdefault(tuple(name.split()), finding)
             of_vendor = NameFinding(rule.id, rule.value, rule.published, vendor=True)
+            alone = (
+                replace(of_vendor, alone_length=rule.alone_length) if rule.vendor_alone else None
+            )
             for vendor in rule.vendors:
-                alone = replace(of_vendor, alone_length=rule.alone_length)
-                vendors.setdefault(vendor, (of_vendor, alone if rule.vendor_alone else None))
+                vendors.setdefault(vendor.replace(" ", ""), (of_vendor, alone))
         self._terms: Mapping[tuple[str, ...], NameFinding] = MappingProxyType(terms)
         self._vendors = MappingProxyType(vendors)
+        self._vendor_words = tuple(
+            tuple(vendor.split()) for rule in rules for vendor in rule.vendors
+        )
         self._longest = max(map(len, terms), default=1)
         self._glued = MappingProxyType({"".join(words): found for words, found in terms.items()})
         # `idtoken` at the end of `bidtoken` would be chance; the longer ones and these are not.
@@ -150,9 +162,15 @@ class KeyWords:
         is the name above it or the word in front of it: a `key` after `api` is an API key."""
 
     @property
-    def terms(self) -> tuple[tuple[str, ...], ...]:
-        """The words of every term and vendor: what a text must hold for any name to be found."""
-        return (*self._terms, *((vendor,) for vendor in self._vendors), *self._deny)
+    def expressions(self) -> tuple[bytes, ...]:
+        """Patterns in Hyperscan's syntax, without regard to case, for a prefilter.
+
+        A text in which none of them is found holds no name that means a secret.
+        """
+        return (
+            *(_spelled(words) for words in (*self._terms, *self._deny)),
+            *(_spelled(words) + _AFTER_VENDOR for words in self._vendor_words),
+        )
 
     def is_end_of_term(self, name: str) -> bool:
         """Say whether a name may be the end of a term whose beginning stands before it."""
@@ -221,6 +239,11 @@ class KeyWords:
                 ):
                     return found
         return None
+
+
+def _spelled(words: Sequence[str]) -> bytes:
+    """Return the pattern of words with whatever may join them."""
+    return rb"[_. \t-]*".join(re.escape(word.encode()) for word in words)
 
 
 def _is_credential(words: tuple[str, ...]) -> bool:

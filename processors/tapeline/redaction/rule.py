@@ -159,8 +159,8 @@ class NameRule(_RuleBase):
     # Names as words, in lower case: `api key` is also `apiKey`, `X-API-KEY` and `api.key`.
     names: tuple[str, ...] = Field(default=(), max_length=MAX_LIST_LENGTH)
 
-    # Vendors, as one word each. A name that holds one of them and after it nothing but words that
-    # stand for a credential means a secret.
+    # Vendors, in lower case, a blank where some write one word and some two. A name that holds one
+    # of them and after it nothing but words that stand for a credential means a secret.
     vendors: tuple[str, ...] = Field(default=(), max_length=MAX_LIST_LENGTH)
 
     # Whether the vendor's name alone is enough, before an opaque value.
