@@ -1,5 +1,6 @@
 """Rules from files and from a configuration: what is refused, and how that is said."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,26 @@ GOOD = """\
 """
 
 
-def _load(folder: Path, text: str, **changes: object) -> Pack:
+def _load(
+    folder: Path,
+    text: str,
+    overrides: Iterable[RuleSource] = (),
+    disable: Collection[str] = (),
+    enable: Collection[str] = (),
+) -> Pack:
     (folder / "family.yaml").write_text(text)
-    return load_pack(folder, **changes)  # type: ignore[arg-type] - the tests give what fits
+    return load_pack(folder, overrides, disable, enable)
 
 
-def _problems(folder: Path, text: str, **changes: object) -> tuple[str, ...]:
+def _problems(
+    folder: Path,
+    text: str,
+    overrides: Iterable[RuleSource] = (),
+    disable: Collection[str] = (),
+    enable: Collection[str] = (),
+) -> tuple[str, ...]:
     with pytest.raises(PackError) as error:
-        _load(folder, text, **changes)
+        _load(folder, text, overrides, disable, enable)
     return error.value.problems
 
 

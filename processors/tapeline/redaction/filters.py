@@ -94,6 +94,15 @@ _SECRET_WORDS: Final = _vocabulary(
     secrets session string test token type user username value
     """
 )
+# What people write into examples.
+_MADE_UP_WORDS: Final = _vocabulary(
+    """
+    bar demo dummy example fake foo invalid key mock my password placeholder sample secret test
+    testing token your
+    """
+)
+_DOTTED_NAME: Final = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+\Z")
+_NAME_OF_PARTS: Final = re.compile(r"[A-Za-z]+(?:[._][A-Za-z]+)+\Z|[a-z]+(?:[A-Z][a-z]+)+\Z")
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
@@ -129,30 +138,55 @@ def value_reason(value: str, strength: Strength, *, bare: bool) -> str:
     for pattern, reason in _NO_VALUE:
         if pattern.match(value):
             return reason
-    if bare and _TYPE.match(value):
-        return "is the name of a type"
+    if bare:
+        reason = _program_reason(value)
+        if reason:
+            return reason
     return "" if strength is Strength.ANY else _word_reason(value, strength, bare=bare)
+
+
+def _program_reason(value: str) -> str:
+    """Say why a value without quotes is rather a piece of a program or of a sentence."""
+    if _TYPE.match(value):
+        return "is the name of a type"
+    if value.rstrip(".,;:!").lower() in _PROSE:
+        return "is a word of prose"
+    if _NAME_OF_PARTS.match(value):
+        words = [word.lower() for word in _WORDS.findall(value)]
+        if _SECRET_WORDS.issuperset(words):
+            return "refers to a variable"
+    return ""
 
 
 def _word_reason(value: str, strength: Strength, *, bare: bool) -> str:
     """Say why a value is rather a word of a person or a program."""
-    if _STAND_IN.search(value):
-        return "stands in for a secret"
-    if bare and value.rstrip(".,;:!").lower() in _PROSE:
-        return "is a word of prose"
+    if bare and _DOTTED_NAME.match(value):
+        return "refers to a variable"
     words = [word.lower() for word in _WORDS.findall(value)]
     if words and _SECRET_WORDS.issuperset(words):
         return "only names a kind of secret"
+    made_up = _WORDY.match(value) and not _MADE_UP_WORDS.isdisjoint(words)
+    if made_up or _STAND_IN.search(value):
+        return "stands in for a secret"
+    if len(value) >= MIN_MEASURED and shannon_entropy(value) <= FILLER_ENTROPY:
+        return "has too little entropy"
     if strength is Strength.OPAQUE and not is_opaque(value):
         return "could be a word or an identifier"
     return ""
 
 
+MIN_MEASURED: Final = 16
+FILLER_ENTROPY: Final = 2.0
+"""Bits a character: 16 digits at random have less once in some thousands, fillers nearly always."""
+
 MIN_OPAQUE_LETTERS: Final = 24
 """Characters that a value without any digit must have to be opaque."""
 
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9+/=_.~:%|!@#$^&*\-]{12,}\Z")
-_TICKER: Final = re.compile(r"[A-Z0-9]{2,10}[-_/:.]|[A-Z0-9]{1,15}\Z")
+# A traded thing, alone, in a pair, or with an expiry, a series or an address after it.
+_TICKER: Final = re.compile(
+    r"(?=.{1,31}\Z)[A-Z0-9]{2,10}[-_/:.]|[A-Z0-9]{2,10}[-_/:.]0x|[A-Z0-9]{1,15}\Z"
+)
 _NUMBER: Final = re.compile(r"[0-9.,:+\-TZ/ _]+\Z")
 _WORDY: Final = re.compile(
     r"(?:[A-Za-z]+|[A-Za-z]*[0-9]{1,4})(?:[-_./: ](?:[A-Za-z]+|[A-Za-z]*[0-9]{1,4}))*\Z"
