@@ -35,7 +35,7 @@ class Assignment:
 # A name begins where its run of characters does: so each run is read once, whatever follows it.
 _PAIR: Final = re.compile(
     r"(?<![\w.\-])(?P<name>[\w.\-]++)(?P<close>[\"'`\])]{0,4}+)"
-    r"(?:[ \t]{0,16}+(?P<mark>=>|->|<-|:{0,3}+=(?!=)|[?.+]=|\|\|=|={2,3}+|:(?!:))"
+    r"(?:[ \t]{0,16}+(?P<mark>=>|->|<-|:{0,3}+=(?!=)|[?.+]=|\|\|=|={2,3}+|::(?=[ \t])|:(?!:))"
     r"|[ \t]{0,4}+(?P<comma>,)(?=\s{0,16}+[\"'`]))"
 )
 # Options of a command line take their value after a blank.
@@ -43,7 +43,7 @@ _OPTION: Final = re.compile(
     r"(?<![\w.\-])--(?P<name>[\w\-]++)(?P<close>)(?P<mark>)(?P<comma>)(?=[ \t]{1,8}+[^\s\-=:])"
 )
 _ELEMENT: Final = re.compile(
-    r"<(?:[\w\-]{1,64}+:)?(?P<name>[\w.\-]{1,128}+)(?:[ \t\r\n][^<>]{0,512}+)?>"
+    r"<(?:[\w\-]{1,64}+:)?(?P<name>[\w.\-]{1,128}+)(?P<attributes>[ \t\r\n][^<>]{0,512}+)?>"
     r"\s{0,64}+(?:<!\[CDATA\[)?(?P<value>[^<>\]]++)(?=(?:\]\]>)?</|(?P<cut>\Z))"
 )
 _WORD_BEFORE: Final = re.compile(r"(?<![\w\-])[\w\-]{1,30}+(?=[ \t]\Z)")
@@ -105,7 +105,9 @@ _SCHEME_ALONE: Final = re.compile(
 _HOLDERS: Final = frozenset(
     {"name", "key", "field", "header", "param", "parameter", "property", "variable", "attribute"}
 )
-_HELD: Final = re.compile(r"[ \t]{0,8}+[\"'`]?(?P<held>[\w.\- ]{2,64}+)[\"'`]?")
+_HELD: Final = re.compile(
+    r"[ \t]{0,8}+(?:[\"'`](?P<held>[\w.\- ]{2,64}+)[\"'`]|(?P<bare>[\w.\-]{2,64}+))"
+)
 _HELD_VALUE: Final = re.compile(
     r"[ \t]{0,8}+[,;]?\s{0,32}+[\"']?(?:\w{0,24}_)?(?i:value|val|default|content)[\"']?"
     r"[ \t]{0,8}+(?:=>|[:=])"
@@ -209,7 +211,7 @@ def _held(text: str, start: int, names: KeyWords) -> tuple[NameFinding | None, i
     held = _HELD.match(text, start)
     if held is None:
         return None, start
-    finding = names.finding(held["held"], "")
+    finding = names.finding(held["held"] or held["bare"], "")
     value = _HELD_VALUE.match(text, held.end()) if finding else None
     return (finding, value.end()) if finding and value else (None, start)
 
@@ -298,12 +300,16 @@ def _extent(text: str, pair: _Pair) -> re.Pattern[str]:
     return _EXTENTS_AFTER_EQUALS.get(rule) or _EXTENTS_BY_NEIGHBOUR.get(pair.before, _WORD)
 
 
+_NAME_ATTRIBUTE: Final = re.compile(r"\s(?:name|key|id)=[\"'](?P<held>[\w.\-]{2,64}+)[\"']")
 _NO_WORD: Final = re.compile(r"[\s/\"'{}]")
 
 
 def _elements(text: str, names: KeyWords, masks: Sequence[tuple[int, int]]) -> Iterator[Assignment]:
     for element in _ELEMENT.finditer(text):
         finding = names.finding(element["name"], "")
+        if finding is None and element["attributes"]:
+            held = _NAME_ATTRIBUTE.search(element["attributes"])
+            finding = names.finding(held["held"], "") if held else None
         if finding is None or (masks and end_of_mask(masks, element.start("value"))):
             continue
         value = element["value"].rstrip()

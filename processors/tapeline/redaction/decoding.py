@@ -161,6 +161,8 @@ def blobs(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _said(run: str) -> str | None:
     """Return what a run says; its beginning decides whether the rest is decoded at all."""
+    if run.isdigit():
+        return None  # A number, and no text that holds a name and its secret.
     for decode in (_from_base64, _from_hex):
         head = decode(run[:_HEAD_LENGTH])
         if head is None or not (_READABLE.match(head) or _WIDE.match(head)):

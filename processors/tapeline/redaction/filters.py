@@ -66,6 +66,7 @@ _REFERENCE: Final = re.compile(
     r"secrets?|args|options?|opts|params?|ctx|request|req|steps|needs|github|vars|inputs|values|"
     r"context|credentials?|Rails|ENV|System\.getenv)(?:\.[A-Za-z_]|\[|\()"
     r"|(?:arn:|vault:|op://|ref\+|ssm:|kms:|secretsmanager:|keyvault:|file:|env:|gcp-sm:)"
+    r"|(?:/[a-z][a-z0-9_.\-]*){2,}/?\Z|projects/[\w.\-]+/secrets/"
     r"|/(?:run|etc|var|opt|home|mnt|usr|tmp|secrets|vault)/"
     r"|[A-Za-z_][\w.]*\([^()]*\)\Z|[A-Za-z_][\w.]*\(\Z|\\?\$[A-Za-z_{(]"
 )
@@ -124,6 +125,7 @@ _NO_VALUE: Final = (
     (_SHOUTED_NAME, "refers to a variable"),
     (_REFERENCE, "refers to a variable"),
 )
+_SMALL_NUMBER: Final = re.compile(r"[+\-]?[0-9]{1,5}(?:\.[0-9]+)?%?\Z")
 
 
 def value_reason(value: str, strength: Strength, *, bare: bool) -> str:
@@ -160,8 +162,8 @@ def _program_reason(value: str) -> str:
 
 def _word_reason(value: str, strength: Strength, *, bare: bool) -> str:
     """Say why a value is rather a word of a person or a program."""
-    if bare and _DOTTED_NAME.match(value):
-        return "refers to a variable"
+    if _SMALL_NUMBER.match(value) or (bare and _DOTTED_NAME.match(value)):
+        return "is a small number or refers to a variable"
     words = [word.lower() for word in _WORDS.findall(value)]
     if words and _SECRET_WORDS.issuperset(words):
         return "only names a kind of secret"

@@ -110,6 +110,26 @@ class Judge:
             rf"\[REDACTED:(?:{'|'.join(map(re.escape, ids))})(?::[A-Za-z0-9._\-]{{1,80}}){{0,2}}\]"
         )
 
+    @property
+    def depth(self) -> int:
+        """How many layers of encoding are read."""
+        return self._depth
+
+    @property
+    def max_characters(self) -> int:
+        """The longest text that is read; of a longer one the rest is masked unread."""
+        return self._max_characters
+
+    @property
+    def name_expressions(self) -> tuple[bytes, ...]:
+        """Patterns of which one is in every text that holds a name which means a secret."""
+        return self._names.expressions
+
+    @property
+    def compound_names(self) -> tuple[tuple[str, ...], ...]:
+        """The words of the names that may be spread over a key and one within it."""
+        return self._names.compounds
+
     def judge(self, text: str, key: str | None = None, before: str = "") -> tuple[Hit, ...]:
         """Return the secrets of a text in order, without overlap, and none that is masked already.
 

@@ -43,7 +43,8 @@ _ABOUT: Final = _vocabulary(
     retries rotated rotation rule rules schema scheme scope scopes seconds selector service set
     size source standard state stats status storage store strategy strength supply suffix symbol
     table tag template test time timeout timestamp total ttl type types uid updated uri url usage
-    used utils uuid valid validation validator variable version volume
+    used utils uuid java js json kt log md php py rb rs scala sh ts txt xml yaml yml go cs cpp html
+    valid validation validator variable version volume
     """
 )
 
@@ -160,6 +161,11 @@ class KeyWords:
         self.finding = lru_cache(MAX_CACHED_NAMES)(self._finding)
         """`finding(name, before)`: what the name calls for, None if it names no secret. `before`
         is the name above it or the word in front of it: a `key` after `api` is an API key."""
+
+    @property
+    def compounds(self) -> tuple[tuple[str, ...], ...]:
+        """The words of the terms that have more than one."""
+        return tuple(words for words in self._terms if len(words) > 1)
 
     @property
     def expressions(self) -> tuple[bytes, ...]:
