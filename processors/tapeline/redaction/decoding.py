@@ -192,7 +192,11 @@ def _from_base64(run: str) -> bytes | None:
 
 
 def _from_hex(run: str) -> bytes | None:
+    pairs = run.rstrip("=")
+    pairs = pairs[: len(pairs) // 2 * 2]
+    if pairs.isdigit():
+        return None  # A number, and no text that holds a name and its secret.
     try:
-        return bytes.fromhex(run[: len(run) // 2 * 2])
+        return bytes.fromhex(pairs)
     except ValueError:
         return None
