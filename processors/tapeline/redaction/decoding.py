@@ -139,44 +139,62 @@ MIN_BLOB_LENGTH: Final = 20
 """Characters: a shorter run holds at most 15 bytes, which is hardly a name and its secret."""
 
 _HEAD_LENGTH: Final = 32
-_RUN: Final = re.compile(rf"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{{{MIN_BLOB_LENGTH},}}+={{0,2}}+")
-_PIECE: Final = re.compile(rf"[A-Za-z0-9+]{{{MIN_BLOB_LENGTH},}}+={{0,2}}+")
+
+# What base64 and hexadecimal of text begin with: no byte of ASCII has its highest bit set, which
+# shows in three of four digits of base64. One random run in thousands begins so, too.
+_BASE64_OF_TEXT: Final = (
+    r"(?:[A-Za-f][A-HQ-Xg-nw-z0-3][A-BE-FI-JM-NQ-RU-VY-Zc-dg-hk-lo-ps-tw-x0-14-58-9]"
+    r"[A-Za-z0-9+/_\-]){4}"
+)
+_HEX_OF_TEXT: Final = r"(?:[2-7][0-9a-fA-F]|0[09aAdD]){8}"
+_DIGIT: Final = r"[A-Za-z0-9+/_\-]"
+_HEAD: Final = re.compile(
+    rf"(?<![A-Za-z0-9+])(?={_BASE64_OF_TEXT}|{_HEX_OF_TEXT})"
+    rf"{_DIGIT}{{{MIN_BLOB_LENGTH},{_HEAD_LENGTH}}}+"
+)
+_REST: Final = re.compile(rf"{_DIGIT}*+={{0,2}}+")
 _READABLE: Final = re.compile(rb"[\t\n\r\x20-\x7e]*\Z")
 _WIDE: Final = re.compile(rb"(?:[\t\n\r\x20-\x7e]\x00)+[\t\n\r\x20-\x7e]?\Z")
+_SEPARATOR: Final = re.compile(r"[/_\-]")
 _TO_STANDARD: Final = str.maketrans("-_", "+/")
 
 
 def blobs(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield where a run of base64 or hexadecimal stands and what it says, if it is readable."""
-    for run in _RUN.finditer(text):
-        said = _said(run[0])
+    """Yield where a run of base64 or hexadecimal stands and what it says, if it is readable.
+
+    A run may begin after a slash, a dash or an underscore, though these are digits of it too.
+    """
+    position = 0
+    while head := _HEAD.search(text, position):
+        # Only the head is decoded until it proves readable: so a run is read once, however many
+        # places it has at which it might begin.
+        if not any(_is_readable(decode(head[0])) for decode in (_from_base64, _from_hex)):
+            separator = _SEPARATOR.search(text, head.start() + 1, head.end())
+            position = separator.end() if separator else head.end()
+            continue
+        rest = _REST.match(text, head.end())
+        position = rest.end() if rest else head.end()
+        said = _said(text[head.start() : position])
         if said is not None:
-            yield run.start(), run.end(), said
-        elif "/" in run[0] or "-" in run[0] or "_" in run[0]:
-            for piece in _PIECE.finditer(text, run.start(), run.end()):
-                said = _said(piece[0])
-                if said is not None:
-                    yield piece.start(), piece.end(), said
+            yield head.start(), position, said
 
 
 def _said(run: str) -> str | None:
-    """Return what a run says; its beginning decides whether the rest is decoded at all."""
+    """Return what a run says whose head is readable."""
     if run.isdigit():
         return None  # A number, and no text that holds a name and its secret.
     for decode in (_from_base64, _from_hex):
-        head = decode(run[:_HEAD_LENGTH])
-        if head is None or not (_READABLE.match(head) or _WIDE.match(head)):
+        head, whole = decode(run[:_HEAD_LENGTH]), decode(run)
+        if whole is None or not _is_readable(head):
             continue
-        whole = decode(run)
-        if whole is None:
-            continue
-        if _READABLE.match(whole):
-            return whole.decode("ascii")
         if _WIDE.match(whole):
             return whole[::2].decode("ascii")
-        if not _WIDE.match(head):
-            return whole.decode("utf-8", "replace")
+        return whole.decode("utf-8", "replace")
     return None
+
+
+def _is_readable(data: bytes | None) -> bool:
+    return data is not None and bool(_READABLE.match(data) or _WIDE.match(data))
 
 
 def _from_base64(run: str) -> bytes | None:
@@ -193,10 +211,7 @@ def _from_base64(run: str) -> bytes | None:
 
 def _from_hex(run: str) -> bytes | None:
     pairs = run.rstrip("=")
-    pairs = pairs[: len(pairs) // 2 * 2]
-    if pairs.isdigit():
-        return None  # A number, and no text that holds a name and its secret.
     try:
-        return bytes.fromhex(pairs)
+        return bytes.fromhex(pairs[: len(pairs) // 2 * 2])
     except ValueError:
         return None
