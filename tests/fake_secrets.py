@@ -44,24 +44,27 @@ def _basic(random: Random) -> str:
 
 # Each shape: how the whole text is made of a secret, and how the secret is made.
 SHAPES: Final = {
-    "aws_access_key_id": ("{}", aws_key_id),
+    "aws-access-key-id": ("{}", aws_key_id),
     "jwt": ("{}", jwt),
-    "pem_private_key": ("{}", pem),
-    "bearer": ("Bearer {}", secret_text),
-    "basic": ("basic {}", _basic),
-    "url_userinfo": ("amqp://desk:{}@broker:5672/vhost", secret_text),
-    "slack_token": ("{}", lambda random: "xo" + "xb-" + secret_text(random)),
-    "slack_webhook": (
+    "private-key": ("{}", pem),
+    "bearer-token": ("Bearer {}", secret_text),
+    "basic-credentials": ("basic {}", _basic),
+    "url-userinfo": ("amqp://desk:{}@broker:5672/vhost", secret_text),
+    "slack-token": (
+        "{}",
+        lambda random: "xo" + f"xb-{random.randrange(10**11, 10**12)}-" + secret_text(random),
+    ),
+    "slack-webhook": (
         "https://hooks.slack" + ".com/services/{}",
         lambda random: f"T0/B0/{secret_text(random)}",
     ),
-    "github_token": ("{}", lambda random: "gh" + "p_" + secret_text(random, 36)),
-    "gitlab_token": ("{}", lambda random: "gl" + "pat-" + secret_text(random, 20)),
-    "stripe_key": ("{}", lambda random: "sk" + "_live_" + secret_text(random)),
-    "google_api_key": ("{}", lambda random: "AI" + "za" + secret_text(random, 35)),
-    "openai_key": ("{}", lambda random: "sk" + "-proj-" + secret_text(random, 40)),
-    "npm_token": ("{}", lambda random: "np" + "m_" + secret_text(random, 36)),
-    "sendgrid_key": (
+    "github-token": ("{}", lambda random: "gh" + "p_" + secret_text(random, 36)),
+    "gitlab-token": ("{}", lambda random: "gl" + "pat-" + secret_text(random, 20)),
+    "stripe-key": ("{}", lambda random: "sk" + "_live_" + secret_text(random)),
+    "google-api-key": ("{}", lambda random: "AI" + "za" + secret_text(random, 35)),
+    "openai-key": ("{}", lambda random: "sk" + "-proj-" + secret_text(random, 40)),
+    "npm-token": ("{}", lambda random: "np" + "m_" + secret_text(random, 36)),
+    "sendgrid-key": (
         "{}",
         lambda random: f"S{'G'}.{secret_text(random, 22)}.{secret_text(random, 43)}",
     ),

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tapeline.redaction.core import find_secrets
-from tapeline.redaction.key_names import KeyNames, words_of
+from redaction_pack import full_judge
+from tapeline.redaction.key_words import words_of
 
 # Each unit, repeated, is the worst case of a pattern: prefixes without the rest, openings without
 # their end, runs that fail at their last character, and separators without names.
@@ -42,11 +42,7 @@ def _seconds(work: Callable[[str], object], text: str) -> float:
 @pytest.mark.parametrize("unit", UNITS, ids=ascii)
 def test_time_grows_with_the_text_and_no_faster(unit: str) -> None:
     """Four times the text takes about four times the time; quadratic search would take sixteen."""
-    names = KeyNames()
-
-    def search(text: str) -> object:
-        return find_secrets(text, names)
-
+    search = full_judge().judge
     short = (unit * SIZE)[:SIZE]
     long = (unit * SIZE)[: SIZE * FACTOR]
 

@@ -23,14 +23,14 @@ from tapeline.otlp.wire import MalformedRequestError
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.registry import ProcessorContext
 from tapeline.redaction.config import Mode, RedactionConfig
-from tapeline.redaction.core import RULES
+from tapeline.redaction.pack import load_pack
 from tapeline.redaction.processor import FACTORY, RedactionProcessor, build
 
 FOLDER = Path(tapeline.redaction.__file__).parent
 METADATA: dict[str, Any] = yaml.safe_load((FOLDER / "metadata.yaml").read_text())
 BODY = only_field(Signal.LOGS, FieldClass.LOG_BODY)
 LABEL = only_field(Signal.METRICS, FieldClass.DATA_POINT_ATTRIBUTE)
-SECRET = "Zq7hunter2"
+SECRET = "Zq7hunter2x8Kd0wLmV4tR1s"
 
 
 def _processor(
@@ -47,6 +47,9 @@ def _redacted(processor: RedactionProcessor, batch: Batch) -> Batch:
     assert result.derived == ()
     assert result.batch is not None
     return result.batch
+
+
+PROCESSOR = _processor()
 
 
 def _body(text: str) -> Batch:
@@ -76,11 +79,10 @@ def test_a_secret_is_gone_and_the_rest_is_there() -> None:
 @given(data=st.data())
 def test_a_batch_without_secrets_is_the_same_object(signal: Signal, data: st.DataObject) -> None:
     """Nothing is rebuilt for nothing."""
-    processor = _processor()
     batch = batch_of(signal, data.draw(requests(signal)))
-    clean = _redacted(processor, batch)
+    clean = _redacted(PROCESSOR, batch)
 
-    assert _redacted(processor, clean) is clean
+    assert _redacted(PROCESSOR, clean) is clean
 
 
 def test_the_batch_that_came_in_is_left_alone() -> None:
@@ -107,31 +109,17 @@ def test_observing_counts_and_changes_nothing() -> None:
 
 @pytest.mark.parametrize("signal", Signal)
 @given(data=st.data())
-def test_what_parsing_leaves_out_does_not_go_on(signal: Signal, data: st.DataObject) -> None:
-    """Unknown fields and replaced values are not looked at, so they are not forwarded."""
-    payload = data.draw(payloads(signal))
-    processor = _processor()
-    batch = Batch(signal, payload)
+def test_redacting_twice_is_redacting_once(signal: Signal, data: st.DataObject) -> None:
+    """Whatever the bytes: a second gate in the way finds nothing more to do."""
+    redacted = _redacted(PROCESSOR, Batch(signal, data.draw(payloads(signal))))
 
-    redacted = _redacted(processor, batch)
-
-    expected = type(batch.request).FromString(payload)
-    expected.DiscardUnknownFields()
-    assert b"replaced by the next one" not in redacted.payload
-    if redacted is batch:
-        assert len(payload) == expected.ByteSize()
-    else:
-        assert redacted.payload == _without_secrets(processor, signal, expected)
-    assert _redacted(processor, redacted) is redacted
-
-
-def _without_secrets(processor: RedactionProcessor, signal: Signal, request: Message) -> bytes:
-    return _redacted(processor, batch_of(signal, request)).payload
+    assert _redacted(PROCESSOR, redacted) is redacted
 
 
 def test_a_secret_in_an_unknown_field_does_not_go_on() -> None:
     """A field that this version of OTLP does not know may hold anything."""
-    unknown = b"\xfa\x3f" + bytes([len(SECRET)]) + SECRET.encode()
+    text = f"password={SECRET}".encode()
+    unknown = b"\xfa\x3f" + bytes([len(text)]) + text
 
     redacted = _redacted(_processor(), Batch(Signal.LOGS, unknown + _body("x").payload))
 
@@ -156,7 +144,7 @@ def test_a_secret_that_a_later_value_replaces_does_not_go_on() -> None:
 @pytest.mark.parametrize("signal", Signal)
 def test_a_secret_in_unusual_bytes_is_found(signal: Signal) -> None:
     """Fields out of order, padded lengths and split messages hide nothing."""
-    template, make = SHAPES["bearer"]
+    template, make = SHAPES["bearer-token"]
     for seed in range(50):
         request = request_of(signal)
         secret = make(seeded(seed))
@@ -164,7 +152,7 @@ def test_a_secret_in_unusual_bytes_is_found(signal: Signal) -> None:
             if row.signal is signal:
                 plant_text(request, row, template.format(secret))
 
-        redacted = _redacted(_processor(), Batch(signal, disguise(request, seeded(seed))))
+        redacted = _redacted(PROCESSOR, Batch(signal, disguise(request, seeded(seed))))
 
         assert secret.encode() not in redacted.payload
 
@@ -173,14 +161,14 @@ def test_a_secret_in_unusual_bytes_is_found(signal: Signal) -> None:
     "payload",
     [
         b"\x0a\x05ab",
-        b"\x0a\x06\x12\x04\x12\x02\x2a\x07",
-        b"\x0a\x08\x0a\x06\x0a\x04\x0a\x02\xff\xfe",
+        b"\x0a\x13\x12\x11\x12\x0f\x2a\x7fpassword=s3cr",
+        b"\x0a\x15\x12\x13\x12\x11\x2a\x0f\x0a\x0dpassword=\xff\xfe12",
     ],
     ids=["truncated", "broken below the record", "invalid UTF-8"],
 )
 @pytest.mark.parametrize("mode", Mode)
 def test_what_does_not_parse_is_refused_and_counted(payload: bytes, mode: Mode) -> None:
-    """Nothing is forwarded that was not looked at, also when nothing would be changed."""
+    """Nothing that may hold a secret is forwarded where it can't be looked at closely."""
     registry = CollectorRegistry()
 
     with pytest.raises(MalformedRequestError):
@@ -210,7 +198,7 @@ def _exercise(registry: CollectorRegistry) -> None:
     processor.process(_body("nothing"), 0)
     processor.process(_body(f"password={SECRET}"), 0)
     processor.process(_label("token", SECRET), 0)
-    processor.process(Batch(Signal.LOGS, _body("x").payload + b"\xfa\x3f\x01x"), 0)
+    processor.process(Batch(Signal.LOGS, _body("x").payload + b"\xfa\x3f\x08password"), 0)
     _processor(registry, mode="observe").process(_body(f"password={SECRET}"), 0)
     with pytest.raises(MalformedRequestError):
         processor.process(Batch(Signal.LOGS, b"\x0a\x05"), 0)
@@ -254,7 +242,7 @@ def test_the_metadata_lists_what_is_emitted() -> None:
     assert set(attributes["outcome"]["values"]) == values["outcome"]
     assert set(attributes["action"]["values"]) == values["action"]
     assert set(attributes["signal"]["values"]) == set(Signal)
-    assert values["rule"] <= set(RULES)
+    assert values["rule"] <= set(load_pack().ids)
     assert values["field_class"] <= set(FieldClass)
 
 

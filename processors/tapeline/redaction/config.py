@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from tapeline.redaction.key_names import words_of
+from tapeline.redaction.key_words import words_of
 
 __all__ = ["MAX_NAMES", "Mode", "RedactionConfig"]
 

@@ -6,7 +6,6 @@ Plain on purpose: it parses everything and looks at everything. What is faster h
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from google.protobuf.message import Message
@@ -15,16 +14,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from tapeline.otlp.fields import FieldClass
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.walk import Place, Role, rewrite_request
-from tapeline.redaction.key_names import NAME_RULES, KeyNames
-from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES, end_of_mask, mask, mask_pattern, token
-from tapeline.redaction.pairs import PAIR_MARKS, find_pairs
-from tapeline.redaction.spans import Span, merge
-from tapeline.redaction.value_rules import VALUE_RULES, find_by_value
+from tapeline.redaction.judge import Hit as Piece
+from tapeline.redaction.judge import Judge, replaced
+from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES, mask, partial, token
+from tapeline.redaction.rule import RuleAction, Strength
 
-__all__ = ["RULES", "TRADING_IDENTIFIERS", "Action", "Hit", "Redactor", "find_secrets"]
-
-RULES: Final = (*NAME_RULES, *(rule.rule for rule in VALUE_RULES))
-"""Every rule id that can stand in a mask."""
+__all__ = ["TRADING_IDENTIFIERS", "Hit", "Redactor"]
 
 TRADING_IDENTIFIERS: Final = frozenset(
     {
@@ -40,15 +35,12 @@ TRADING_IDENTIFIERS: Final = frozenset(
 """Attributes of the trading convention that tell events apart: never judged by their shape, since a
 mask in place of two of them would make one order of two."""
 
-_MASK: Final = mask_pattern(RULES)
 _MAX_PASSES: Final = 8
+MAX_CLEAN_TEXTS: Final = 16_384
+MAX_CLEAN_LENGTH: Final = 96
+"""Texts that are remembered as clean, and the characters of one: together a few MB at the most."""
 
-
-class Action(StrEnum):
-    """What was put in place of a secret."""
-
-    MASK = "mask"
-    HMAC = "hmac"
+_LISTS: Final = frozenset({"array_value", "kvlist_value"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +49,23 @@ class Hit:
 
     rule: str
     field_class: FieldClass
-    action: Action
+    action: RuleAction
 
 
 class Redactor:
-    """Replaces secrets in parsed requests; holds no state but its configuration and caches."""
+    """Replaces secrets in parsed requests; holds no state but what it was made with."""
 
-    def __init__(self, hmac_key: bytes, keep: Iterable[str] = (), deny: Iterable[str] = ()) -> None:
-        """Take the key of the tokens, at least MIN_HMAC_KEY_BYTES, and names to keep and deny."""
+    def __init__(self, judge: Judge, hmac_key: bytes) -> None:
+        """Take the judge, and the key of the tokens, at least MIN_HMAC_KEY_BYTES."""
         if len(hmac_key) < MIN_HMAC_KEY_BYTES:
             raise ValueError(
                 f"the HMAC key has {len(hmac_key)} bytes, but needs at least {MIN_HMAC_KEY_BYTES}"
             )
+        self.judge = judge
         self._hmac_key = hmac_key
-        self._names = KeyNames(keep, deny)
+        self._clean: set[tuple[str | None, str, str]] = set()
+        rules = (*judge.pack.value_rules, *judge.pack.name_rules)
+        self._actions = {rule.id: rule.action for rule in rules}
 
     def redact(self, signal: Signal, request: Message) -> Counter[Hit]:
         """Replace every secret of the request, in place; return what was found, by kind.
@@ -78,7 +73,9 @@ class Redactor:
         Raises NestingError where a value is nested too deeply; the request must then be thrown
         away, because it is half done.
         """
-        pass_over = _Pass(self._names, self._hmac_key)
+        if len(self._clean) > MAX_CLEAN_TEXTS:
+            self._clean.clear()
+        pass_over = _Pass(self.judge, self._hmac_key, self._actions, self._clean, Counter())
         rewrite_request(signal, request, pass_over)
         return pass_over.hits
 
@@ -87,94 +84,67 @@ class Redactor:
 class _Pass:
     """One pass over a request: the walker's callback, and the hits so far."""
 
-    names: KeyNames
+    judge: Judge
     hmac_key: bytes
+    actions: dict[str, RuleAction]
+    clean: set[tuple[str | None, str, str]]
     hits: Counter[Hit]
-
-    def __init__(self, names: KeyNames, hmac_key: bytes) -> None:
-        self.names = names
-        self.hmac_key = hmac_key
-        self.hits = Counter()
 
     def rewrite_text(self, place: Place, text: str) -> str:
         """Return the text with each secret in it masked, and everything around them kept."""
-        if place.role is Role.VALUE and place.keys and place.keys[-1] in TRADING_IDENTIFIERS:
+        key, before = None, ""
+        if place.role is Role.VALUE and place.keys:
+            key = place.keys[-1]
+            if key in TRADING_IDENTIFIERS:
+                return text
+            before = place.keys[-2] if len(place.keys) > 1 else ""
+        # Telemetry repeats itself: most names and short values were judged before, and were clean.
+        is_short = len(text) <= MAX_CLEAN_LENGTH
+        if is_short and (key, before, text) in self.clean:
             return text
+        pieces = self.judge.judge(text, key, before)
+        if not pieces and is_short:
+            self.clean.add((key, before, text))
         # A mask can bring out what was not seen before: of `a:b` the second half may be a name
         # once the first is masked. What no pass changes any more stays so in later redactions.
         for _ in range(_MAX_PASSES):
-            spans = find_secrets(text, self.names)
-            if not spans:
-                return text
-            text = self._replace(place, text, spans)
+            if not pieces:
+                break
+            text = self._replace(place, text, pieces)
+            pieces = self.judge.judge(text, key, before)
         return text
 
     def replace_value(self, place: Place, value: AnyValue) -> str | None:
-        """Return the mask of a value of any type whose name means a secret."""
-        before = place.keys[-2] if len(place.keys) > 1 else ""
-        rule = self.names.rule_of(_without_masks(place.keys[-1]), _without_masks(before))
-        if rule is None or not _hides_something(value):
-            return None
-        return self._mask(place, rule, _secret_bytes(value))
+        """Return the mask of a number, a list or a map whose name means a secret.
 
-    def _replace(self, place: Place, text: str, spans: Iterable[Span]) -> str:
-        pieces: list[str] = []
-        position = 0
-        for span in spans:
-            secret = text[span.start : span.end].encode("utf-8", "surrogateescape")
-            pieces.append(text[position : span.start])
-            pieces.append(f"{span.quote}{self._mask(place, span.rule, secret)}{span.quote}")
-            position = span.end
-        pieces.append(text[position:])
-        return "".join(pieces)
+        Texts are left to `rewrite_text`, which hears their name too. Under names that ask for an
+        opaque value no number is one, and what is in a list or a map is judged by itself.
+        """
+        kind = value.WhichOneof("value")
+        if kind in {None, "string_value", "bytes_value"} or place.keys[-1] in TRADING_IDENTIFIERS:
+            return None
+        before = place.keys[-2] if len(place.keys) > 1 else ""
+        finding = self.judge.finding_of(place.keys[-1], before)
+        if finding is None or finding.vendor or finding.strength is Strength.OPAQUE:
+            return None
+        if kind in _LISTS and not getattr(value, str(kind)).values:
+            return None
+        return self._mask(place, finding.rule, value.SerializeToString(deterministic=True))
+
+    def _replace(self, place: Place, text: str, pieces: Iterable[Piece]) -> str:
+        def in_place(piece: Piece, secret: str) -> str:
+            return self._mask(place, piece.rule, secret.encode("utf-8", "surrogateescape"))
+
+        return replaced(text, pieces, in_place)
 
     def _mask(self, place: Place, rule: str, secret: bytes) -> str:
         # Two metric series must stay two, and so must two keys of one map.
         keeps_apart = place.field.is_identity or place.role is Role.KEY
-        action = Action.HMAC if keeps_apart else Action.MASK
+        action = self.actions.get(rule, RuleAction.MASK)
+        action = RuleAction.HMAC if keeps_apart else action
         self.hits[Hit(rule, place.field.field_class, action)] += 1
-        return mask(rule, token(self.hmac_key, secret) if keeps_apart else "")
-
-
-def find_secrets(text: str, names: KeyNames) -> list[Span]:
-    """Return the secrets in a text, in order, without overlap, and none that is masked already."""
-    masks = [match.span() for match in _MASK.finditer(text)] if "[REDACTED:" in text else []
-    lowered = text.lower()
-    spans = list(find_by_value(text, lowered))
-    if any(mark in text for mark in PAIR_MARKS) and names.may_occur_in(lowered):
-        spans.extend(find_pairs(text, names, masks))
-    return merge(span for span in spans if span.end > end_of_mask(masks, span.start))
-
-
-def _without_masks(name: str) -> str:
-    """Return a key's name without masks: the rule's name in one is not the key's."""
-    return _MASK.sub(" ", name) if "[REDACTED:" in name else name
-
-
-def _hides_something(value: AnyValue) -> bool:
-    """Say whether there is something in a value, and something else than a mask."""
-    match value.WhichOneof("value"):
-        case None:
-            return False
-        case "string_value":
-            text = value.string_value
-            return bool(text.strip()) and _MASK.fullmatch(text) is None
-        case "bytes_value":
-            return bool(value.bytes_value)
-        case "array_value":
-            return bool(value.array_value.values)
-        case "kvlist_value":
-            return bool(value.kvlist_value.values)
-        case _:
-            return True
-
-
-def _secret_bytes(value: AnyValue) -> bytes:
-    """Return what a token is made of: a string's own text, so that it equals that text elsewhere.
-
-    Other types are told apart from strings by a zero byte in front, and from each other by their
-    field number.
-    """
-    if value.WhichOneof("value") == "string_value":
-        return value.string_value.encode()
-    return b"\0" + value.SerializeToString(deterministic=True)
+        if action is RuleAction.HMAC:
+            return mask(rule, token(self.hmac_key, secret))
+        if action is RuleAction.PARTIAL:
+            return mask(rule, partial(secret))
+        return mask(rule)

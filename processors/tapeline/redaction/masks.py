@@ -5,19 +5,23 @@
 
 import hashlib
 import hmac
-import re
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["MIN_HMAC_KEY_BYTES", "TOKEN_LENGTH", "end_of_mask", "mask", "mask_pattern", "token"]
+__all__ = ["MIN_HMAC_KEY_BYTES", "TOKEN_LENGTH", "end_of_mask", "mask", "partial", "token"]
 
 MIN_HMAC_KEY_BYTES: Final = 32
 """RFC 2104, section 3: a key shorter than the hash's output weakens the HMAC; SHA-256 has 32."""
 
 TOKEN_LENGTH: Final = 16
 """Hexadecimal digits of a token: 64 bits, so that 100,000 secrets collide once in 3.7 billion."""
+
+
+PARTIAL_LENGTH: Final = 4
+MIN_PARTIAL_LENGTH: Final = 16
+"""Bytes: the last four of a shorter secret would be a good part of it."""
 
 
 def mask(rule: str, token_of_secret: str = "") -> str:
@@ -30,13 +34,17 @@ def token(key: bytes, secret: bytes) -> str:
     return hmac.new(key, secret, hashlib.sha256).hexdigest()[:TOKEN_LENGTH]
 
 
-def mask_pattern(rules: Iterable[str]) -> re.Pattern[str]:
-    """Return the pattern of the masks of these rules.
+def partial(secret: bytes) -> str:
+    """Return the last characters of a secret that is long enough to keep the rest of it secret.
 
-    Only known rules count: in `[REDACTED:hunter2]` someone else's text is looked at as any other.
+    Only what may stand in a mask is shown; of a shorter secret nothing is.
     """
-    names = "|".join(sorted(map(re.escape, rules), key=len, reverse=True))
-    return re.compile(rf"\[REDACTED:(?:{names})(?::[0-9a-f]{{{TOKEN_LENGTH}}})?\]")
+    if len(secret) < MIN_PARTIAL_LENGTH:
+        return ""
+    tail = secret[-PARTIAL_LENGTH:].decode("ascii", "replace")
+    return "".join(
+        character if character.isalnum() else "_" for character in tail if character.isascii()
+    )
 
 
 def end_of_mask(masks: Sequence[tuple[int, int]], position: int) -> int:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,12 +12,16 @@ from tapeline.pipeline.processor import Processor, Result
 from tapeline.pipeline.registry import ProcessorContext, ProcessorFactory
 from tapeline.redaction.config import Mode, RedactionConfig
 from tapeline.redaction.core import Redactor
+from tapeline.redaction.judge import Judge
 from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES
 from tapeline.redaction.metrics import RedactionMetrics, metrics_on
+from tapeline.redaction.pack import Pack, load_pack
 
 __all__ = ["FACTORY", "RedactionProcessor", "build"]
 
 MAX_HMAC_KEY_BYTES: Final = 4096
+MAX_JUDGES: Final = 2
+"""The one in use, and the one of a reload."""
 
 # Offline, the same input must give the same bytes on every machine, so this is no secret: tokens
 # made with it can be checked against guesses.
@@ -80,13 +85,18 @@ class RedactionProcessor:
 
 def build(config: RedactionConfig, context: ProcessorContext) -> Processor:
     """Make the processor; raises ValueError where the key file can't be used."""
-    redactor = Redactor(
-        _hmac_key(config.hmac_key_file, live=context.live), config.keep, config.deny
-    )
+    judge = _judge(load_pack(), config.keep, config.deny)
+    redactor = Redactor(judge, _hmac_key(config.hmac_key_file, live=context.live))
     return RedactionProcessor(redactor, config.mode, metrics_on(context.registry))
 
 
 FACTORY: Final = ProcessorFactory(name="redaction", config_model=RedactionConfig, build=build)
+
+
+@lru_cache(MAX_JUDGES)
+def _judge(pack: Pack, keep: tuple[str, ...], deny: tuple[str, ...]) -> Judge:
+    """Return the judge of these rules, made once: compiling them takes about a second."""
+    return Judge(pack, keep=keep, deny=deny)
 
 
 def _hmac_key(path: Path | None, *, live: bool) -> bytes:
