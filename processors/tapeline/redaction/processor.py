@@ -1,10 +1,11 @@
 """The redaction as a step of the chain."""
 
+import os
 import secrets
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tapeline.otlp.wire import MalformedRequestError
 from tapeline.pipeline.batch import Batch
@@ -12,6 +13,7 @@ from tapeline.pipeline.processor import Processor, Result
 from tapeline.pipeline.registry import ProcessorContext, ProcessorFactory
 from tapeline.redaction.config import Mode, RedactionConfig
 from tapeline.redaction.core import Redactor
+from tapeline.redaction.fast import FastRedactor, fast_redactor
 from tapeline.redaction.judge import Judge
 from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES
 from tapeline.redaction.metrics import RedactionMetrics, metrics_on
@@ -33,7 +35,7 @@ class RedactionProcessor:
 
     name = "redaction"
 
-    def __init__(self, redactor: Redactor, mode: Mode, metrics: RedactionMetrics) -> None:
+    def __init__(self, redactor: FastRedactor, mode: Mode, metrics: RedactionMetrics) -> None:
         self._redactor = redactor
         self._mode = mode
         self._metrics = metrics
@@ -65,29 +67,22 @@ class RedactionProcessor:
         return ()
 
     def _redact(self, batch: Batch) -> tuple[Batch, str]:
-        # The batch's own view is read-only, so a copy is redacted. Any: the type differs by signal.
-        request: Any = type(batch.request)()
-        request.CopyFrom(batch.request)
-        hits = self._redactor.redact(batch.signal, request)
+        redacted = self._redactor.redact(batch)
+        hits = redacted.hits
         self._metrics.count_hits(batch.signal, hits, observed=self._mode is Mode.OBSERVE)
         if self._mode is Mode.OBSERVE:
             return batch, "observed" if hits else "unchanged"
-        # What parsing left out was not looked at, so it may not go on: fields that OTLP does not
-        # define (yet), and values that a later occurrence of the same field replaces.
-        request.DiscardUnknownFields()
-        payload = request.SerializeToString()
-        if hits:
-            return batch.with_payload(payload), "redacted"
-        if len(payload) != len(batch.payload):
-            return batch.with_payload(payload), "normalized"
-        return batch, "unchanged"
+        if redacted.batch is batch:
+            return batch, "unchanged"
+        return redacted.batch, "redacted" if hits else "normalized"
 
 
 def build(config: RedactionConfig, context: ProcessorContext) -> Processor:
     """Make the processor; raises ValueError where the key file can't be used."""
     judge = _judge(load_pack(), config.keep, config.deny)
     redactor = Redactor(judge, _hmac_key(config.hmac_key_file, live=context.live))
-    return RedactionProcessor(redactor, config.mode, metrics_on(context.registry))
+    fast = fast_redactor(redactor, _cache_folder())
+    return RedactionProcessor(fast, config.mode, metrics_on(context.registry))
 
 
 FACTORY: Final = ProcessorFactory(name="redaction", config_model=RedactionConfig, build=build)
@@ -118,3 +113,12 @@ def _hmac_key(path: Path | None, *, live: bool) -> bytes:
             " `openssl rand -hex 32`"
         )
     return key
+
+
+def _cache_folder() -> Path:
+    """Return where compiled rules are kept; where it can't be written, each start compiles."""
+    base = os.environ.get("TAPELINE_CACHE_DIR")
+    if base:
+        return Path(base) / "rules"
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "tapeline" / "rules"

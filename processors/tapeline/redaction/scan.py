@@ -1,0 +1,159 @@
+"""The one pass over raw bytes: Hyperscan, compiled once and kept on disk where one may."""
+
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import hyperscan
+
+from tapeline.redaction.wire_patterns import Pattern, WirePatterns
+
+__all__ = ["Scanner", "compile_scanner"]
+
+logger = logging.getLogger(__name__)
+
+_FLAGS: Final = hyperscan.HS_FLAG_ALLOWEMPTY
+_FORMAT: Final = b"1"
+MAX_DATABASE_BYTES: Final = 256 * 1024 * 1024
+
+
+class Scanner:
+    """Finds where patterns match; one scratch space a thread, and no lock while it scans."""
+
+    def __init__(self, databases: Sequence[Any], confirming: Any, strong_count: int) -> None:
+        """Take the databases to scan with, and the one that confirms weak matches, if any.
+
+        Of the first one, what is numbered from `strong_count` on is a weak match.
+        """
+        self._databases = tuple(databases)
+        self._confirming = confirming
+        self._strong_count = strong_count
+        self._local = threading.local()
+
+    def matches(self, data: bytes) -> tuple[list[int], list[int]]:
+        """Return the offset of the last byte of each strong match, and of each weak one."""
+        strong: list[int] = []
+        weak: list[int] = []
+        add_strong, add_weak, strong_count = strong.append, weak.append, self._strong_count
+
+        def note(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            (add_strong if number < strong_count else add_weak)(end - 1)
+
+        for database, scratch in zip(self._databases, self._scratches, strict=False):
+            database.scan(data, match_event_handler=note, scratch=scratch)
+        return strong, weak
+
+    def is_confirmed(self, data: bytes) -> bool:
+        """Say whether an element with a weak match has one of the patterns that it asks for."""
+        if self._confirming is None:
+            return False
+        found: list[int] = []
+
+        def note(number: int, *_: object) -> bool:
+            found.append(number)
+            return True  # One is enough: Hyperscan ends the scan.
+
+        with suppress(hyperscan.ScanTerminated):
+            self._confirming.scan(data, match_event_handler=note, scratch=self._scratches[-1])
+        return bool(found)
+
+    @property
+    def _scratches(self) -> list[Any]:
+        """The working memory of this thread for each database, the confirming one last."""
+        scratches: list[Any] | None = getattr(self._local, "scratches", None)
+        if scratches is None:
+            databases = (*self._databases, self._confirming)
+            scratches = [hyperscan.Scratch(database) for database in databases if database]
+            self._local.scratches = scratches
+        return scratches
+
+
+def compile_scanner(patterns: WirePatterns, cache_folder: Path | None = None) -> Scanner:
+    """Compile patterns, or take what was compiled before from the cache.
+
+    The cache is keyed by content, and by what Hyperscan says of itself and of this processor.
+    Raises ValueError where Hyperscan refuses a pattern.
+    """
+    first = _cached((*patterns.strong, *patterns.weak), cache_folder)
+    return Scanner(
+        [first, *(_cached([pattern], cache_folder) for pattern in patterns.apart)],
+        _cached(patterns.confirming, cache_folder) if patterns.confirming else None,
+        len(patterns.strong),
+    )
+
+
+def _cached(patterns: Sequence[Pattern], cache_folder: Path | None) -> Any:
+    if cache_folder is None:
+        return _compile(patterns)
+    path = cache_folder / f"{_key(patterns)}.hyperscan"
+    database = _load(path)
+    if database is None:
+        database = _compile(patterns)
+        _store(path, database)
+    return database
+
+
+def _compile(patterns: Sequence[Pattern]) -> Any:
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    flags = [_FLAGS | (hyperscan.HS_FLAG_CASELESS if caseless else 0) for _, caseless in patterns]
+    try:
+        database.compile(
+            expressions=[pattern for pattern, _ in patterns],
+            ids=list(range(len(patterns))),
+            elements=len(patterns),
+            flags=flags,
+        )
+    except hyperscan.error as error:
+        raise ValueError(
+            f"Hyperscan refuses a pattern of the redaction's rules: {error}"
+        ) from error
+    return database
+
+
+def _key(patterns: Sequence[Pattern]) -> str:
+    digest = hashlib.sha256(_FORMAT)
+    for part in (version("hyperscan"), *os.uname()[3:], _processor()):
+        digest.update(part.encode() + b"\0")
+    for pattern, caseless in patterns:
+        digest.update(b"%d%b\0" % (caseless, pattern))
+    return digest.hexdigest()[:32]
+
+
+def _processor() -> str:
+    """Return what is known of the processor: a database is made for its instructions."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            return next((line for line in lines if line.startswith("flags")), "")
+    except OSError:
+        return ""
+
+
+def _load(path: Path) -> Any:
+    try:
+        if path.stat().st_size > MAX_DATABASE_BYTES or path.stat().st_uid != os.getuid():
+            return None
+        return hyperscan.loadb(path.read_bytes(), hyperscan.HS_MODE_BLOCK)
+    except FileNotFoundError:
+        return None
+    except (OSError, hyperscan.error) as error:
+        logger.warning("the compiled rules in %s can't be used, compiling anew: %s", path, error)
+        return None
+
+
+def _store(path: Path, database: Any) -> None:
+    """Write the database beside its place and rename it: a reader sees all of it or nothing."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(hyperscan.dumpb(database))
+        Path(name).replace(path)
+    except OSError as error:
+        logger.info("compiled rules are not kept in %s: %s", path.parent, error.strerror)

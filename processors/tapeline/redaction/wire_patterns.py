@@ -1,0 +1,124 @@
+"""The patterns of the wire scan: every text that the judge would change holds a match of one.
+
+That is what makes the scan safe: where none matches, nothing has to be looked at. So each pattern
+covers one way in which the judge can come to a finding:
+
+- a value rule: its pattern, relaxed for the wire; where that is no more than a run of characters
+  that counts only near certain words, those words first and the run in a second look;
+- a name rule, in a text or as an attribute's key: the words of its names;
+- a name made of two keys, one within the other (`api`: {`key`: …}): the outer one's end;
+- an encoding: whatever the judge would decode, since a match may show only then;
+- characters that read as others: full-width, styled and unseen ones.
+
+`tests/redaction/test_fast.py` holds the scan to the judge.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tapeline.redaction.decoding import MIN_BLOB_LENGTH
+from tapeline.redaction.pack import Pack
+from tapeline.redaction.relax import relax
+
+__all__ = ["LOOK_ALIKES", "Pattern", "WirePatterns", "wire_patterns"]
+
+Pattern = tuple[bytes, bool]
+
+_KEY_END: Final = rb"\x12"
+"""What follows a key in a KeyValue: the tag of its value (opentelemetry-proto, common/v1)."""
+
+_INNER_LIST: Final = rb"\x12[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32]"
+"""A key's end, then a value that is a list or a map: length, and tag of the AnyValue's member."""
+
+_GROUPS: Final = MIN_BLOB_LENGTH // 4
+_PAIRS: Final = MIN_BLOB_LENGTH // 2
+_PAIR: Final = rb"(?:[2-7][0-9a-fA-F]|0[09aAdD])"
+_LETTER_PAIR: Final = rb"(?:[2-7][a-fA-F]|0[aAdD])"
+_ESCAPES: Final = (
+    rb"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[\x22'\\/nrtbf])",
+    rb"%[0-9a-fA-F]{2}",
+    rb"&(?:quot|apos|amp|lt|gt|#[0-9]{2}|#x[0-9a-fA-F]{2})",
+)
+_BLOBS: Final = (
+    # Base64 of text: no byte of it has its highest bit set, which shows in three of four digits.
+    rb"(?:[A-Za-f][A-HQ-Xg-nw-z0-3][A-BE-FI-JM-NQ-RU-VY-Zc-dg-hk-lo-ps-tw-x0-14-58-9]"
+    rb"[A-Za-z0-9+/_-]){%d}" % _GROUPS,
+    # Hexadecimal of text, one byte or two a character. A run of digits alone is a number.
+    b"|".join(
+        _PAIR * count + _LETTER_PAIR + _PAIR * (_PAIRS - 1 - count) for count in range(_PAIRS)
+    ),
+)
+LOOK_ALIKES: Final = (
+    # UTF-8 of every character that Unicode's NFKC turns into one of ASCII, and of unseen ones, in
+    # ranges; here and there a range has a harmless neighbour.
+    (
+        rb"\xc2[\xa0\xaa\xad\xb2\xb3\xb9\xba]|\xc5\xbf|\xca[\xb0-\xb8]|\xcb[\xa1-\xa3]|\xcd[\x8f\xbe]"
+        rb"|\xd8\x9c"
+    ),
+    (
+        rb"\xe1(?:\x85[\x9f\xa0]|\x9e[\xb4\xb5]|\xa0[\x8b-\x8e]|\xb4[\xac-\xbf]|\xb5[\x80-\xa5]"
+        rb"|\xb6[\x9c\xa0\xbb]|\xbf\xaf)"
+    ),
+    (
+        rb"\xe2(?:\x80[\x80-\x8f\xa4\xaa-\xaf]|\x81[\x9f-\xbf]|\x82[\x80-\x9c]|[\x84\x85\x93]"
+        rb"|\x91[\xa0-\xa8]|\x92[\xb6-\xbf]|\xb1[\xbc\xbd])"
+    ),
+    rb"\xe3\x80\x80|\xea\x9f[\xb2-\xb4]",
+    rb"\xef(?:\xac\xa9|[\xb8\xb9\xbc\xbd]|\xbb\xbf)",
+    rb"\xf0(?:\x90\x9e\xa5|\x9d[\x90-\x9f]|\x9f[\x84\x85\xaf])|\xf3\xa0[\x80-\x87]",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WirePatterns:
+    """Patterns in Hyperscan's syntax over bytes, each with whether case matters not.
+
+    An element that matches one of `strong` or `apart` has to be looked at; one that only matches
+    one of `weak` has to be if it matches one of `confirming`, too. Each pattern of `apart` is best
+    compiled by itself: one pass after the other is twice as fast as all in one.
+    """
+
+    strong: tuple[Pattern, ...]
+    apart: tuple[Pattern, ...]
+    weak: tuple[Pattern, ...]
+    confirming: tuple[Pattern, ...]
+
+
+def wire_patterns(
+    pack: Pack, names: Iterable[bytes], outer_names: Iterable[Sequence[str]], *, depth: int
+) -> WirePatterns:
+    """Return the patterns of a pack's rules.
+
+    `names` are the judge's own expressions for names, `outer_names` the words of those that may be
+    spread over two keys. `depth` 0 leaves the encodings out, as the judge does. Raises ValueError
+    for a rule whose pattern has no form for the wire.
+    """
+    near = [rule for rule in pack.value_rules if rule.near is not None]
+    strong = [(relax(rule.pattern).encode(), False) for rule in pack.value_rules if not rule.near]
+    strong += [(_as_key(name), True) for name in names]
+    strong += [(name, True) for name in _outer(outer_names)]
+    # Read whatever the depth: these are no encoding, but another way to write the same.
+    strong += [(look, False) for look in LOOK_ALIKES]
+    if depth > 0:
+        strong += [(form, False) for form in _ESCAPES]
+    words = [word for rule in near if rule.near for word in rule.near.keywords]
+    return WirePatterns(
+        tuple(dict.fromkeys(strong)),
+        tuple((form, False) for form in _BLOBS) if depth > 0 else (),
+        tuple(dict.fromkeys((re.escape(word.encode()), True) for word in words)),
+        tuple(dict.fromkeys((relax(rule.pattern).encode(), False) for rule in near)),
+    )
+
+
+def _as_key(name: bytes) -> bytes:
+    """Let a name that wants a mark behind it also be a whole key."""
+    head, mark, tail = name.rpartition(b"[:=<,>?.+|-]")
+    return head + b"[:=<,>?.+|\\x12-]" + tail if mark else name
+
+
+def _outer(terms: Iterable[Sequence[str]]) -> Iterator[bytes]:
+    for words in terms:
+        for count in range(1, len(words)):
+            yield rb"[_. \t-]*".join(word.encode() for word in words[:count]) + _INNER_LIST
