@@ -16,7 +16,15 @@ from typing import Final
 
 import yaml
 from bench.patterns import KEY_PATTERNS, VALUE_PATTERNS
-from bench.processes import ROOT, BenchError, Cores, free_port, running, wait_for_port
+from bench.processes import (
+    ROOT,
+    BenchError,
+    Cores,
+    free_port,
+    running,
+    wait_for_answer,
+    wait_for_port,
+)
 
 from tapeline.otlp.signals import Signal
 from tapeline.stack import binaries
@@ -49,6 +57,8 @@ class Command:
 
     arguments: tuple[str, ...]
     environment: dict[str, str]
+    ready_url: str = ""
+    """Answers 200 once it takes data; empty where an open port says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,8 @@ class Subject:
         log = folder / "subject.log"
         with running(command.arguments, cores.subject, log, command.environment) as process:
             wait_for_port(process, port, log)
+            if command.ready_url:
+                wait_for_answer(process, command.ready_url, log)
             yield Running(port, process)
 
 
@@ -97,10 +109,13 @@ def tapeline_program() -> str:
 
 def _gate(chain: tuple[str, ...]) -> Callable[[int, int, Path], Command]:
     def prepare(port: int, sink_port: int, folder: Path) -> Command:
+        admin_port = free_port()
         path = gate_config(
-            folder, port=port, sink_port=sink_port, admin_port=free_port(), chain=chain
+            folder, port=port, sink_port=sink_port, admin_port=admin_port, chain=chain
         )
-        return Command((tapeline_program(), "serve", "--config", str(path)), {})
+        # Its port answers while the rules are still being compiled.
+        ready_url = f"http://127.0.0.1:{admin_port}/health/ready"
+        return Command((tapeline_program(), "serve", "--config", str(path)), {}, ready_url)
 
     return prepare
 
