@@ -280,18 +280,14 @@ def test_redacting_again_changes_nothing(text: str, key: str | None) -> None:
 @settings(max_examples=400, deadline=None)
 @given(text=_TEXTS)
 def test_the_prefilter_leaves_out_no_rule(text: str) -> None:
-    """Every rule without the prefilter finds what those find that it lets through."""
+    """All rules without the prefilter find what those find that it lets through."""
     judge = full_judge()
     plain = text.encode("ascii", "replace").decode()
     data = plain.encode()
     called = judge._prefilter.rules_for(data)
-    lowered = plain.lower()
-    expected = {
-        number
-        for number, rule in enumerate(full_pack().value_rules)
-        if any(keyword in lowered for keyword in rule.keywords)
-    }
-    assert called - {judge._matcher.count} == expected
+    candidates = judge._matcher.candidates
+    every = list(candidates(plain, data, "", range(judge._matcher.count)))
+    assert list(candidates(plain, data, "", called - {judge._matcher.count})) == every
     if judge._matcher.count not in called:
         assert list(assignments(plain, judge._names, [])) == []
 

@@ -6,8 +6,7 @@ search takes time linear in the text: quantifiers are possessive or bounded.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tapeline.redaction.filters import is_opaque, is_published, shannon_entropy, value_reason
 from tapeline.redaction.key_words import KeyWords, NameFinding
@@ -17,8 +16,7 @@ from tapeline.redaction.rule import Strength
 __all__ = ["Assignment", "assignments", "judge_value"]
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A value under a secret's name: where it stands, and why it is none if it is none.
 
     `quote` is where the quotes of its name stand, if the value has none of its own: they are put
@@ -109,8 +107,8 @@ _HELD: Final = re.compile(
     r"[ \t]{0,8}+(?:[\"'`](?P<held>[\w.\- ]{2,64}+)[\"'`]|(?P<bare>[\w.\-]{2,64}+))"
 )
 _HELD_VALUE: Final = re.compile(
-    r"[ \t]{0,8}+[,;]?\s{0,32}+[\"']?(?:\w{0,24}_)?(?i:value|val|default|content)[\"']?"
-    r"[ \t]{0,8}+(?:=>|[:=])"
+    r"[ \t]{0,8}+[,;]?\s{0,32}+[\"']?(?:(?:secret|string|default|plain|raw)_)?"
+    r"(?i:value|val|default|content)[\"']?[ \t]{0,8}+(?:=>|[:=])"
 )
 
 MIN_VENDOR_VALUE: Final = 16
@@ -151,8 +149,7 @@ def judge_value(finding: NameFinding, value: str, *, bare: bool) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
+class _Pair(NamedTuple):
     """A name that means a secret, and where its value begins."""
 
     finding: NameFinding
@@ -166,18 +163,25 @@ class _Pair:
 def _scan(
     pattern: re.Pattern[str], text: str, names: KeyWords, masks: Sequence[tuple[int, int]]
 ) -> Iterator[Assignment]:
-    position = 0
-    while match := pattern.search(text, position):
-        # What a secret's value holds is not searched again: so all values together are read once.
-        position = match.end()
-        pair = _pair(text, match, names)
-        if pair is None or (masks and end_of_mask(masks, match.start())):
-            continue
-        found = _value(text, pair, masks)
-        if found is not None:
+    position: int | None = 0
+    while position is not None:
+        begin, position = position, None
+        for match in pattern.finditer(text, begin):
+            name = match[1]
+            if names.asks_nothing(name) and name not in _TYPES and name.lower() not in _HOLDERS:
+                continue
+            pair = _pair(text, match, names)
+            if pair is None or (masks and end_of_mask(masks, match.start())):
+                continue
+            found = _value(text, pair, masks)
+            if found is None:
+                continue
             yield found
-            if not found.reason:
-                position = max(position, found.end)
+            if not found.reason and found.end > match.end():
+                # What a secret's value holds is not searched again: so all values together are
+                # read once.
+                position = found.end
+                break
 
 
 def _pair(text: str, match: re.Match[str], names: KeyWords) -> _Pair | None:
@@ -216,6 +220,9 @@ def _held(text: str, start: int, names: KeyWords) -> tuple[NameFinding | None, i
     return (finding, value.end()) if finding and value else (None, start)
 
 
+_QUOTE: Final = re.compile(r"[\"']")
+
+
 def _value(text: str, pair: _Pair, masks: Sequence[tuple[int, int]]) -> Assignment | None:
     """Return the value of a pair; None where there is nothing at all."""
     start, quote = pair.start, (0, 0)
@@ -226,7 +233,7 @@ def _value(text: str, pair: _Pair, masks: Sequence[tuple[int, int]]) -> Assignme
     elif pair.mark == ",":
         return None
     else:
-        quoted = re.search(r"[\"']", pair.close)
+        quoted = _QUOTE.search(pair.close) if pair.close else None
         if quoted:
             quote = (pair.close_start + quoted.start(), pair.close_start + quoted.end())
         end = _bare_end(text, pair)

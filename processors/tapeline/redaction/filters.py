@@ -28,10 +28,18 @@ _MAX_LOOK: Final = 4_096
 """Characters of a value that filters look at: what is longer is no placeholder."""
 
 
+_MAX_TABLE: Final = 512
+_WEIGHTS: Final = (0.0, *(count * math.log2(count) for count in range(1, _MAX_TABLE + 1)))
+
+
 def shannon_entropy(text: str) -> float:
     """Return the bits a character of a text: Shannon 1948, over the text's own frequencies."""
     length = len(text)
-    return -sum(count / length * math.log2(count / length) for count in Counter(text).values())
+    if length > _MAX_TABLE:
+        counts = Counter(text).values()
+        return math.log2(length) - sum(count * math.log2(count) for count in counts) / length
+    count_of, weights = text.count, _WEIGHTS
+    return math.log2(length) - sum([weights[count_of(c)] for c in set(text)]) / length
 
 
 def _vocabulary(words: str) -> frozenset[str]:
@@ -128,11 +136,30 @@ _NO_VALUE: Final = (
 _SMALL_NUMBER: Final = re.compile(r"[+\-]?[0-9]{1,5}(?:\.[0-9]+)?%?\Z")
 
 
+# A short cut: what is surely none of the things below, for most real credentials are random.
+_RANDOM: Final = re.compile(r"(?=(?:[^0-9]{0,40}[0-9]){4})[A-Za-z0-9+=_~\-]{16,200}\Z")
+_LONG_RUN: Final = re.compile(r"(.)\1{5}")
+_SUSPECT: Final = _vocabulary(
+    "abcdefghij klmnopqrst mnopqrstuv qrstuvwxyz 123456789012 012345678901 api app auth access"
+    " client user account test fake dummy mock example sample demo placeholder invalid token secret"
+    " key your my pass foo bar redact filter hidden change"
+)
+
+
+def _is_random(value: str) -> bool:
+    if not _RANDOM.match(value) or _LONG_RUN.search(value):
+        return False
+    lowered = value.lower()
+    return not any([word in lowered for word in _SUSPECT])  # noqa: C419 - half the time
+
+
 def value_reason(value: str, strength: Strength, *, bare: bool) -> str:
     """Say why what stands under a secret's name is no secret.
 
     `bare` values stand in no quotes, so they may as well be words of a sentence or of a program.
     """
+    if strength is not Strength.OPAQUE and _is_random(value):
+        return ""
     value = value.strip()
     reason = placeholder_reason(value)
     if reason or len(value) > _MAX_LOOK:
@@ -170,16 +197,16 @@ def _word_reason(value: str, strength: Strength, *, bare: bool) -> str:
     made_up = _WORDY.match(value) and not _MADE_UP_WORDS.isdisjoint(words)
     if made_up or _STAND_IN.search(value):
         return "stands in for a secret"
-    if len(value) >= MIN_MEASURED and shannon_entropy(value) <= FILLER_ENTROPY:
-        return "has too little entropy"
+    if len(value) >= MIN_MEASURED and len(set(value)) <= MAX_FILLER_CHARACTERS:
+        return "is made of few characters"
     if strength is Strength.OPAQUE and not is_opaque(value):
         return "could be a word or an identifier"
     return ""
 
 
 MIN_MEASURED: Final = 16
-FILLER_ENTROPY: Final = 2.0
-"""Bits a character: 16 digits at random have less once in some thousands, fillers nearly always."""
+MAX_FILLER_CHARACTERS: Final = 4
+"""Different ones: 16 digits at random have so few once in a million, fillers nearly always."""
 
 MIN_OPAQUE_LETTERS: Final = 24
 """Characters that a value without any digit must have to be opaque."""

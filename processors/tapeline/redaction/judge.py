@@ -7,16 +7,16 @@ import re
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
-from tapeline.redaction.assignments import Assignment, assignments, judge_value
+from tapeline.redaction.assignments import assignments, judge_value
 from tapeline.redaction.decoding import Reading, blobs, normalised, unescaped
 from tapeline.redaction.filters import placeholder_reason
 from tapeline.redaction.key_words import DENIED, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.pack import Pack
-from tapeline.redaction.value_matcher import Candidate, Prefilter, ValueMatcher
+from tapeline.redaction.value_matcher import Prefilter, ValueMatcher
 
 __all__ = ["OVERSIZE", "Explanation", "Hit", "Judge"]
 
@@ -60,8 +60,7 @@ class Explanation:
         return not self.reason
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """A finding at some depth, in the characters of the text at that depth."""
 
     rule: str
@@ -102,7 +101,7 @@ class Judge:
         self._prefilter = Prefilter(
             [
                 *self._matcher.expressions,
-                *((self._name_number, expression) for expression in self._names.expressions),
+                *((self._name_number, expression, True) for expression in self._names.expressions),
             ]
         )
         ids = sorted({*pack.ids, DENIED.rule, OVERSIZE}, key=len, reverse=True)
@@ -184,15 +183,15 @@ class Judge:
             text = replaced(text, hits, mask)
         return text
 
-    def _all(self, text: str, key: str | None, before: str) -> Iterator[_Found]:
+    def _all(self, text: str, key: str | None, before: str) -> Iterable[_Found]:
         plain, reading = normalised(text)
         context = "" if key is None else normalised(key)[0]
         found = self._by_key(plain, key, before) if key is not None else None
-        if found is not None:
-            yield from _back((found,), reading)
-            if not found.reason:
-                return
-        yield from _back(self._scan(plain, context, self._depth, ()), reading)
+        if found is None:
+            return _back(self._scan(plain, context, self._depth, ()), reading)
+        if not found.reason:
+            return _back((found,), reading)
+        return _back((found, *self._scan(plain, context, self._depth, ())), reading)
 
     def _by_key(self, text: str, key: str, before: str) -> _Found | None:
         """Judge a whole text by the name it stands under."""
@@ -204,31 +203,40 @@ class Judge:
         reason = judge_value(finding, text, bare=False)
         return _Found(finding.rule, 0, len(text), reason)
 
-    def _scan(
+    def _scan(self, text: str, context: str, depth: int, through: tuple[str, ...]) -> list[_Found]:
+        """Return the findings in a text of ASCII and in what it says through its encodings."""
+        if "[REDACTED:" in text:
+            masks = [match.span() for match in self._mask.finditer(text)]
+            found = [
+                outside
+                for inside in self._here(text, context, masks, through)
+                if (outside := _outside(inside, text, masks)) is not None
+            ]
+        else:
+            found = self._here(text, context, (), through)
+        if depth > 0:
+            found.extend(self._escaped(text, context, depth, through))
+            for start, end, said in blobs(text):
+                plain, _ = normalised(said)
+                found.extend(
+                    inner._replace(start=start, end=end, quote=(0, 0), strong=True)
+                    for inner in self._scan(plain, context, depth - 1, (*through, "base64 or hex"))
+                )
+        return found
+
+    def _escaped(
         self, text: str, context: str, depth: int, through: tuple[str, ...]
     ) -> Iterator[_Found]:
-        """Yield the findings in a text of ASCII and in what it says through its encodings."""
-        masks = (
-            [match.span() for match in self._mask.finditer(text)] if "[REDACTED:" in text else []
-        )
-        for found in self._here(text, context, masks, through):
-            outside = _outside(found, text, masks) if masks else found
-            if outside is not None:
-                yield outside
-        if depth <= 0:
-            return
+        """Yield the findings in what a text says with one layer of escapes read."""
         reading = unescaped(text)
-        if reading is not None:
-            plain, seen = normalised(reading.text)
-            inner = self._scan(plain, context, depth - 1, (*through, "escapes"))
-            for found in _back(_back(inner, seen), reading):
-                # Of `%DB_PASSWORD%` the beginning can be read as an escape, too.
-                reason = found.reason or placeholder_reason(text[found.start : found.end])
-                yield replace(found, reason=reason)
-        for start, end, said in blobs(text):
-            plain, _ = normalised(said)
-            for found in self._scan(plain, context, depth - 1, (*through, "base64 or hex")):
-                yield replace(found, start=start, end=end, quote=(0, 0), strong=True)
+        if reading is None:
+            return
+        plain, seen = normalised(reading.text)
+        inner = self._scan(plain, context, depth - 1, (*through, "escapes"))
+        for found in _back(_back(inner, seen), reading):
+            # Of `%DB_PASSWORD%` the beginning can be read as an escape, too.
+            reason = found.reason or placeholder_reason(text[found.start : found.end])
+            yield found._replace(reason=reason)
 
     def _here(
         self,
@@ -236,27 +244,31 @@ class Judge:
         context: str,
         masks: Sequence[tuple[int, int]],
         through: tuple[str, ...],
-    ) -> Iterator[_Found]:
+    ) -> list[_Found]:
+        """Return the findings in a text as it stands."""
         data = text.encode("ascii")
-        rules = self._prefilter.rules_for(data if not context else data + b"\0" + context.encode())
+        rules = self._prefilter.rules_for(data)
         if not rules:
-            return
+            return []
         has_names = self._name_number in rules
         rules.discard(self._name_number)
+        found: list[_Found] = []
         if rules:
-            for candidate in self._matcher.candidates(text, data, context, rules):
-                yield self._of_candidate(candidate, text, through)
+            found = [
+                _Found(rule, start, end, reason, (0, 0), through, strong=True)
+                for rule, start, end, reason in self._matcher.candidates(text, data, context, rules)
+            ]
         if has_names:
-            for assignment in assignments(text, self._names, masks):
-                yield self._of_assignment(assignment, text, through)
-
-    def _of_candidate(self, found: Candidate, text: str, through: tuple[str, ...]) -> _Found:
-        reason = found.reason or self._allowed(text[found.start : found.end])
-        return _Found(found.rule, found.start, found.end, reason, (0, 0), through, strong=True)
-
-    def _of_assignment(self, found: Assignment, text: str, through: tuple[str, ...]) -> _Found:
-        reason = found.reason or self._allowed(text[found.start : found.end])
-        return _Found(found.rule, found.start, found.end, reason, found.quote, through)
+            found.extend(
+                _Found(rule, start, end, reason, quote, through)
+                for rule, start, end, quote, reason in assignments(text, self._names, masks)
+            )
+        if self._allow_values:
+            return [
+                item._replace(reason=item.reason or self._allowed(text[item.start : item.end]))
+                for item in found
+            ]
+        return found
 
     def _allowed(self, value: str) -> str:
         if any(pattern.fullmatch(value) for pattern in self._allow_values):
@@ -276,15 +288,15 @@ def replaced(text: str, hits: Iterable[Hit], mask: Callable[[Hit, str], str]) ->
     return "".join(pieces)
 
 
-def _back(found: Iterable[_Found], reading: Reading | None) -> Iterator[_Found]:
-    """Yield findings with their places in the text that the reading was made from."""
-    if reading is None:
-        yield from found
-        return
-    for item in found:
-        start, end = reading.origin(item.start, item.end)
-        quote = reading.origin(*item.quote) if item.quote[1] else (0, 0)
-        yield replace(item, start=start, end=end, quote=quote)
+def _back(found: Iterable[_Found], reading: Reading | None) -> Iterable[_Found]:
+    """Return findings with their places in the text that the reading was made from."""
+    return found if reading is None else [_placed(item, reading) for item in found]
+
+
+def _placed(item: _Found, reading: Reading) -> _Found:
+    start, end = reading.origin(item.start, item.end)
+    quote = reading.origin(*item.quote) if item.quote[1] else (0, 0)
+    return item._replace(start=start, end=end, quote=quote)
 
 
 def _outside(found: _Found, text: str, masks: Sequence[tuple[int, int]]) -> _Found | None:
@@ -296,7 +308,7 @@ def _outside(found: _Found, text: str, masks: Sequence[tuple[int, int]]) -> _Fou
         end = masks[bisect_right(masks, (end - 1, sys.maxsize)) - 1][0]
     if not any(map(str.isalnum, text[start:end])):
         return None
-    return replace(found, start=start, end=end)
+    return found._replace(start=start, end=end)
 
 
 def _merged(secrets: Iterable[_Found]) -> list[_Found]:
@@ -308,5 +320,5 @@ def _merged(secrets: Iterable[_Found]) -> list[_Found]:
             merged.append(found)
             continue
         stronger = found if found.strong and not last.strong else last
-        merged[-1] = replace(last, end=max(last.end, found.end), rule=stronger.rule)
+        merged[-1] = last._replace(end=max(last.end, found.end), rule=stronger.rule)
     return merged

@@ -89,13 +89,22 @@ _CLIENT_ID_VENDORS: Final = _vocabulary(
     "adobe asana discord finicity linkedin message messagebird plaid sumo sumologic"
 )
 _PUBLIC_IDS: Final = frozenset({("client", "id"), ("access", "id")})
-# A vendor's name alone before a mark, or what may be the beginning of one of the words behind it.
-_AFTER_VENDOR: Final = (
-    rb"(?:[_. \t-]*(?:"
-    + "|".join(sorted({word[:2] for word in _CREDENTIAL_WORDS})).encode()
-    + rb")"
-    rb"|[\"'`)\]]{0,4}[ \t]{0,16}[:=<,>?.+|-])"
+# Behind a vendor's name: what may be the beginning of one of those words, of a type, or of the word
+# `value`; or, where nothing but the vendor's name stands there, a mark.
+_BEGINNINGS: Final = frozenset(
+    {word[:2] for word in _CREDENTIAL_WORDS}
+    | {"by", "ch", "co", "de", "pl", "ra", "st", "te", "va"}
 )
+_AFTER_VENDOR: Final = (
+    rb"(?:[_. \t\r\n\"'`,;)\]-]*(?:"
+    + "|".join(sorted(_BEGINNINGS)).encode()
+    + rb")"
+    + rb"|[_.-]*[\"'`)\]]{0,4}[ \t]{0,16}[:=<,>?.+|-])"
+)
+_BEFORE_VENDOR: Final = rb"(?:--|<)[a-z0-9_.:-]*"
+_VENDORS_TOGETHER: Final = 20
+"""In one expression, so that what stands before and after them is compiled once."""
+
 _MAX_VENDOR_WORDS: Final = 4
 
 
@@ -130,7 +139,7 @@ class KeyWords:
         self, rules: Sequence[NameRule], keep: Iterable[str] = (), deny: Iterable[str] = ()
     ) -> None:
         terms: dict[tuple[str, ...], NameFinding] = {}
-        vendors: dict[str, tuple[NameFinding, NameFinding | None]] = {}
+        vendors: dict[tuple[str, ...], tuple[NameFinding, NameFinding | None]] = {}
         for rule in rules:
             finding = NameFinding(rule.id, rule.value, rule.published)
             for name in rule.names:
@@ -140,12 +149,11 @@ class KeyWords:
                 replace(of_vendor, alone_length=rule.alone_length) if rule.vendor_alone else None
             )
             for vendor in rule.vendors:
-                vendors.setdefault(vendor.replace(" ", ""), (of_vendor, alone))
+                parts = tuple(part for word in vendor.split() for part in words_of(word))
+                vendors.setdefault(parts, (of_vendor, alone))
+                vendors.setdefault(words_of(vendor.replace(" ", "")), (of_vendor, alone))
         self._terms: Mapping[tuple[str, ...], NameFinding] = MappingProxyType(terms)
         self._vendors = MappingProxyType(vendors)
-        self._vendor_words = tuple(
-            tuple(vendor.split()) for rule in rules for vendor in rule.vendors
-        )
         self._longest = max(map(len, terms), default=1)
         self._glued = MappingProxyType({"".join(words): found for words, found in terms.items()})
         # `idtoken` at the end of `bidtoken` would be chance; the longer ones and these are not.
@@ -162,6 +170,10 @@ class KeyWords:
         """`finding(name, before)`: what the name calls for, None if it names no secret. `before`
         is the name above it or the word in front of it: a `key` after `api` is an API key."""
 
+        self.asks_nothing = lru_cache(MAX_CACHED_NAMES)(self._asks_nothing)
+        """`asks_nothing(name)`: whether no value is a secret for this name, whatever stands before
+        it."""
+
     @property
     def compounds(self) -> tuple[tuple[str, ...], ...]:
         """The words of the terms that have more than one."""
@@ -173,10 +185,21 @@ class KeyWords:
 
         A text in which none of them is found holds no name that means a secret.
         """
+        # Two words with whatever may join them are also the one word.
+        longest = {"".join(words): words for words in sorted(self._vendors, key=len)}
+        spelled = [_spelled(words) for words in longest.values()]
+        vendors = [
+            b"(?:" + b"|".join(spelled[at : at + _VENDORS_TOGETHER]) + b")"
+            for at in range(0, len(spelled), _VENDORS_TOGETHER)
+        ]
         return (
             *(_spelled(words) for words in (*self._terms, *self._deny)),
-            *(_spelled(words) + _AFTER_VENDOR for words in self._vendor_words),
+            *(vendor + _AFTER_VENDOR for vendor in vendors),
+            *(_BEFORE_VENDOR + vendor for vendor in vendors),
         )
+
+    def _asks_nothing(self, name: str) -> bool:
+        return self.finding(name, "") is None and not self.is_end_of_term(name)
 
     def is_end_of_term(self, name: str) -> bool:
         """Say whether a name may be the end of a term whose beginning stands before it."""
@@ -233,7 +256,7 @@ class KeyWords:
     def _by_vendor(self, words: tuple[str, ...]) -> NameFinding | None:
         for begin in range(len(words)):
             for end in range(begin + 1, min(len(words), begin + _MAX_VENDOR_WORDS) + 1):
-                known = self._vendors.get("".join(words[begin:end]))
+                known = self._vendors.get(words[begin:end])
                 if known is None:
                     continue
                 found, alone = known

@@ -162,7 +162,8 @@ def _byte(code: int) -> str:
 _LEAVES: Final[dict[str, Callable[[Any], str]]] = {
     "LITERAL": _byte,
     "NOT_LITERAL": lambda code: f"[^{_byte(code)}]",
-    "ANY": lambda _: r"[^\n]",
+    # With `(?s)` a dot is any byte, and more is never less than asked for.
+    "ANY": lambda _: r"[\x00-\xff]",
     "IN": _class,
     "AT": lambda _: "",
 }

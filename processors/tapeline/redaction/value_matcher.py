@@ -1,23 +1,22 @@
 """Matches the value rules of a pack against a text: keywords first, patterns where they call."""
 
-import re
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import hyperscan
 import re2
 
 from tapeline.redaction.filters import CHECKS, is_published, placeholder_reason, shannon_entropy
 from tapeline.redaction.pack import compile_pattern
+from tapeline.redaction.relax import relax
 from tapeline.redaction.rule import ValueRule
 
 __all__ = ["Candidate", "Prefilter", "ValueMatcher"]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """What a pattern matched, and why it is no secret if it is none."""
 
     rule: str
@@ -26,25 +25,30 @@ class Candidate:
     reason: str
 
 
+_FLAGS: Final = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
+
+
 class Prefilter:
     """Says which of many rules a text may concern, in one pass over it.
 
-    `expressions` pairs each rule's number with a pattern in Hyperscan's syntax, matched without
-    regard to case; a rule may have many.
+    `expressions` are rules' numbers, each with a pattern in Hyperscan's syntax and whether case
+    matters not; a rule may have many.
     """
 
-    def __init__(self, expressions: Sequence[tuple[int, bytes]]) -> None:
-        by_expression: dict[bytes, set[int]] = {}
-        for rule, expression in expressions:
-            by_expression.setdefault(expression, set()).add(rule)
+    def __init__(self, expressions: Iterable[tuple[int, bytes, bool]]) -> None:
+        by_expression: dict[tuple[bytes, bool], set[int]] = {}
+        for rule, expression, caseless in expressions:
+            by_expression.setdefault((expression, caseless), set()).add(rule)
         self._rules = tuple(frozenset(rules) for rules in by_expression.values())
-        flags = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
         self._database = hyperscan.Database()
         self._database.compile(
-            expressions=list(by_expression),
+            expressions=[expression for expression, _ in by_expression],
             ids=list(range(len(by_expression))),
             elements=len(by_expression),
-            flags=[flags] * len(by_expression),
+            flags=[
+                _FLAGS | (hyperscan.HS_FLAG_CASELESS if caseless else 0)
+                for _, caseless in by_expression
+            ],
         )
         self._local = threading.local()
 
@@ -55,10 +59,8 @@ class Prefilter:
         if scratch is None:
             scratch = self._local.scratch = hyperscan.Scratch(self._database)
         self._database.scan(data, match_event_handler=_note, context=hits, scratch=scratch)
-        if not hits:
-            return set()
         rules = self._rules
-        return set().union(*[rules[number] for number in hits])
+        return set().union(*[rules[number] for number in hits]) if hits else set()
 
 
 def _note(number: int, _start: int, _end: int, _flags: int, hits: Any) -> None:
@@ -84,12 +86,11 @@ class ValueMatcher:
         self._compiled = tuple(_compiled(rule) for rule in rules)
 
     @property
-    def expressions(self) -> list[tuple[int, bytes]]:
-        """Each rule's number with each of its keywords, for the prefilter."""
+    def expressions(self) -> list[tuple[int, bytes, bool]]:
+        """Each rule's number with its pattern, relaxed, for the prefilter."""
         return [
-            (number, re.escape(keyword.encode()))
+            (number, relax(compiled.rule.pattern).encode(), False)
             for number, compiled in enumerate(self._compiled)
-            for keyword in compiled.rule.keywords
         ]
 
     @property
@@ -104,8 +105,11 @@ class ValueMatcher:
 
         `data` is the text as bytes; `context` stands for what is around the whole text: its key.
         """
+        lowered = f"{text}\0{context}".lower()
         for number in sorted(rules):
-            yield from self._of_rule(self._compiled[number], text, data, context)
+            compiled = self._compiled[number]
+            if any(keyword in lowered for keyword in compiled.rule.keywords):
+                yield from self._of_rule(compiled, text, data, context)
 
     @staticmethod
     def _of_rule(compiled: _Compiled, text: str, data: bytes, context: str) -> Iterator[Candidate]:
