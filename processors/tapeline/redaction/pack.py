@@ -23,6 +23,8 @@ MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_PROGRAM_BYTES: Final = 8 * 1024 * 1024
 """Memory that one compiled pattern may take: RE2 refuses what needs more."""
 
+# libyaml's parser, which PyYAML's wheels carry, reads the rules an order of magnitude faster.
+_Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RULE: Final[TypeAdapter[ValueRule | NameRule]] = TypeAdapter(Rule)
 
 
@@ -183,7 +185,7 @@ def _read(path: Path, problems: list[str]) -> list[RuleSource]:
         if path.stat().st_size > MAX_FILE_BYTES:
             problems.append(f"{path.name}: more than {MAX_FILE_BYTES} bytes")
             return []
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         problems.append(f"{path}: can't be read: {error.strerror}")
         return []
