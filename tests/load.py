@@ -27,7 +27,6 @@ __all__ = ["Load", "Missing", "Told", "arrived", "missing", "missing_logs", "mis
 LOGS_EACH = 50  # records a request
 SPANS_EACH = 20  # a request, of one trace
 SERIES = 5
-_PAD = "x" * 200
 _TIMEOUT_S = 5.0
 _RETRY_PAUSE_S = 0.05
 _END_TIMEOUT_S = 60.0
@@ -47,8 +46,8 @@ _RETRYABLE = {
 class Told:
     """What was acknowledged: ids with the time (monotonic) of their OK, and the last counts.
 
-    `traces` counts `SPANS_EACH` spans for each id. `refused` has what was refused for good, and
-    `retries` how often something had to be sent again.
+    `traces` counts `SPANS_EACH` spans for each id. `refused` has what was refused for good,
+    `retries` how often something had to be sent again, and `retried` of which signals.
     """
 
     logs: dict[str, float] = field(default_factory=dict)
@@ -56,6 +55,7 @@ class Told:
     counts: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     retries: int = 0
+    retried: set[str] = field(default_factory=set)
 
     @property
     def requests(self) -> int:
@@ -66,8 +66,11 @@ class Told:
 class Load:
     """Sends logs, spans and cumulative counters until it is stopped; a context manager."""
 
-    def __init__(self, address: str, service: str, pause_s: float = 0.02) -> None:
+    def __init__(
+        self, address: str, service: str, pause_s: float = 0.02, record_bytes: int = 200
+    ) -> None:
         self.service = service
+        self._pad = "x" * record_bytes
         self.told = Told()
         self._address = address
         self._pause_s = pause_s
@@ -119,12 +122,14 @@ class Load:
             number = 0
             while not self._ended.is_set():
                 payload, note = step(number)
-                if self._sent(call, payload):
+                if self._sent(signal, call, payload):
                     note()
                 number += 1
                 self._ended.wait(self._pause_s)
 
-    def _sent(self, call: "grpc.UnaryUnaryMultiCallable[bytes, bytes]", payload: bytes) -> bool:
+    def _sent(
+        self, signal: Signal, call: "grpc.UnaryUnaryMultiCallable[bytes, bytes]", payload: bytes
+    ) -> bool:
         """Send until it is acknowledged; tell whether it was."""
         while time.monotonic() < self._give_up_at:
             try:
@@ -135,6 +140,7 @@ class Load:
                     self.told.refused.append(f"{code}: {error}")
                     return False
                 self.told.retries += 1
+                self.told.retried.add(signal.value)
                 time.sleep(_RETRY_PAUSE_S)
             else:
                 return True
@@ -142,7 +148,7 @@ class Load:
         return False
 
     def _next_logs(self, number: int) -> tuple[bytes, Callable[[], None]]:
-        ids = [f"{self.service}-{number}-{each} {_PAD}" for each in range(LOGS_EACH)]
+        ids = [f"{self.service}-{number}-{each} {self._pad}" for each in range(LOGS_EACH)]
         payload = logs(ids, {"service.name": self.service}).SerializeToString()
         return payload, lambda: self.told.logs.update(dict.fromkeys(ids, time.monotonic()))
 
@@ -150,7 +156,13 @@ class Load:
         trace_id = self._ids.randbytes(16)
         spans = [
             # Failed: tail sampling keeps every trace of this load.
-            Span(trace_id, f"{number}", failed=True, span_id=(each + 1).to_bytes(8, "big"))
+            Span(
+                trace_id,
+                f"{number}",
+                {"pad": self._pad},
+                failed=True,
+                span_id=(each + 1).to_bytes(8, "big"),
+            )
             for each in range(SPANS_EACH)
         ]
         payload = traces(spans, {"service.name": self.service}).SerializeToString()

@@ -6,16 +6,14 @@ what the short outage loses, the long one would lose, for the settings that the 
 has: its own defaults included, since it is asked for its effective configuration.
 """
 
-import os
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tapeline.stack.binaries import require
+from effective_config import effective
 from tapeline.stack.topology import Unit
 
 __all__ = ["OUTAGE_S", "SCALE", "scaled_overlay", "scaled_timers"]
@@ -31,23 +29,8 @@ _SKIPPED = {"config", "memory_limiter"}
 
 def scaled_overlay(unit: Unit, path: Path) -> Path:
     """Write the file that, added last to a collector's configuration, divides its timers."""
-    path.write_text(yaml.safe_dump(scaled_timers(_effective(unit))), encoding="utf-8")
+    path.write_text(yaml.safe_dump(scaled_timers(effective(unit))), encoding="utf-8")
     return path
-
-
-def _effective(unit: Unit) -> Mapping[str, Any]:
-    """Return the configuration that a collector would run with, defaults included."""
-    command = [str(require("otelcol")), "print-config", "--mode=unredacted", *unit.arguments]
-    result = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **unit.environment},
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    document: Mapping[str, Any] = yaml.safe_load(result.stdout)
-    return document
 
 
 def scaled_timers(document: Mapping[str, Any]) -> dict[str, Any]:
