@@ -133,7 +133,8 @@ def test_message_limits_fit_on_every_hop() -> None:
     gate_bytes = gate["server"]["max_message_mib"] * 2**20
     back = egress["receivers"]["otlp/egress"]["protocols"]["grpc"]["max_recv_msg_size_mib"] * 2**20
     assert received == protocols["http"]["max_request_body_size"]
-    assert received <= batch <= gate_bytes <= back
+    # resource/environment lengthens a record of the largest request before it is batched.
+    assert received * 1.1 < batch <= gate_bytes <= back
     for exporter in ("otlp_http/loki", "otlp_grpc/jaeger"):
         largest = egress["exporters"][exporter]["sending_queue"]["batch"]["max_size"]
         assert received * 1.1 < largest, "a record that ingress took, lengthened by redaction"
