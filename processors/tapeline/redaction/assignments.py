@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from tapeline.redaction.filters import is_opaque, is_published, shannon_entropy, value_reason
-from tapeline.redaction.key_words import KeyWords, NameFinding
+from tapeline.redaction.key_words import HOLDERS, TYPES, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.rule import Strength
 
@@ -46,8 +46,6 @@ _ELEMENT: Final = re.compile(
 )
 _WORD_BEFORE: Final = re.compile(r"(?<![\w\-])[\w\-]{1,30}+(?=[ \t]\Z)")
 _BEFORE_LENGTH: Final = 32
-# Languages that write the type between the name and its value.
-_TYPES: Final = frozenset({"string", "String", "str", "text", "varchar", "bytes", "char", "auto"})
 _ANNOTATION: Final = re.compile(
     r"(?:string|String|str|bytes|text|[A-Z]\w{0,24}(?:\[\w{1,16}\])?)\??[ \t]{0,4}+(?::?=)(?!=)"
 )
@@ -100,9 +98,6 @@ _SCHEME_ALONE: Final = re.compile(
 )
 
 # `name: password, value: x`: the value's name is itself a value.
-_HOLDERS: Final = frozenset(
-    {"name", "key", "field", "header", "param", "parameter", "property", "variable", "attribute"}
-)
 _HELD: Final = re.compile(
     r"[ \t]{0,8}+(?:[\"'`](?P<held>[\w.\- ]{2,64}+)[\"'`]|(?P<bare>[\w.\-]{2,64}+))"
 )
@@ -167,8 +162,7 @@ def _scan(
     while position is not None:
         begin, position = position, None
         for match in pattern.finditer(text, begin):
-            name = match[1]
-            if names.asks_nothing(name) and name not in _TYPES and name.lower() not in _HOLDERS:
+            if names.asks_nothing(match[1]):
                 continue
             pair = _pair(text, match, names)
             if pair is None or (masks and end_of_mask(masks, match.start())):
@@ -191,11 +185,11 @@ def _pair(text: str, match: re.Match[str], names: KeyWords) -> _Pair | None:
         return None
     finding = names.finding(name, "")
     value_start = match.end()
-    if finding is None and (name in _TYPES or names.is_end_of_term(name)):
+    if finding is None and (name in TYPES or names.is_end_of_term(name)):
         word = _WORD_BEFORE.search(text, max(0, start - _BEFORE_LENGTH), start)
         if word:
-            finding = names.finding(*((word[0], "") if name in _TYPES else (name, word[0])))
-    if finding is None and name.lower() in _HOLDERS and match["mark"]:
+            finding = names.finding(*((word[0], "") if name in TYPES else (name, word[0])))
+    if finding is None and name.lower() in HOLDERS and match["mark"]:
         finding, value_start = _held(text, value_start, names)
     if finding is None:
         return None

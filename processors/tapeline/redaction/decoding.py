@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Reading", "blobs", "normalised", "unescaped"]
+__all__ = ["BLOB_EXPRESSIONS", "Reading", "blobs", "normalised", "unescaped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,9 @@ _BASE64_OF_TEXT: Final = (
     r"[A-Za-z0-9+/_\-]){4}"
 )
 _HEX_OF_TEXT: Final = r"(?:[2-7][0-9a-fA-F]|0[09aAdD]){8}"
+BLOB_EXPRESSIONS: Final = (_BASE64_OF_TEXT.encode(), _HEX_OF_TEXT.encode())
+"""In Hyperscan's syntax: a text in which neither is found has no readable run."""
+
 _DIGIT: Final = r"[A-Za-z0-9+/_\-]"
 _HEAD: Final = re.compile(
     rf"(?<![A-Za-z0-9+])(?={_BASE64_OF_TEXT}|{_HEX_OF_TEXT})"

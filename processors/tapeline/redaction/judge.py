@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tapeline.redaction.assignments import assignments, judge_value
-from tapeline.redaction.decoding import Reading, blobs, normalised, unescaped
+from tapeline.redaction.decoding import BLOB_EXPRESSIONS, Reading, blobs, normalised, unescaped
 from tapeline.redaction.filters import placeholder_reason
 from tapeline.redaction.key_words import DENIED, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
@@ -98,10 +98,12 @@ class Judge:
         self._depth = depth
         self._max_characters = max_characters
         self._name_number = self._matcher.count
+        self._blob_number = self._name_number + 1
         self._prefilter = Prefilter(
             [
                 *self._matcher.expressions,
                 *((self._name_number, expression, True) for expression in self._names.expressions),
+                *((self._blob_number, expression, False) for expression in BLOB_EXPRESSIONS),
             ]
         )
         ids = sorted({*pack.ids, DENIED.rule, OVERSIZE}, key=len, reverse=True)
@@ -205,24 +207,23 @@ class Judge:
 
     def _scan(self, text: str, context: str, depth: int, through: tuple[str, ...]) -> list[_Found]:
         """Return the findings in a text of ASCII and in what it says through its encodings."""
-        if "[REDACTED:" in text:
-            masks = [match.span() for match in self._mask.finditer(text)]
-            found = [
-                outside
-                for inside in self._here(text, context, masks, through)
-                if (outside := _outside(inside, text, masks)) is not None
-            ]
-        else:
-            found = self._here(text, context, (), through)
+        data = text.encode("ascii")
+        rules = self._prefilter.rules_for(data)
+        found = self._here(text, data, context, rules, through) if rules else []
         if depth > 0:
             found.extend(self._escaped(text, context, depth, through))
-            for start, end, said in blobs(text):
-                plain, _ = normalised(said)
-                found.extend(
-                    inner._replace(start=start, end=end, quote=(0, 0), strong=True)
-                    for inner in self._scan(plain, context, depth - 1, (*through, "base64 or hex"))
-                )
+            if self._blob_number in rules:
+                found.extend(self._encoded(text, context, depth, through))
         return found
+
+    def _encoded(
+        self, text: str, context: str, depth: int, through: tuple[str, ...]
+    ) -> Iterator[_Found]:
+        """Yield the findings in what a text says in base64 or hexadecimal, as whole runs."""
+        for start, end, said in blobs(text):
+            plain, _ = normalised(said)
+            for found in self._scan(plain, context, depth - 1, (*through, "base64 or hex")):
+                yield found._replace(start=start, end=end, quote=(0, 0), strong=True)
 
     def _escaped(
         self, text: str, context: str, depth: int, through: tuple[str, ...]
@@ -239,30 +240,29 @@ class Judge:
             yield found._replace(reason=reason)
 
     def _here(
-        self,
-        text: str,
-        context: str,
-        masks: Sequence[tuple[int, int]],
-        through: tuple[str, ...],
+        self, text: str, data: bytes, context: str, rules: set[int], through: tuple[str, ...]
     ) -> list[_Found]:
-        """Return the findings in a text as it stands."""
-        data = text.encode("ascii")
-        rules = self._prefilter.rules_for(data)
-        if not rules:
-            return []
-        has_names = self._name_number in rules
-        rules.discard(self._name_number)
+        """Return the findings in a text as it stands, by the rules that it may concern."""
+        masks: Sequence[tuple[int, int]] = ()
+        if "[REDACTED:" in text:
+            masks = [match.span() for match in self._mask.finditer(text)]
+        by_value = rules - {self._name_number, self._blob_number}
         found: list[_Found] = []
-        if rules:
+        if by_value:
             found = [
                 _Found(rule, start, end, reason, (0, 0), through, strong=True)
-                for rule, start, end, reason in self._matcher.candidates(text, data, context, rules)
+                for rule, start, end, reason in self._matcher.candidates(
+                    text, data, context, by_value
+                )
             ]
-        if has_names:
+        if self._name_number in rules:
             found.extend(
                 _Found(rule, start, end, reason, quote, through)
                 for rule, start, end, quote, reason in assignments(text, self._names, masks)
             )
+        if masks:
+            outside = (_outside(item, text, masks) for item in found)
+            found = [item for item in outside if item is not None]
         if self._allow_values:
             return [
                 item._replace(reason=item.reason or self._allowed(text[item.start : item.end]))

@@ -14,7 +14,7 @@ from typing import Final
 
 from tapeline.redaction.rule import NameRule, Strength
 
-__all__ = ["DENIED", "KeyWords", "NameFinding", "words_of"]
+__all__ = ["DENIED", "HOLDERS", "TYPES", "KeyWords", "NameFinding", "words_of"]
 
 MAX_NAME_LENGTH: Final = 256
 """Characters of a name that are judged: its last ones, because there the meaning stands."""
@@ -27,6 +27,14 @@ _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 def _vocabulary(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
+
+TYPES: Final = frozenset({"string", "String", "str", "text", "varchar", "bytes", "char", "auto"})
+"""Words that some languages write between a name and its value."""
+
+HOLDERS: Final = frozenset(
+    {"name", "key", "field", "header", "param", "parameter", "property", "variable", "attribute"}
+)
+"""Names whose value may be a name: `name: password, value: x`."""
 
 # Last words that make the name one of something about the secret, not of the secret.
 _ABOUT: Final = _vocabulary(
@@ -73,7 +81,8 @@ _NO_CREDENTIAL_BEFORE: Final = _vocabulary(
 # What may follow a vendor's name in the name of a credential, and what must be among it.
 _CREDENTIAL_WORDS: Final = _vocabulary(
     """
-    access account admin api app application auth bot client cred credential credentials dev global
+    access account admin api app application auth bearer bot ci client cloud consumer cred
+    credential credentials dev global
     integration key keys license live oauth org organization passphrase password pat personal priv
     private prod production pw pwd read rest sandbox secret secrets service signing staging test
     token tokens trade trading user v1 v2 v3 web webhook write ws
@@ -171,7 +180,7 @@ class KeyWords:
         is the name above it or the word in front of it: a `key` after `api` is an API key."""
 
         self.asks_nothing = lru_cache(MAX_CACHED_NAMES)(self._asks_nothing)
-        """`asks_nothing(name)`: whether no value is a secret for this name, whatever stands before
+        """`asks_nothing(name)`: whether no value is a secret for this name, whatever is around
         it."""
 
     @property
@@ -199,7 +208,8 @@ class KeyWords:
         )
 
     def _asks_nothing(self, name: str) -> bool:
-        return self.finding(name, "") is None and not self.is_end_of_term(name)
+        is_part = name in TYPES or name.lower() in HOLDERS or self.is_end_of_term(name)
+        return not is_part and self.finding(name, "") is None
 
     def is_end_of_term(self, name: str) -> bool:
         """Say whether a name may be the end of a term whose beginning stands before it."""
