@@ -1,6 +1,8 @@
 """`tapeline process`: deterministic, event-timed, and honest about what it could not read."""
 
+import codecs
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -200,3 +202,81 @@ def test_dashes_are_standard_input_and_output(
     assert command.process_command(GATE, "-", "-") == 0
 
     assert capfdbinary.readouterr().out.count(b"\n") == 1
+
+
+def test_an_output_that_is_no_file_is_written_to_and_stays_what_it_is(tmp_path: Path) -> None:
+    """`-o` of a pipe or a device must not put a regular file in its place."""
+    recording, pipe = tmp_path / "in.jsonl", tmp_path / "pipe"
+    recording.write_bytes(_log_line(1) + b"\n")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert command.process_command(GATE, str(recording), str(pipe)) == 0
+        assert os.read(reader, 65536).count(b"\n") == 1
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_an_output_through_a_link_goes_where_the_link_points(tmp_path: Path) -> None:
+    """The link stays a link."""
+    recording, output, link = (tmp_path / name for name in ("in.jsonl", "out.jsonl", "link"))
+    recording.write_bytes(_log_line(1) + b"\n")
+    link.symlink_to(output)
+
+    assert command.process_command(GATE, str(recording), str(link)) == 0
+
+    assert link.is_symlink()
+    assert output.read_bytes().count(b"\n") == 1
+
+
+@pytest.mark.parametrize("output", ["no/such/folder/out.jsonl", "."])
+def test_an_output_that_can_not_be_written_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], output: str
+) -> None:
+    """By the name that was given, not by that of a temporary file, and nothing is left."""
+    recording = tmp_path / "in.jsonl"
+    recording.write_bytes(_log_line(1) + b"\n")
+    target = tmp_path / output
+
+    assert command.process_command(GATE, str(recording), str(target)) == 2
+
+    assert f"{target}: can't be written: " in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == [recording]
+
+
+def test_what_a_processor_raises_refuses_its_line_and_is_not_quoted() -> None:
+    """The lines around it go on; a message may hold what the processor stumbled over."""
+
+    @dataclass(slots=True)
+    class Stumbling:
+        name: str = "stumbling"
+
+        def process(self, batch: Batch, now_unix_nano: int) -> Result:
+            if now_unix_nano == 2:
+                raise KeyError("value from the data")
+            return Result(batch)
+
+        def tick(self, now_unix_nano: int) -> tuple[Batch, ...]:
+            del now_unix_nano
+            return ()
+
+        def close(self, now_unix_nano: int) -> tuple[Batch, ...]:
+            del now_unix_nano
+            return ()
+
+    chain = Chain({Signal.LOGS: [Stumbling()]})
+
+    results = list(process_lines([_log_line(1), _log_line(2), _log_line(3)], chain, Counts()))
+
+    assert results[1] == Refusal(2, "the chain failed on it with KeyError")
+    assert [isinstance(result, bytes) for result in results] == [True, False, True]
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_part_of_the_data() -> None:
+    """A recording may have passed an editor."""
+    lines = [codecs.BOM_UTF8 + _log_line(1) + b"\r\n", b"\r\n", _log_line(1) + b"\r\n"]
+
+    first, second = process_lines(lines, Chain({}), Counts())
+
+    assert first == second == _log_line(1)

@@ -42,21 +42,35 @@ def process_command(config: Path, source: str, output: str) -> int:
                 else:
                     writer.write(result + b"\n")
     except BrokenPipeError:
-        return 1  # Whoever read standard output went away: nothing to say to them.
+        raise  # Whoever read the output went away: the command line ends quietly.
+    except _InputError as error:
+        _say(f"{_shown(source, 'standard input')}: {error}")
+        return 2
     except OSError as error:
-        _say(f"{error.filename or source}: {error.strerror}")
+        _say(f"{_shown(output, 'standard output')}: can't be written: {error.strerror}")
         return 2
     _summarise(counts)
     return 1 if counts.refused else 0
 
 
+class _InputError(Exception):
+    """The input can't be read; the message says why. What else fails is the output."""
+
+
 def _lines(reader: BinaryIO) -> Iterator[bytes]:
     """Read lines, none longer than the limit in memory; an over-long one is passed on cut."""
-    while line := reader.readline(MAX_LINE_BYTES + 1):
+    while line := _read_line(reader):
         rest = line
         while not rest.endswith(b"\n") and len(rest) > MAX_LINE_BYTES:
-            rest = reader.readline(MAX_LINE_BYTES + 1)
+            rest = _read_line(reader)
         yield line
+
+
+def _read_line(reader: BinaryIO) -> bytes:
+    try:
+        return reader.readline(MAX_LINE_BYTES + 1)
+    except OSError as error:
+        raise _InputError(error.strerror) from error
 
 
 @contextmanager
@@ -64,35 +78,50 @@ def _reading(source: str) -> Iterator[BinaryIO]:
     if source == "-":
         yield sys.stdin.buffer
         return
-    with Path(source).open("rb") as reader:
+    try:
+        reader = Path(source).open("rb")  # noqa: SIM115 - it is closed below.
+    except OSError as error:
+        raise _InputError(error.strerror) from error
+    with reader:
         yield reader
 
 
 @contextmanager
 def _writing(output: str) -> Iterator[BinaryIO]:
-    """Write beside the output file and rename at the end, so that no half of one is left."""
+    """Write beside the output file and rename at the end, so that no half of one is left.
+
+    What is there and is no regular file (a pipe, a device) is written to, never replaced.
+    """
     if output == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    target = Path(output)
+    target = Path(output).resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as writer:
+            yield writer
+        return
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     written = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as writer:
             yield writer
+        written.replace(target)
     except BaseException:
         written.unlink(missing_ok=True)
         raise
-    written.replace(target)
 
 
 def _report(refusal: Refusal, source: str, refused: int) -> None:
-    name = "standard input" if source == "-" else source
+    name = _shown(source, "standard input")
     if refused <= _MAX_REFUSALS_SHOWN:
         _say(f"{name}:{refusal.line}: refused: {refusal.reason}")
     if refused == _MAX_REFUSALS_SHOWN:
         _say("further refused lines are counted, not shown")
+
+
+def _shown(name: str, stream: str) -> str:
+    return stream if name == "-" else name
 
 
 def _summarise(counts: Counts) -> None:

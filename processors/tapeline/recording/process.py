@@ -5,12 +5,13 @@ greatest record time so far, the batch in hand included, so that a result depend
 the input and the configuration.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from tapeline.otlp.framing import MalformedRequestError
-from tapeline.otlp.json_lines import request_from_json, request_to_json
+from tapeline.otlp.json_lines import MalformedLineError, request_from_json, request_to_json
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.chain import Chain
 from tapeline.recording.event_time import greatest_time_unix_nano
@@ -50,15 +51,23 @@ def process_lines(
     now_unix_nano = 0
     for number, line in enumerate(lines, start=1):
         counts.lines = number
-        if not line.strip():
+        # Some editors begin a UTF-8 file with a byte order mark; it is no part of the text.
+        text = line.removeprefix(BOM_UTF8) if number == 1 else line
+        if not text.strip():
             continue
         try:
-            batch = _read(line)
+            batch = _read(text)
             latest = max(now_unix_nano, greatest_time_unix_nano(batch))
             outputs = chain.process(batch, latest)
-        except (MalformedRequestError, ValueError) as error:
+        except (MalformedLineError, MalformedRequestError) as error:
             counts.refused += 1
             yield Refusal(number, str(error))
+            continue
+        # A processor may raise anything, as in the sidecar. The type alone: a message may quote
+        # the data.
+        except Exception as error:  # noqa: BLE001
+            counts.refused += 1
+            yield Refusal(number, f"the chain failed on it with {type(error).__name__}")
             continue
         counts.batches_in += 1
         counts.records_in += batch.framing.record_count
