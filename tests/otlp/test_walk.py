@@ -1,15 +1,28 @@
 """The walker shows every text of a request, with where it stands, and puts back what it is told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from planting import field_id, nested_lists, only_field, plant_attribute, plant_text, request_of
+from strategies import requests
 from tapeline.otlp.fields import FIELDS, MAX_ANY_VALUE_DEPTH, Field, FieldClass, Kind
+from tapeline.otlp.index import index_records
 from tapeline.otlp.signals import Signal
-from tapeline.otlp.walk import NestingError, Place, Role, rewrite_request
+from tapeline.otlp.walk import (
+    RECORD_NAMES,
+    Drop,
+    NestingError,
+    Place,
+    Role,
+    delete_records,
+    rewrite_request,
+)
 from tapeline.otlp.wire import MalformedRequestError
 from tapeline.pipeline.batch import Batch
 
@@ -22,19 +35,24 @@ ATTRIBUTE_FIELDS = [row for row in FIELDS if row.kind in {Kind.ATTRIBUTES, Kind.
 class Recorder:
     """Writes down what it is shown, and changes what `changes` and `replacements` say."""
 
-    changes: dict[str, str] = field(default_factory=dict)
-    replacements: dict[str, str] = field(default_factory=dict)
+    changes: Mapping[str, str | Drop] = field(default_factory=dict)
+    replacements: Mapping[str, str | Drop] = field(default_factory=dict)
     texts: list[tuple[Place, str]] = field(default_factory=list)
+    records: int = 0
 
-    def rewrite_text(self, place: Place, text: str) -> str:
+    def rewrite_text(self, place: Place, text: str) -> str | Drop:
         """Note the text; return its replacement if it has one."""
         self.texts.append((place, text))
         return self.changes.get(text, text)
 
-    def replace_value(self, place: Place, value: AnyValue) -> str | None:
+    def replace_value(self, place: Place, value: AnyValue) -> str | Drop | None:
         """Replace the whole value under the keys that `replacements` names."""
         assert value.ByteSize() >= 0
         return self.replacements.get(place.keys[-1])
+
+    def end_record(self) -> None:
+        """Count the records."""
+        self.records += 1
 
 
 @pytest.mark.parametrize("row", FIELDS, ids=field_id)
@@ -189,3 +207,72 @@ def test_all_kinds_of_metric_are_walked_side_by_side() -> None:
 
     texts = [text for _, text in recorder.texts if text != "k"]
     assert len(texts) == len(set(texts)) == 5 * 3
+
+
+@pytest.mark.parametrize("row", ATTRIBUTE_FIELDS, ids=field_id)
+@pytest.mark.parametrize(
+    "recorder",
+    [
+        Recorder(changes={"secret": Drop.PAIR}),
+        Recorder(changes={"drop me": Drop.PAIR}),
+        Recorder(replacements={"drop me": Drop.PAIR}),
+    ],
+    ids=["text", "key", "value"],
+)
+def test_a_pair_can_be_taken_out(row: Field, recorder: Recorder) -> None:
+    """Of all attributes that one goes, and its neighbours stay in their order."""
+    request = request_of(row.signal)
+    listed = AnyValue()
+    listed.kvlist_value.values.add(key="before").value.int_value = 1
+    listed.kvlist_value.values.add(key="drop me").value.CopyFrom(
+        nested_lists(AnyValue(string_value="secret"), 2)
+    )
+    listed.kvlist_value.values.add(key="after").value.int_value = 2
+    plant_attribute(request, row, "outer", listed)
+    expected = request_of(row.signal)
+    kept = AnyValue()
+    kept.kvlist_value.values.add(key="before").value.int_value = 1
+    kept.kvlist_value.values.add(key="after").value.int_value = 2
+    plant_attribute(expected, row, "outer", kept)
+
+    assert rewrite_request(row.signal, request, recorder)
+    assert request == expected
+
+
+def test_a_text_of_no_pair_cant_be_taken_out() -> None:
+    """A rewriter that asks for it has a mistake in it, which must not pass in silence."""
+    request = request_of(Signal.LOGS)
+    plant_text(request, BODY, "secret")
+
+    with pytest.raises(TypeError, match="no key and value"):
+        rewrite_request(Signal.LOGS, request, Recorder(changes={"secret": Drop.PAIR}))
+
+
+@pytest.mark.parametrize("signal", Signal)
+@given(data=st.data())
+def test_records_are_counted_and_taken_out_by_their_number(
+    signal: Signal, data: st.DataObject
+) -> None:
+    """The walk and the deletion number the records alike, and as the index of the wire does."""
+    request = data.draw(requests(signal))
+    recorder = Recorder()
+    rewrite_request(signal, request, recorder)
+    assert recorder.records == len(index_records(signal, request.SerializeToString()))
+    numbers = data.draw(st.sets(st.integers(0, max(0, recorder.records - 1)), max_size=5))
+    numbers = {number for number in numbers if number < recorder.records}
+
+    delete_records(signal, request, numbers)
+
+    left = Recorder()
+    rewrite_request(signal, request, left)
+    assert left.records == recorder.records - len(numbers)
+
+
+def test_records_are_what_the_table_of_fields_calls_so() -> None:
+    """Each signal's records are under one of the names."""
+    assert {
+        next(step.name for step in row.steps if step.name in RECORD_NAMES)
+        for row in FIELDS
+        if row.field_class
+        in {FieldClass.LOG_BODY, FieldClass.SPAN_NAME, FieldClass.EXEMPLAR_ATTRIBUTE}
+    } == RECORD_NAMES

@@ -24,7 +24,7 @@ from tapeline.otlp.signals import Signal
 from tapeline.otlp.walk import NestingError
 from tapeline.redaction.core import TRADING_IDENTIFIERS, Hit, Redactor
 from tapeline.redaction.judge import Judge
-from tapeline.redaction.masks import TOKEN_LENGTH
+from tapeline.redaction.masks import KEY_ID_LENGTH, TOKEN_LENGTH
 from tapeline.redaction.pack import load_pack
 from tapeline.redaction.rule import RuleAction
 
@@ -197,7 +197,7 @@ def test_series_with_different_secrets_stay_apart_and_equal_ones_together() -> N
     first, second, again, other_key = labels
     assert first == again
     assert len({first, second, other_key}) == 3
-    assert len(first) == len("[REDACTED:token:]") + TOKEN_LENGTH
+    assert len(first) == len("[REDACTED:token::]") + KEY_ID_LENGTH + TOKEN_LENGTH
 
 
 def test_values_of_different_types_get_different_tokens() -> None:

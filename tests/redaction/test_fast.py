@@ -106,6 +106,9 @@ class _Planter:
         del place, value
         return None
 
+    def end_record(self) -> None:
+        """Do nothing: every record may have one."""
+
 
 def _plain(signal: Signal, payload: bytes) -> tuple[bytes, Counter[Hit]]:
     request: Any = REQUEST_TYPES[signal].FromString(payload)

@@ -4,7 +4,7 @@ Elements are records and headers. Whoever has to look closely at a few of thousa
 into a small request of the same signal, works on that as on any other, and puts the results back.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -55,10 +55,17 @@ def extract(
     )
 
 
-def put_back(payload: bytes, index: RecordIndex, taken: Extract, worked: bytes) -> bytes:
+def put_back(
+    payload: bytes,
+    index: RecordIndex,
+    taken: Extract,
+    worked: bytes,
+    dropped: Collection[int] = (),
+) -> bytes:
     """Return the large request with the elements as they are in the worked small one.
 
-    Elements whose bytes are as before are left as they are, so are all others. Raises ValueError
+    Elements whose bytes are as before are left as they are, so are all others. Records of the small
+    request whose numbers are in `dropped` are taken out of the large one. Raises ValueError
     where the worked request has other elements than the one that was taken out.
     """
     before, after = index_records(index.signal, taken.payload), index_records(index.signal, worked)
@@ -66,10 +73,12 @@ def put_back(payload: bytes, index: RecordIndex, taken: Extract, worked: bytes) 
         raise ValueError("the worked request has more or fewer elements than were taken out")
     old_headers = [taken.payload[header.begin : header.end] for header in before.headers]
     new_headers = [worked[header.begin : header.end] for header in after.headers]
+    records = _changed(taken.records, _contents(taken.payload, before), _contents(worked, after))
+    records.update({taken.records[number]: None for number in dropped})
     return splice(
         payload,
         index,
-        records=_changed(taken.records, _contents(taken.payload, before), _contents(worked, after)),
+        records=records,
         headers=_changed(taken.headers, old_headers, new_headers),
     )
 

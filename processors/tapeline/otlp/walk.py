@@ -3,9 +3,9 @@
 Pure: what is to be rewritten, and how, is the callback's business.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
@@ -15,11 +15,31 @@ from tapeline.otlp.fields import FIELDS, MAX_ANY_VALUE_DEPTH, Field, Kind
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.wire import MalformedRequestError
 
-__all__ = ["NestingError", "Place", "Rewriter", "Role", "rewrite_request"]
+__all__ = [
+    "RECORD_NAMES",
+    "Drop",
+    "NestingError",
+    "Place",
+    "Rewriter",
+    "Role",
+    "delete_records",
+    "rewrite_request",
+]
+
+
+RECORD_NAMES: Final = frozenset({"data_points", "log_records", "spans"})
+"""Fields of records: what a backend stores one by one."""
 
 
 class NestingError(MalformedRequestError):
     """A value nests deeper than MAX_ANY_VALUE_DEPTH, so it can't be looked at in full."""
+
+
+class Drop(Enum):
+    """What a rewriter returns in place of a text to have something taken out."""
+
+    PAIR = "pair"
+    """The innermost key and value that the text is part of."""
 
 
 class Role(StrEnum):
@@ -47,18 +67,21 @@ class Place:
 class Rewriter(Protocol):
     """What to do with each text. Returning an equal text changes nothing."""
 
-    def rewrite_text(self, place: Place, text: str) -> str:
-        """Return what shall stand there instead.
+    def rewrite_text(self, place: Place, text: str) -> str | Drop:
+        """Return what shall stand there instead; Drop.PAIR only of a key or of what is under one.
 
         A bytes value arrives decoded as UTF-8, with bytes that are none as lone surrogates (the
         `surrogateescape` error handler), and is encoded back in the same way.
         """
 
-    def replace_value(self, place: Place, value: AnyValue) -> str | None:
+    def replace_value(self, place: Place, value: AnyValue) -> str | Drop | None:
         """Return the text that replaces a value of any type under a key; None to go on into it.
 
         It is asked for every value that stands directly under a key, before what is in it.
         """
+
+    def end_record(self) -> None:
+        """Hear that a log record, span or data point was walked: its texts were the last ones."""
 
 
 def rewrite_request(signal: Signal, request: Message, rewriter: Rewriter) -> bool:
@@ -68,6 +91,30 @@ def rewrite_request(signal: Signal, request: Message, rewriter: Rewriter) -> boo
     and must be thrown away.
     """
     return _walk(_ROOTS[signal], request, rewriter)
+
+
+def delete_records(signal: Signal, request: Message, numbers: Collection[int]) -> None:
+    """Take records out of a request, by their numbers in the order in which they are walked."""
+    if numbers:
+        _delete_records(_ROOTS[signal], request, numbers, 0)
+
+
+def _delete_records(node: "_Node", message: Any, numbers: Collection[int], first: int) -> int:
+    """Delete below one message; return the number of the record after its last."""
+    for (name, is_repeated), child in node.children.items():
+        if name in RECORD_NAMES:
+            records = getattr(message, name)
+            count = len(records)
+            for position in reversed(range(count)):
+                if first + position in numbers:
+                    del records[position]
+            first += count
+        elif is_repeated:
+            for element in getattr(message, name):
+                first = _delete_records(child, element, numbers, first)
+        elif message.HasField(name):
+            first = _delete_records(child, getattr(message, name), numbers, first)
+    return first
 
 
 @dataclass(slots=True)
@@ -100,8 +147,11 @@ def _walk(node: _Node, message: Any, rewriter: Rewriter) -> bool:
         changed |= _rewrite_field(row, message, rewriter)
     for (name, is_repeated), child in node.children.items():
         if is_repeated:
+            is_record = name in RECORD_NAMES
             for element in getattr(message, name):
                 changed |= _walk(child, element, rewriter)
+                if is_record:
+                    rewriter.end_record()
         elif message.HasField(name):
             changed |= _walk(child, getattr(message, name), rewriter)
     return changed
@@ -112,11 +162,11 @@ def _rewrite_field(row: Field, message: Any, rewriter: Rewriter) -> bool:
     match row.kind:
         case Kind.TEXT:
             text = getattr(message, name)
-            rewritten = rewriter.rewrite_text(Place(row, Role.TEXT), text) if text else text
-            if rewritten == text:
-                return False
-            setattr(message, name, rewritten)
-            return True
+            if text:
+                setattr(
+                    message, name, _kept(row, rewriter.rewrite_text(Place(row, Role.TEXT), text))
+                )
+            return bool(getattr(message, name) != text)
         case Kind.TEXT_LIST:
             return _rewrite_list(row, getattr(message, name), rewriter)
         case Kind.ANY_VALUE:
@@ -131,37 +181,66 @@ def _rewrite_list(row: Field, texts: Any, rewriter: Rewriter) -> bool:
     place = Place(row, Role.TEXT)
     changed = False
     for position, text in enumerate(texts):
-        rewritten = rewriter.rewrite_text(place, text)
+        rewritten = _kept(row, rewriter.rewrite_text(place, text))
         if rewritten != text:
             texts[position] = rewritten
             changed = True
     return changed
 
 
+class _DroppedPairError(Exception):
+    """Leads from a text to the pair that shall go. Nobody outside this module sees it."""
+
+
+def _kept(row: Field, text: str | Drop) -> str:
+    """Return a text that can't be taken out, since it is no part of a pair."""
+    if isinstance(text, Drop):
+        raise TypeError(f"{row.path} ({row.signal}) holds no key and value that could be taken out")
+    return text
+
+
 def _rewrite_pairs(
     row: Field,
-    pairs: Iterable[KeyValue],
+    pairs: Any,
     keys: tuple[str, ...],
     rewriter: Rewriter,
     depth: int,
 ) -> bool:
     key_place = Place(row, Role.KEY, keys)
     changed = False
-    for pair in pairs:
-        key = rewriter.rewrite_text(key_place, pair.key)
-        if key != pair.key:
-            pair.key = key
-            changed = True
-        if not pair.HasField("value"):
-            continue
-        value_keys = (*keys, key)
-        replacement = rewriter.replace_value(Place(row, Role.VALUE, value_keys), pair.value)
-        if replacement is None:
-            changed |= _rewrite_value(row, pair.value, value_keys, rewriter, depth)
-        elif _is_other(pair.value, replacement):
-            pair.value.Clear()
-            pair.value.string_value = replacement
-            changed = True
+    dropped: list[int] = []
+    for position, pair in enumerate(pairs):
+        try:
+            changed |= _rewrite_pair(row, pair, key_place, rewriter, depth)
+        except _DroppedPairError:
+            dropped.append(position)
+    for position in reversed(dropped):
+        del pairs[position]
+    return changed or bool(dropped)
+
+
+def _rewrite_pair(
+    row: Field, pair: KeyValue, key_place: Place, rewriter: Rewriter, depth: int
+) -> bool:
+    changed = False
+    key = rewriter.rewrite_text(key_place, pair.key)
+    if isinstance(key, Drop):
+        raise _DroppedPairError
+    if key != pair.key:
+        pair.key = key
+        changed = True
+    if not pair.HasField("value"):
+        return changed
+    value_keys = (*key_place.keys, key)
+    replacement = rewriter.replace_value(Place(row, Role.VALUE, value_keys), pair.value)
+    if isinstance(replacement, Drop):
+        raise _DroppedPairError
+    if replacement is None:
+        changed |= _rewrite_value(row, pair.value, value_keys, rewriter, depth)
+    elif _is_other(pair.value, replacement):
+        pair.value.Clear()
+        pair.value.string_value = replacement
+        changed = True
     return changed
 
 
@@ -180,7 +259,7 @@ def _rewrite_value(
         )
     match value.WhichOneof("value"):
         case "string_value":
-            text = rewriter.rewrite_text(Place(row, Role.VALUE, keys), value.string_value)
+            text = _in_pair(row, keys, rewriter, value.string_value)
             if text == value.string_value:
                 return False
             value.string_value = text
@@ -201,8 +280,15 @@ def _rewrite_value(
 
 def _rewrite_bytes(row: Field, value: AnyValue, keys: tuple[str, ...], rewriter: Rewriter) -> bool:
     text = value.bytes_value.decode("utf-8", "surrogateescape")
-    rewritten = rewriter.rewrite_text(Place(row, Role.VALUE, keys), text)
+    rewritten = _in_pair(row, keys, rewriter, text)
     if rewritten == text:
         return False
     value.bytes_value = rewritten.encode("utf-8", "surrogateescape")
     return True
+
+
+def _in_pair(row: Field, keys: tuple[str, ...], rewriter: Rewriter, text: str) -> str:
+    rewritten = rewriter.rewrite_text(Place(row, Role.VALUE, keys), text)
+    if isinstance(rewritten, Drop) and keys:
+        raise _DroppedPairError
+    return _kept(row, rewritten)

@@ -4,8 +4,9 @@ Plain on purpose: it parses everything and looks at everything. What is faster h
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from google.protobuf.message import Message
@@ -13,13 +14,13 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from tapeline.otlp.fields import FieldClass
 from tapeline.otlp.signals import Signal
-from tapeline.otlp.walk import Place, Role, rewrite_request
+from tapeline.otlp.walk import RECORD_NAMES, Drop, Place, Role, delete_records, rewrite_request
 from tapeline.redaction.judge import Hit as Piece
 from tapeline.redaction.judge import Judge, replaced
-from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES, mask, partial, token
+from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES, key_id, mask, partial, token
 from tapeline.redaction.rule import RuleAction, Strength
 
-__all__ = ["TRADING_IDENTIFIERS", "Hit", "Redactor"]
+__all__ = ["TRADING_IDENTIFIERS", "Hit", "Notice", "Outcome", "Redactor"]
 
 TRADING_IDENTIFIERS: Final = frozenset(
     {
@@ -52,20 +53,52 @@ class Hit:
     action: RuleAction
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What may be said of one secret in a log: where it stood and how long it was."""
+
+    hit: Hit
+    path: str
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was found in a request, and which of its records shall go: numbers in their order."""
+
+    hits: Counter[Hit]
+    dropped: tuple[int, ...]
+
+
+def _ignore(_: Notice) -> None:
+    return None
+
+
 class Redactor:
     """Replaces secrets in parsed requests; holds no state but what it was made with."""
 
-    def __init__(self, judge: Judge, hmac_key: bytes) -> None:
-        """Take the judge, and the key of the tokens, at least MIN_HMAC_KEY_BYTES."""
+    def __init__(
+        self,
+        judge: Judge,
+        hmac_key: bytes,
+        actions: Mapping[str, RuleAction] = MappingProxyType({}),
+        notify: Callable[[Notice], None] = _ignore,
+    ) -> None:
+        """Take the judge, and the key of the tokens, at least MIN_HMAC_KEY_BYTES.
+
+        `actions` override those of the rules, by id. `notify` hears of each secret.
+        """
         if len(hmac_key) < MIN_HMAC_KEY_BYTES:
             raise ValueError(
                 f"the HMAC key has {len(hmac_key)} bytes, but needs at least {MIN_HMAC_KEY_BYTES}"
             )
         self.judge = judge
         self._hmac_key = hmac_key
+        self._key_id = key_id(hmac_key)
+        self._notify = notify
         self._clean: set[tuple[str | None, str, str]] = set()
         rules = (*judge.pack.value_rules, *judge.pack.name_rules)
-        self._actions = {rule.id: rule.action for rule in rules}
+        self._actions = {rule.id: rule.action for rule in rules} | dict(actions)
 
     def redact(self, signal: Signal, request: Message) -> Counter[Hit]:
         """Replace every secret of the request, in place; return what was found, by kind.
@@ -73,11 +106,19 @@ class Redactor:
         Raises NestingError where a value is nested too deeply; the request must then be thrown
         away, because it is half done.
         """
+        outcome = self.rewrite(signal, request)
+        delete_records(signal, request, outcome.dropped)
+        return outcome.hits
+
+    def rewrite(self, signal: Signal, request: Message) -> Outcome:
+        """As `redact`, but leave the records that shall go, for the caller to take out."""
         if len(self._clean) > MAX_CLEAN_TEXTS:
             self._clean.clear()
-        pass_over = _Pass(self.judge, self._hmac_key, self._actions, self._clean, Counter())
+        pass_over = _Pass(
+            self.judge, self._hmac_key, self._key_id, self._actions, self._clean, self._notify
+        )
         rewrite_request(signal, request, pass_over)
-        return pass_over.hits
+        return Outcome(pass_over.hits, tuple(pass_over.dropped))
 
 
 @dataclass(slots=True)
@@ -86,11 +127,24 @@ class _Pass:
 
     judge: Judge
     hmac_key: bytes
+    key_id: str
     actions: dict[str, RuleAction]
     clean: set[tuple[str | None, str, str]]
-    hits: Counter[Hit]
+    notify: Callable[[Notice], None]
+    hits: Counter[Hit] = field(default_factory=Counter)
+    dropped: list[int] = field(default_factory=list)
+    record: int = 0
+    drops_record: bool = False
+    drops_pair: bool = False
 
-    def rewrite_text(self, place: Place, text: str) -> str:
+    def end_record(self) -> None:
+        """Note whether the record that was just walked shall go."""
+        if self.drops_record:
+            self.dropped.append(self.record)
+            self.drops_record = False
+        self.record += 1
+
+    def rewrite_text(self, place: Place, text: str) -> str | Drop:
         """Return the text with each secret in it masked, and everything around them kept."""
         key, before = None, ""
         if place.role is Role.VALUE and place.keys:
@@ -111,10 +165,13 @@ class _Pass:
             if not pieces:
                 break
             text = self._replace(place, text, pieces)
+            if self.drops_pair:
+                self.drops_pair = False
+                return Drop.PAIR
             pieces = self.judge.judge(text, key, before)
         return text
 
-    def replace_value(self, place: Place, value: AnyValue) -> str | None:
+    def replace_value(self, place: Place, value: AnyValue) -> str | Drop | None:
         """Return the mask of a number, a list or a map whose name means a secret.
 
         Texts are left to `rewrite_text`, which hears their name too. Under names that ask for an
@@ -129,7 +186,11 @@ class _Pass:
             return None
         if kind in _LISTS and not getattr(value, str(kind)).values:
             return None
-        return self._mask(place, finding.rule, value.SerializeToString(deterministic=True))
+        masked = self._mask(place, finding.rule, value.SerializeToString(deterministic=True))
+        if self.drops_pair:
+            self.drops_pair = False
+            return Drop.PAIR
+        return masked
 
     def _replace(self, place: Place, text: str, pieces: Iterable[Piece]) -> str:
         def in_place(piece: Piece, secret: str) -> str:
@@ -138,13 +199,46 @@ class _Pass:
         return replaced(text, pieces, in_place)
 
     def _mask(self, place: Place, rule: str, secret: bytes) -> str:
-        # Two metric series must stay two, and so must two keys of one map.
-        keeps_apart = place.field.is_identity or place.role is Role.KEY
-        action = self.actions.get(rule, RuleAction.MASK)
-        action = RuleAction.HMAC if keeps_apart else action
-        self.hits[Hit(rule, place.field.field_class, action)] += 1
-        if action is RuleAction.HMAC:
-            return mask(rule, token(self.hmac_key, secret))
-        if action is RuleAction.PARTIAL:
-            return mask(rule, partial(secret))
+        action = _possible(self.actions.get(rule, RuleAction.MASK), place)
+        hit = Hit(rule, place.field.field_class, action)
+        self.hits[hit] += 1
+        self.notify(Notice(hit, place.field.path, len(secret)))
+        match action:
+            case RuleAction.HMAC:
+                return mask(rule, f"{self.key_id}:{token(self.hmac_key, secret)}")
+            case RuleAction.PARTIAL:
+                return mask(rule, partial(secret))
+            case RuleAction.DROP_ATTRIBUTE:
+                self.drops_pair = True
+            case RuleAction.DROP_RECORD:
+                self.drops_record = True
+            case RuleAction.MASK:
+                pass
         return mask(rule)
+
+
+def _possible(action: RuleAction, place: Place) -> RuleAction:
+    """Return the action itself, or the one in its stead where it would lose or merge others."""
+    in_record = any(step.name in RECORD_NAMES for step in place.field.steps)
+    if action is RuleAction.DROP_RECORD:
+        if in_record:
+            return action
+        action = RuleAction.MASK
+    # Two metric series must stay two, and so must two keys of one map.
+    if place.field.is_identity:
+        return RuleAction.HMAC
+    if action is RuleAction.DROP_ATTRIBUTE:
+        if _is_in_pair(place):
+            return action
+        action = RuleAction.MASK
+    return RuleAction.HMAC if place.role is Role.KEY else action
+
+
+def _is_in_pair(place: Place) -> bool:
+    """Say whether a text is part of a key and value that can be taken out.
+
+    The metadata of a metric can't: the wire's index takes each of them for a piece of the metric.
+    """
+    if place.field.field_class is FieldClass.METRIC_METADATA:
+        return False
+    return place.role is Role.KEY or bool(place.keys)

@@ -110,7 +110,8 @@ class FastRedactor:
             raise MalformedRequestError(
                 f"the {batch.signal} request does not parse as OTLP: {error}"
             ) from error
-        hits = self._redactor.redact(batch.signal, request)
+        outcome = self._redactor.rewrite(batch.signal, request)
+        hits = outcome.hits
         # What parsing left out was not looked at, so it may not go on.
         request.DiscardUnknownFields()
         worked = request.SerializeToString()
@@ -122,7 +123,7 @@ class FastRedactor:
             without = batch.with_payload(splice(payload, index, headers=unknown))
             again = self.redact(without)
             return Redacted(again.batch, again.hits)
-        changed = put_back(payload, index, taken, worked)
+        changed = put_back(payload, index, taken, worked, outcome.dropped)
         return Redacted(batch if changed is payload else batch.with_payload(changed), hits)
 
 

@@ -1,6 +1,7 @@
 """What stands where a secret stood.
 
-`[REDACTED:<rule>]`, or `[REDACTED:<rule>:<token>]` where two secrets must not become one.
+`[REDACTED:<rule>]`, or `[REDACTED:<rule>:<key id>:<token>]` where two secrets must not become one,
+or `[REDACTED:<rule>:<last characters>]`.
 """
 
 import hashlib
@@ -10,7 +11,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["MIN_HMAC_KEY_BYTES", "TOKEN_LENGTH", "end_of_mask", "mask", "partial", "token"]
+__all__ = [
+    "KEY_ID_LENGTH",
+    "MIN_HMAC_KEY_BYTES",
+    "TOKEN_LENGTH",
+    "end_of_mask",
+    "key_id",
+    "mask",
+    "partial",
+    "token",
+]
 
 MIN_HMAC_KEY_BYTES: Final = 32
 """RFC 2104, section 3: a key shorter than the hash's output weakens the HMAC; SHA-256 has 32."""
@@ -18,6 +28,8 @@ MIN_HMAC_KEY_BYTES: Final = 32
 TOKEN_LENGTH: Final = 16
 """Hexadecimal digits of a token: 64 bits, so that 100,000 secrets collide once in 3.7 billion."""
 
+KEY_ID_LENGTH: Final = 4
+"""Hexadecimal digits of a key's id: enough to tell the few keys of some years apart."""
 
 PARTIAL_LENGTH: Final = 4
 MIN_PARTIAL_LENGTH: Final = 16
@@ -32,6 +44,11 @@ def mask(rule: str, token_of_secret: str = "") -> str:
 def token(key: bytes, secret: bytes) -> str:
     """Return the keyed token of a secret: the same for the same secret, as long as the key is."""
     return hmac.new(key, secret, hashlib.sha256).hexdigest()[:TOKEN_LENGTH]
+
+
+def key_id(key: bytes) -> str:
+    """Return what names a key and says nothing else about it: the beginning of its SHA-256."""
+    return hashlib.sha256(key).hexdigest()[:KEY_ID_LENGTH]
 
 
 def partial(secret: bytes) -> str:
