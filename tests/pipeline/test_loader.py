@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
+from tapeline.pipeline.addresses import parse_address
+from tapeline.pipeline.durations import Duration
 from tapeline.pipeline.loader import (
     MAX_NODES,
     ConfigError,
+    Document,
     read_document,
     suggestion,
     validate_document,
@@ -81,6 +84,30 @@ def test_a_value_from_the_environment_is_never_repeated_in_an_error(tmp_path: Pa
     assert "s3cr3t" not in problems[0]
 
 
+def test_a_value_from_the_environment_is_not_in_a_validators_message_either() -> None:
+    """Validators like to quote what they were given."""
+
+    class Sections(BaseModel):
+        endpoint: str
+        timeout: Duration
+
+        @field_validator("endpoint")
+        @classmethod
+        def _is_address(cls, value: str) -> str:
+            return str(parse_address(value))
+
+    data = {"endpoint": "s3cr3t", "timeout": "s3cr3t"}
+    paths = frozenset({("endpoint",), ("timeout",)})
+
+    with pytest.raises(ConfigError) as caught:
+        validate_document(Document("gate.yaml", data, {}, paths), Sections)
+
+    assert "s3cr3t" not in str(caught.value)
+    endpoint, timeout = caught.value.problems
+    assert endpoint.startswith("gate.yaml:1: endpoint: not an address: the given value; write ")
+    assert timeout.startswith("gate.yaml:1: timeout: not a duration: the given value; write ")
+
+
 def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     """The parser's own words come with file and line."""
     problems = _problems(tmp_path, "server:\n  listen: [a\n")
@@ -97,6 +124,12 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
         ("? [a]\n: b\n", "gate.yaml:1: a key must be a plain name"),
         ("a: ${env:NOT_SET}\n", "gate.yaml:1: the environment variable NOT_SET is not set"),
         ("a: ${file:absent}\n", "gate.yaml:1: can't read the file absent"),
+        ('a: "${file:\\0}"\n', "gate.yaml:1: can't read the file \\x00"),
+        ("a: ${file:/dev/zero}\n", "gate.yaml:1: can't read the file /dev/zero: "),
+        ("a: !!bool maybe\n", "gate.yaml:1: 'maybe' is not a valid value"),
+        ("a: !!int ''\n", "gate.yaml:1: '' is not a valid value"),
+        ("a: !!timestamp x\n", "gate.yaml:1: 'x' is not a valid value"),
+        (f"a: {'[' * 9999}\n", "gate.yaml: nests too deep"),
     ],
 )
 def test_what_can_not_be_read_is_named_with_its_line(tmp_path: Path, text: str, part: str) -> None:

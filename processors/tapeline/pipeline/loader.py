@@ -25,6 +25,8 @@ MAX_NODES: Final = 100_000
 """Aliases make a small YAML file expand without bound ("billion laughs"); this is the bound."""
 
 _REFERENCE: Final = re.compile(r"\$\$|\$\{(?:(env|file):)?([^{}]*)\}")
+_SHORT: Final = 3
+"""Characters of a value that may stand in a message by chance; only in quotes it is the value."""
 _LITERAL_TAGS: Final = frozenset({"tag:yaml.org,2002:str"})
 
 ModelType = TypeVar("ModelType", bound=BaseModel)
@@ -106,6 +108,8 @@ class _Reader:
             raise ConfigError([f"{self._name}:{line}: not valid YAML: {what}"]) from error
         except yaml.YAMLError as error:
             raise ConfigError([f"{self._name}: not valid YAML: {error}"]) from error
+        except RecursionError as error:
+            raise ConfigError([f"{self._name}: nests too deep; simplify the file"]) from error
         data = {} if root is None else self._value(root, ())
         if data is None:
             data = {}
@@ -183,11 +187,19 @@ class _Reader:
 
     def _read_file(self, name: str, node: yaml.Node) -> str:
         try:
-            return (self._folder / name).read_text(encoding="utf-8").removesuffix("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            self._problems.append(f"{self._place(node)}: can't read the file {name}: {reason}")
-            return ""
+            with (self._folder / name).open("rb") as file:
+                content = file.read(MAX_CONFIG_BYTES + 1)
+            if len(content) <= MAX_CONFIG_BYTES:
+                return content.decode("utf-8").removesuffix("\n")
+            reason = f"it holds more than {MAX_CONFIG_BYTES} bytes"
+        except OSError as error:
+            reason = error.strerror
+        except UnicodeDecodeError:
+            reason = "it is not UTF-8"
+        except ValueError:  # That is how Python refuses a name with a zero byte.
+            reason = "that is no file name"
+        self._problems.append(f"{self._place(node)}: can't read the file {_plain(name)}: {reason}")
+        return ""
 
     def _retype(self, text: str, node: yaml.Node) -> Any:
         try:
@@ -204,7 +216,8 @@ class _Reader:
         loader = yaml.SafeLoader("")
         try:
             return loader.construct_object(yaml.ScalarNode(tag, text))
-        except (yaml.YAMLError, ValueError):
+        # PyYAML's constructors raise what their code happens to stumble over.
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError):
             self._problems.append(f"{self._place(node)}: {text!r} is not a valid value")
             return None
         finally:
@@ -212,6 +225,11 @@ class _Reader:
 
     def _place(self, node: yaml.Node) -> str:
         return f"{self._name}:{node.start_mark.line + 1}"
+
+
+def _plain(name: str) -> str:
+    """Return a name that is safe to print: repr's spelling of what is not printable."""
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def validate_document(document: Document, model: type[ModelType]) -> ModelType:
@@ -233,9 +251,30 @@ def _describe(detail: ErrorDetails, document: Document, model: type[BaseModel]) 
         return f"{place}: unknown key {str(path[-1])!r}{where}{suggestion(str(path[-1]), known)}"
     message = detail["msg"].removeprefix("Value error, ")
     given = detail.get("input")
-    if detail["type"] == "missing" or path in document.expanded or isinstance(given, dict | list):
+    expanded = _expanded_within(document, path)
+    for value in expanded:
+        message = message.replace(repr(value), "the given value")
+        if len(str(value)) > _SHORT:
+            message = message.replace(str(value), "the given value")
+    if detail["type"] == "missing" or expanded or isinstance(given, dict | list):
         return f"{place}: {dotted}: {message}"
     return f"{place}: {dotted}: {message} (got {given!r})"
+
+
+def _expanded_within(document: Document, path: KeyPath) -> list[Any]:
+    """Return the values at or below a path that came from the environment or a file.
+
+    One may be a secret that landed in the wrong variable, and validators quote what they get.
+    """
+    values = []
+    for expanded in document.expanded:
+        if expanded[: len(path)] != path:
+            continue
+        value: Any = document.data
+        for part in expanded:
+            value = value[part]
+        values.append(value)
+    return values
 
 
 def suggestion(given: str, known: list[str]) -> str:
