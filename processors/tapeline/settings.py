@@ -110,6 +110,9 @@ def build_chain(settings: Settings, context: ProcessorContext) -> Chain:
             processors[name] = factory.build(settings.sections[name], context)
         except (ValueError, OSError) as error:
             raise ConfigError([f"{settings.source}: {name}: {error}"]) from error
+        except Exception as error:  # A plugin's mistake: its message alone may say nothing.
+            what = f"{type(error).__name__}: {error}"
+            raise ConfigError([f"{settings.source}: {name}: {what}"]) from error
     return Chain(
         {signal: [processors[name] for name in settings.chain.of(signal)] for signal in Signal},
         max_value_bytes=settings.server.max_value_bytes,
@@ -147,11 +150,13 @@ def _chain_names(document: Document, available: Mapping[str, Any]) -> tuple[str,
         if not isinstance(listed, list | tuple):
             continue
         for position, name in enumerate(listed):
+            if not isinstance(name, str):
+                continue  # As above.
             place = document.place(("chain", signal.value, position))
             if name in listed[:position]:
                 problems.append(f"{place}: chain.{signal}: {name!r} stands here twice")
             elif name not in available:
-                hint = suggestion(str(name), list(available))
+                hint = suggestion(name, list(available))
                 problems.append(
                     f"{place}: chain.{signal}: no processor {name!r} is installed{hint}"
                 )

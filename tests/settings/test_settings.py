@@ -1,14 +1,17 @@
 """The whole configuration: defaults, the reference file, the schema, the chain that is built."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 
 from tapeline.pipeline.loader import ConfigError
-from tapeline.pipeline.registry import ProcessorContext
+from tapeline.pipeline.processor import Processor
+from tapeline.pipeline.registry import ProcessorContext, ProcessorFactory
 from tapeline.settings import build_chain, config_schema, load_settings
 
 GATE = Path(__file__).parents[2] / "config" / "gate.yaml"
@@ -64,6 +67,9 @@ def test_a_processor_stands_once_in_a_chain(tmp_path: Path) -> None:
         ("server: {listen: nowhere}\n", "gate.yaml:1: server.listen: "),
         ("downstream: {timeout: 8}\n", "gate.yaml:1: downstream.timeout: not a duration: 8"),
         ("chain: [redaction]\n", "gate.yaml:1: chain: "),
+        ("chain: {logs: [{redaction: on}]}\n", "gate.yaml:1: chain.logs[0]: "),
+        ("chain: {logs: [[redaction]]}\n", "gate.yaml:1: chain.logs[0]: "),
+        ("chain: {logs: [null]}\n", "gate.yaml:1: chain.logs[0]: "),
         ("chains: {}\n", "unknown key 'chains'; did you mean 'chain'?"),
     ],
 )
@@ -102,3 +108,19 @@ def test_the_schema_accepts_the_reference_file_and_refuses_an_unknown_key() -> N
     jsonschema.validate(document, schema)
     with pytest.raises(jsonschema.ValidationError, match="wokers"):
         jsonschema.validate({"server": {"wokers": 1}}, schema)
+
+
+def test_whatever_a_processor_raises_when_it_is_built_is_named_with_its_section(
+    tmp_path: Path,
+) -> None:
+    """A plugin's mistake is an error in its section, not a traceback."""
+
+    def fail(_section: BaseModel, _context: ProcessorContext) -> Processor:
+        raise KeyError("venue")
+
+    settings = load_settings(_write(tmp_path, ""), {})
+    broken = ProcessorFactory("redaction", BaseModel, fail)
+    settings = replace(settings, factories={"redaction": broken})
+
+    with pytest.raises(ConfigError, match=r"gate\.yaml: redaction: KeyError: 'venue'"):
+        build_chain(settings, ProcessorContext(CollectorRegistry()))

@@ -269,11 +269,12 @@ def test_reload_swaps_the_chain_and_forwards_the_old_ones_end(downstream: Downst
         assert gate.count("tapeline_values_cut_total") == 7
 
 
-def test_a_bad_reload_keeps_the_old_chain() -> None:
-    """A configuration error at night must not stop the day's telemetry."""
+@pytest.mark.parametrize("error", [ValueError("gate.yaml:3: unknown key"), KeyError("a plugin's")])
+def test_a_bad_reload_keeps_the_old_chain(error: Exception) -> None:
+    """A configuration error at night must not stop the day's telemetry, nor a plugin's mistake."""
 
     def refuse(_context: ProcessorContext) -> PlainChain:
-        raise ValueError("gate.yaml:3: unknown key")
+        raise error
 
     old = PlainChain()
     with running_sidecar(settings(), old) as gate:

@@ -111,13 +111,14 @@ class Sidecar:
                 return False
             try:
                 chain, registry = self._built(build_chain)
-            except (ValueError, OSError) as error:
+            # A processor may raise anything while it is built, and nothing may end the service.
+            except Exception as error:  # noqa: BLE001
                 return self._refuse_reload(error)
             try:
                 self._checked_server.reload()
                 self._forwarder.reload()
             except (ValueError, OSError) as error:
-                chain.close(time.time_ns())  # It has seen nothing, so it emits nothing.
+                self._discard(chain)
                 return self._refuse_reload(error)
             self._swap(chain)
             self._chain_registry = registry
@@ -127,7 +128,9 @@ class Sidecar:
 
     def _refuse_reload(self, error: Exception) -> bool:
         self._metrics.reloads["refused"].inc()
-        logger.error("reload refused, the old configuration stays: %s", error)
+        # Errors of our own speak for themselves; any other is told by its type as well.
+        told = error if isinstance(error, ValueError | OSError) else repr(error)
+        logger.error("reload refused, the old configuration stays: %s", told)
         return False
 
     def drain(self) -> None:
@@ -178,6 +181,13 @@ class Sidecar:
         registry = CollectorRegistry()
         context = ProcessorContext(registry=registry, worker_index=self._worker_index)
         return build_chain(context), registry
+
+    def _discard(self, chain: BatchChain) -> None:
+        """Close a chain that has seen nothing, and so has nothing to emit."""
+        try:
+            chain.close(time.time_ns())
+        except Exception as error:  # noqa: BLE001 - as in _swap
+            logger.error("closing an unused chain failed with %s", type(error).__name__)  # noqa: TRY400
 
     def _swap(self, chain: BatchChain | None) -> None:
         try:
