@@ -2,10 +2,13 @@
 
 import logging
 import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.chain import Chain
@@ -15,7 +18,7 @@ from tapeline.pipeline.registry import ProcessorContext, discover, load_factory
 from tapeline.settings import Settings, build_chain, load_settings
 from tapeline.transport.service import ServiceSettings, run
 
-__all__ = ["serve_command"]
+__all__ = ["QuarantineRedaction", "serve_command"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +35,12 @@ def serve_command(config: Path) -> int:
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
     try:
         settings = load_settings(config)
+        form = QuarantineRedaction(settings)
         return run(
             ServiceSettings(settings.server, settings.downstream, settings.admin),
             lambda context: build_chain(settings, context),
-            reload_chain=lambda context: _reload(config, settings, context),
-            quarantine_form=_QuarantineForm(settings),
+            reload_chain=lambda context: _reload(config, settings, form, context),
+            quarantine_form=form,
             worker_command=(sys.executable, "-m", "tapeline.cli", "serve", "--config", str(config)),
         )
     except ConfigError as error:
@@ -48,7 +52,9 @@ def serve_command(config: Path) -> int:
         return EXIT_FAILED
 
 
-def _reload(config: Path, running: Settings, context: ProcessorContext) -> Chain:
+def _reload(
+    config: Path, running: Settings, form: "QuarantineRedaction", context: ProcessorContext
+) -> Chain:
     """Build the chain of the configuration as it is now; raises ConfigError where it is bad."""
     fresh = load_settings(config)
     for name in ("server", "downstream", "admin"):
@@ -56,21 +62,36 @@ def _reload(config: Path, running: Settings, context: ProcessorContext) -> Chain
             logger.warning(
                 "%s: the section %r changed; that takes effect at the next start", config, name
             )
-    return build_chain(fresh, context)
+    chain = build_chain(fresh, context)
+    form.follow(fresh)
+    return chain
 
 
-class _QuarantineForm:
-    """Redacts what the chain failed on, with the redaction alone; None where that fails too."""
+class QuarantineRedaction:
+    """Redacts what the chain failed on, with the redaction alone; None where that fails too.
+
+    Thread-safe: requests may be given up at the same time, and during a reload.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        """Build nothing yet: most processes never give anything up."""
         self._settings = settings
         self._redaction: Processor | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, batch: Batch) -> bytes | None:
-        if self._redaction is None:
-            self._redaction = self._build()
-        result = self._redaction.process(batch, 0)
+        """Return the redacted payload; raises whatever the redaction raises."""
+        with self._lock:
+            if self._redaction is None:
+                self._redaction = self._build()
+            result = self._redaction.process(batch, 0)
         return result.batch.payload if result.batch is not None else None
+
+    def follow(self, settings: Settings) -> None:
+        """Redact by other settings from now on."""
+        with self._lock:
+            self._settings = settings
+            self._redaction = None
 
     def _build(self) -> Processor:
         # Its own registry: what is done for the quarantine must not count as traffic.
@@ -78,5 +99,19 @@ class _QuarantineForm:
         factory = load_factory(discover()["redaction"])
         # Default rules where the chain has no redaction, and never in observe mode.
         section = self._settings.sections.get("redaction", factory.config_model())
-        enforcing = section.model_copy(update={"mode": "enforce"})
-        return factory.build(enforcing, context)
+        return factory.build(_enforcing(section), context)
+
+
+def _enforcing(section: BaseModel) -> BaseModel:
+    """Return a section of the redaction with `enforce` as its mode, and as that of each part."""
+    changed: dict[str, object] = {}
+    for name, value in section:
+        if name == "mode":
+            # Validated, so that it is of the model's own type.
+            changed[name] = getattr(type(section).model_validate({name: "enforce"}), name)
+        elif isinstance(value, Mapping):
+            changed[name] = {
+                key: _enforcing(part) if isinstance(part, BaseModel) else part
+                for key, part in value.items()
+            }
+    return section.model_copy(update=changed)

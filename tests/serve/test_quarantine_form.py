@@ -1,0 +1,130 @@
+"""What may be written into the quarantine folder: redacted by the rules of now, or nothing."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from otlp_client import logs
+from tapeline import serve
+from tapeline.otlp.signals import Signal
+from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.processor import Result
+from tapeline.pipeline.registry import ProcessorContext, ProcessorFactory
+from tapeline.serve import QuarantineRedaction
+from tapeline.settings import Settings, load_settings
+
+BATCH = Batch(Signal.LOGS, logs(["login password=correct-horse ok"]).SerializeToString())
+
+
+def _settings(folder: Path, text: str) -> Settings:
+    path = folder / "gate.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_settings(path, {})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "chain: {logs: [], traces: [], metrics: []}", "redaction: {mode: observe}"]
+)
+def test_the_form_is_redacted_whatever_the_chain_does(tmp_path: Path, text: str) -> None:
+    """A chain without redaction, or one that only observes, is no reason to write secrets down."""
+    form = QuarantineRedaction(_settings(tmp_path, text))(BATCH)
+
+    assert form is not None
+    assert b"login" in form
+    assert b"correct-horse" not in form
+
+
+class _Part(BaseModel):
+    """What differs for one service."""
+
+    mode: str | None = None
+
+
+class _Section(BaseModel):
+    """A section of a redaction that writes its rules' name in place of the payload."""
+
+    mode: str = "observe"
+    rules: str = "default"
+    services: dict[str, _Part] = {}
+
+
+@dataclass
+class _Probe:
+    """Notes whether two threads are in it at once."""
+
+    rules: str
+    name: str = "redaction"
+    together: list[int] = field(default_factory=list)
+    inside: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
+
+    def process(self, batch: Batch, now_unix_nano: int) -> Result:
+        if not self.inside.acquire(blocking=False):
+            self.together.append(now_unix_nano)
+            return Result(batch)
+        # Long enough for another thread to come in, were it let in.
+        threading.Event().wait(0.01)
+        self.inside.release()
+        return Result(batch.with_payload(self.rules.encode()))
+
+    def tick(self, now_unix_nano: int) -> Sequence[Batch]:
+        del now_unix_nano
+        return ()
+
+    def close(self, now_unix_nano: int) -> Sequence[Batch]:
+        del now_unix_nano
+        return ()
+
+
+@pytest.fixture(name="probes")
+def _probes(monkeypatch: pytest.MonkeyPatch) -> list[_Probe]:
+    """Stand a probe in for the redaction; return those that were built."""
+    built: list[_Probe] = []
+
+    def build(section: _Section, _context: ProcessorContext) -> _Probe:
+        assert section.mode == "enforce"
+        assert all(part.mode == "enforce" for part in section.services.values())
+        built.append(_Probe(section.rules))
+        return built[-1]
+
+    factory = ProcessorFactory("redaction", _Section, build)
+    monkeypatch.setattr(serve, "load_factory", lambda _point: factory)
+    monkeypatch.setattr("tapeline.settings.load_factory", lambda _point: factory)
+    return built
+
+
+def test_the_form_follows_a_reload(tmp_path: Path, probes: list[_Probe]) -> None:
+    """A rule that was added since the start holds for what is written down from then on."""
+    form = QuarantineRedaction(_settings(tmp_path, "redaction: {rules: old}"))
+    before = form(BATCH)
+
+    form.follow(_settings(tmp_path, "redaction: {rules: new}"))
+
+    assert (before, form(BATCH), len(probes)) == (b"old", b"new", 2)
+
+
+def test_what_is_observed_for_one_service_is_redacted_too(
+    tmp_path: Path, probes: list[_Probe]
+) -> None:
+    """Observing is for what goes to the backends; a file on disk is another matter."""
+    section = "redaction: {services: {gateway: {mode: observe}, other: {}}}"
+
+    assert QuarantineRedaction(_settings(tmp_path, section))(BATCH) == b"default"
+    assert len(probes) == 1
+
+
+def test_a_processor_is_entered_by_one_thread_at_a_time(
+    tmp_path: Path, probes: list[_Probe]
+) -> None:
+    """Several requests may be given up at once, and processors need no locks of their own."""
+    form = QuarantineRedaction(_settings(tmp_path, ""))
+
+    with ThreadPoolExecutor(4) as pool:
+        forms = list(pool.map(form, [BATCH] * 8))
+
+    assert forms == [b"default"] * 8
+    assert [probe.together for probe in probes] == [[]]
