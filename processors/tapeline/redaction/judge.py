@@ -15,7 +15,7 @@ from tapeline.redaction.decoding import BLOB_EXPRESSIONS, Reading, blobs, normal
 from tapeline.redaction.filters import placeholder_reason
 from tapeline.redaction.key_words import DENIED, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
-from tapeline.redaction.pack import Pack
+from tapeline.redaction.pack import Pack, compile_pattern
 from tapeline.redaction.value_matcher import Prefilter, ValueMatcher
 
 __all__ = ["OVERSIZE", "Explanation", "Hit", "Judge"]
@@ -94,7 +94,7 @@ class Judge:
         self.pack = pack
         self._names = KeyWords(pack.name_rules, keep, deny)
         self._matcher = ValueMatcher(pack.value_rules)
-        self._allow_values = tuple(re.compile(pattern) for pattern in allow_values)
+        self._allow_values = tuple(map(compile_pattern, allow_values))
         self._depth = depth
         self._max_characters = max_characters
         self._name_number = self._matcher.count
@@ -202,7 +202,7 @@ class Judge:
         finding = self._names.finding(key, before)
         if finding is None or ("[REDACTED:" in text and self._mask.match(text)):
             return None
-        reason = judge_value(finding, text, bare=False)
+        reason = judge_value(finding, text, bare=False) or self._allowed(text)
         return _Found(finding.rule, 0, len(text), reason)
 
     def _scan(self, text: str, context: str, depth: int, through: tuple[str, ...]) -> list[_Found]:
@@ -271,7 +271,8 @@ class Judge:
         return found
 
     def _allowed(self, value: str) -> str:
-        if any(pattern.fullmatch(value) for pattern in self._allow_values):
+        data = value.encode("ascii")
+        if any(pattern.fullmatch(data) for pattern in self._allow_values):
             return "is allowed by the configuration"
         return ""
 

@@ -6,7 +6,9 @@ Every problem names the file, the line and the rule, and all problems are report
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import re2
@@ -15,7 +17,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from tapeline.redaction.rule import NameRule, Rule, ValueRule
 
-__all__ = ["BUILT_IN_RULES", "Pack", "PackError", "RuleSource", "compile_pattern", "load_pack"]
+__all__ = [
+    "BUILT_IN_RULES",
+    "MAX_RULES",
+    "Pack",
+    "PackError",
+    "RuleSource",
+    "built_in_ids",
+    "check_override",
+    "compile_pattern",
+    "load_pack",
+]
 
 BUILT_IN_RULES: Final = Path(__file__).parent / "rules"
 MAX_RULES: Final = 2_000
@@ -77,8 +89,10 @@ def load_pack(
     """
     problems: list[str] = []
     sources: dict[str, RuleSource] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        _collect(_read(path, problems), sources, problems)
+    if folder == BUILT_IN_RULES:
+        sources.update(_built_in())
+    else:
+        _collect_folder(folder, sources, problems)
     _override(overrides, sources, problems)
     problems.extend(
         f"rule {name!r} is to be enabled or disabled, but there is none of this id"
@@ -99,6 +113,33 @@ def load_pack(
         tuple(rule for rule in in_force if isinstance(rule, NameRule)),
         _fingerprint(in_force),
     )
+
+
+def built_in_ids() -> frozenset[str]:
+    """Return the id of every built-in rule, the optional ones included."""
+    return frozenset(_built_in())
+
+
+def check_override(data: Mapping[str, Any]) -> None:
+    """Check one rule of a configuration by itself, filled up from the built-in one of its id.
+
+    Raises PackError with everything that is wrong with it.
+    """
+    problems: list[str] = []
+    known = _built_in().get(str(data.get("id")), RuleSource({}, ""))
+    _validated(RuleSource({**known.data, **data}, "rule"), problems)
+    if problems:
+        raise PackError([problem.removeprefix("rule: ") for problem in problems])
+
+
+@cache
+def _built_in() -> Mapping[str, RuleSource]:
+    problems: list[str] = []
+    sources: dict[str, RuleSource] = {}
+    _collect_folder(BUILT_IN_RULES, sources, problems)
+    if problems:
+        raise PackError(problems)
+    return MappingProxyType(sources)
 
 
 def compile_pattern(pattern: str) -> re2._Regexp:
@@ -126,6 +167,11 @@ def compile_pattern(pattern: str) -> re2._Regexp:
 def _fingerprint(rules: Iterable[ValueRule | NameRule]) -> str:
     content = "\n".join(sorted(rule.model_dump_json() for rule in rules))
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _collect_folder(folder: Path, sources: dict[str, RuleSource], problems: list[str]) -> None:
+    for path in sorted(folder.glob("*.yaml")):
+        _collect(_read(path, problems), sources, problems)
 
 
 def _collect(

@@ -1,29 +1,28 @@
 """The redaction as a step of the chain."""
 
+import logging
 import os
 import secrets
 from collections.abc import Sequence
-from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from tapeline.otlp.signals import Signal
 from tapeline.otlp.wire import MalformedRequestError
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.processor import Processor, Result
 from tapeline.pipeline.registry import ProcessorContext, ProcessorFactory
+from tapeline.redaction.audit import VERSION_LENGTH, AuditLog
 from tapeline.redaction.config import Mode, RedactionConfig
-from tapeline.redaction.core import Redactor
-from tapeline.redaction.fast import FastRedactor, fast_redactor
-from tapeline.redaction.judge import Judge
+from tapeline.redaction.hmac_keys import key_from_file, key_made_once
 from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES
 from tapeline.redaction.metrics import RedactionMetrics, metrics_on
-from tapeline.redaction.pack import Pack, load_pack
+from tapeline.redaction.policy import Policies, Policy, policies_of, services_of, with_containers
 
 __all__ = ["FACTORY", "RedactionProcessor", "build"]
 
-MAX_HMAC_KEY_BYTES: Final = 4096
-MAX_JUDGES: Final = 2
-"""The one in use, and the one of a reload."""
+logger = logging.getLogger(__name__)
 
 # Offline, the same input must give the same bytes on every machine, so this is no secret: tokens
 # made with it can be checked against guesses.
@@ -31,24 +30,24 @@ _OFFLINE_KEY: Final = b"tapeline process: one fixed key, for tokens in recording
 
 
 class RedactionProcessor:
-    """Masks the secrets of each request. What it can't look at in full it refuses."""
+    """Takes the secrets out of each request. What it can't look at in full it refuses."""
 
     name = "redaction"
 
-    def __init__(self, redactor: FastRedactor, mode: Mode, metrics: RedactionMetrics) -> None:
-        self._redactor = redactor
-        self._mode = mode
+    def __init__(self, policies: Policies, metrics: RedactionMetrics, audit: AuditLog) -> None:
+        self._policies = policies
         self._metrics = metrics
+        self._audit = audit
+        self._version = policies.fingerprint[:VERSION_LENGTH]
 
     def process(self, batch: Batch, now_unix_nano: int) -> Result:
         """Return the batch without secrets: the same object where nothing had to change.
 
         Raises MalformedRequestError where the request does not parse or nests too deeply.
         """
-        del now_unix_nano
         try:
             record_count = batch.framing.record_count
-            result, outcome = self._redact(batch)
+            result, outcome = self._by_service(batch, now_unix_nano)
         except MalformedRequestError:
             self._metrics.count_request(batch.signal, "refused")
             raise
@@ -66,59 +65,97 @@ class RedactionProcessor:
         del now_unix_nano
         return ()
 
-    def _redact(self, batch: Batch) -> tuple[Batch, str]:
-        redacted = self._redactor.redact(batch)
-        hits = redacted.hits
-        self._metrics.count_hits(batch.signal, hits, observed=self._mode is Mode.OBSERVE)
-        if self._mode is Mode.OBSERVE:
-            return batch, "observed" if hits else "unchanged"
+    def _by_service(self, batch: Batch, now_unix_nano: int) -> tuple[Batch, str]:
+        """Apply the policy of each service; where none has its own, that of the signal."""
+        general = self._policies.by_signal[batch.signal]
+        own = self._policies.by_service[batch.signal]
+        if not own:
+            return self._redact(batch, general, now_unix_nano)
+        policies = [own.get(name, general) for name in services_of(batch.signal, batch.request)]
+        if all(policy is general for policy in policies):
+            return self._redact(batch, general, now_unix_nano)
+        parts: list[tuple[Batch, str]] = []
+        numbered = list(enumerate(policies))
+        for _, group in groupby(numbered, key=lambda item: id(item[1])):
+            members = list(group)
+            part = with_containers(batch, [number for number, _ in members])
+            parts.append(self._redact(part, members[0][1], now_unix_nano))
+        outcomes = {outcome for _, outcome in parts}
+        outcome = next(name for name in _OUTCOMES if name in outcomes)
+        if outcome in {"unchanged", "observed"}:
+            return batch, outcome
+        # Requests that stand one after the other are one request with all of their resources
+        # (protobuf's encoding, "last one wins" and merging).
+        return batch.with_payload(b"".join(part.payload for part, _ in parts)), outcome
+
+    def _redact(self, batch: Batch, policy: Policy | None, now_unix_nano: int) -> tuple[Batch, str]:
+        if policy is None:
+            return batch, "unchanged"
+        observing = policy.mode is Mode.OBSERVE
+        self._audit.begin(_CONTEXTS[batch.signal, observing] + self._version, now_unix_nano)
+        redacted = policy.redactor.redact(batch)
+        self._metrics.count_hits(batch.signal, redacted.hits, observed=observing)
+        if observing:
+            return batch, "observed" if redacted.hits else "unchanged"
         if redacted.batch is batch:
             return batch, "unchanged"
-        return redacted.batch, "redacted" if hits else "normalized"
+        return redacted.batch, "redacted" if redacted.hits else "normalized"
+
+
+_OUTCOMES: Final = ("redacted", "normalized", "observed", "unchanged")
+"""What becomes of a request, the outcome that says most of its parts first."""
+
+_CONTEXTS: Final = {
+    (signal, observing): f"signal={signal}{' mode=observe' if observing else ''} policy="
+    for signal in Signal
+    for observing in (False, True)
+}
 
 
 def build(config: RedactionConfig, context: ProcessorContext) -> Processor:
-    """Make the processor; raises ValueError where the key file can't be used."""
-    judge = _judge(load_pack(), config.keep, config.deny)
-    redactor = Redactor(judge, _hmac_key(config.hmac_key_file, live=context.live))
-    fast = fast_redactor(redactor, _cache_folder())
-    return RedactionProcessor(fast, config.mode, metrics_on(context.registry))
+    """Make the processor; raises ValueError where a rule or the key file can't be used."""
+    audit = AuditLog(config.audit_lines_per_minute if context.live else 0)
+    key = _hmac_key(config, live=context.live)
+    policies = policies_of(config, key, audit.note, _folder("CACHE", ".cache", "rules"))
+    return RedactionProcessor(policies, metrics_on(context.registry), audit)
 
 
 FACTORY: Final = ProcessorFactory(name="redaction", config_model=RedactionConfig, build=build)
 
 
-@lru_cache(MAX_JUDGES)
-def _judge(pack: Pack, keep: tuple[str, ...], deny: tuple[str, ...]) -> Judge:
-    """Return the judge of these rules, made once: compiling them takes about a second."""
-    return Judge(pack, keep=keep, deny=deny)
-
-
-def _hmac_key(path: Path | None, *, live: bool) -> bytes:
+def _hmac_key(config: RedactionConfig, *, live: bool) -> bytes:
     if not live:
         return _OFFLINE_KEY
-    if path is None:
-        return secrets.token_bytes(MIN_HMAC_KEY_BYTES)
+    if config.hmac_key_file is not None:
+        return key_from_file(config.hmac_key_file)
+    path = config.hmac_key_path or _folder("STATE", ".local/state", "hmac_key")
     try:
-        with path.open("rb") as file:
-            key = file.read(MAX_HMAC_KEY_BYTES + 1)
+        if path is None:
+            raise FileNotFoundError(None, "no folder for the state is known")
+        return key_made_once(path)
     except OSError as error:
-        raise ValueError(f"hmac_key_file: {path} can't be read: {error.strerror}") from error
-    key = key.removesuffix(b"\n").removesuffix(b"\r")
-    if not MIN_HMAC_KEY_BYTES <= len(key) <= MAX_HMAC_KEY_BYTES:
-        found = f"{len(key)}" if len(key) < MIN_HMAC_KEY_BYTES else "more"
-        raise ValueError(
-            f"hmac_key_file: {path} must hold a key of {MIN_HMAC_KEY_BYTES} to"
-            f" {MAX_HMAC_KEY_BYTES} bytes, but holds {found}; make one with"
-            " `openssl rand -hex 32`"
+        if config.hmac_key_path is not None:
+            raise ValueError(f"hmac_key_path: {path} can't be used: {error.strerror}") from error
+        # Tokens that differ from worker to worker are better than a gate that does not start.
+        logger.warning(
+            "no key for tokens can be kept at %s (%s): until the next start, metric labels with a"
+            " secret carry tokens of this worker alone; set redaction.hmac_key_file",
+            path,
+            error.strerror,
         )
-    return key
+        return secrets.token_bytes(MIN_HMAC_KEY_BYTES)
 
 
-def _cache_folder() -> Path:
-    """Return where compiled rules are kept; where it can't be written, each start compiles."""
-    base = os.environ.get("TAPELINE_CACHE_DIR")
-    if base:
-        return Path(base) / "rules"
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "tapeline" / "rules"
+def _folder(kind: str, home_folder: str, name: str) -> Path | None:
+    """Return a path of the user's cache or state, by the XDG base directory specification.
+
+    None where there is neither a variable nor a home folder.
+    """
+    own = os.environ.get(f"TAPELINE_{kind}_DIR")
+    if own:
+        return Path(own) / name
+    base: Any = os.environ.get(f"XDG_{kind}_HOME")
+    try:
+        return Path(base or Path.home() / home_folder) / "tapeline" / name
+    except RuntimeError:
+        return None
