@@ -193,7 +193,7 @@ class _Reader:
                 return content.decode("utf-8").removesuffix("\n")
             reason = f"it holds more than {MAX_CONFIG_BYTES} bytes"
         except OSError as error:
-            reason = error.strerror
+            reason = error.strerror or str(error)
         except UnicodeDecodeError:
             reason = "it is not UTF-8"
         except ValueError:  # That is how Python refuses a name with a zero byte.
