@@ -3,6 +3,7 @@
 Each mistake is an overlay over the shipped files, as a user's edit would be.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,103 @@ def test_a_loop_is_found_through_connectors(tmp_path: Path) -> None:
     )
 
     assert any(finding.rule == "loop" for finding in _findings(*ONE_PROCESS, overlay))
+
+
+def test_a_receiver_without_an_endpoint_listens_on_the_collectors_default_port(
+    tmp_path: Path,
+) -> None:
+    """The egress half of two processes may well be on 4317: that is no ingress."""
+    egress = tmp_path / "egress.yaml"
+    egress.write_text(
+        "receivers: {otlp: {protocols: {grpc: {max_recv_msg_size_mib: 64}}}}\n"
+        "exporters: {otlp_grpc/gate: {endpoint: 'gate:4319'}, debug: }\n"
+        "service: {pipelines: {logs: {receivers: [otlp], exporters: [EXPORTER]}}}\n",
+        encoding="utf-8",
+    )
+    looping = tmp_path / "looping.yaml"
+    looping.write_text(egress.read_text().replace("EXPORTER", "otlp_grpc/gate"), encoding="utf-8")
+    egress.write_text(egress.read_text().replace("EXPORTER", "debug"), encoding="utf-8")
+    gate = replace(GATE, downstream_port=4317)
+
+    assert check_collector(read_collector([egress]), gate) == ()
+    assert "loop" in {item.rule for item in check_collector(read_collector([looping]), gate)}
+
+
+@pytest.mark.parametrize(
+    "resolver",
+    [
+        "static: {hostnames: ['gate:4319']}",
+        "dns: {hostname: gate, port: 4319}",
+        "dns: {hostname: gate, port: '4319'}",
+        "k8s: {service: gate.ns, ports: [4319]}",
+        "aws_cloud_map: {namespace: a, service_name: gate, port: 4319}",
+    ],
+)
+def test_the_gate_is_known_behind_any_resolver(tmp_path: Path, resolver: str) -> None:
+    """Workers on many machines are found by name, and are the gate all the same."""
+    overlay = tmp_path / "workers.yaml"
+    overlay.write_text(
+        f"exporters: {{load_balancing: {{resolver: {{{resolver}}}}}}}\n"
+        "service: {pipelines: {logs/ingress: {exporters: [load_balancing]}}}\n",
+        encoding="utf-8",
+    )
+
+    found = {finding.rule for finding in _findings(*ONE_PROCESS, overlay)}
+
+    assert found.isdisjoint({"raw-leak", "gate-not-reached"})
+
+
+@pytest.mark.parametrize("limit", ["null", "20971520"])
+def test_the_door_of_http_is_no_wider_than_a_batch(tmp_path: Path, limit: str) -> None:
+    """OTLP/HTTP takes 20 MiB where nothing is set."""
+    overlay = tmp_path / "edited.yaml"
+    overlay.write_text(
+        f"receivers: {{otlp/ingress: {{protocols: {{http: {{max_request_body_size: {limit}}}}}}}}}",
+        encoding="utf-8",
+    )
+
+    (finding,) = _findings(*ONE_PROCESS, overlay)
+
+    assert finding.rule == "receiver-over-batch-limit"
+    assert "max_request_body_size" in finding.fix
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exporters: {otlp_grpc/gate: {timeout: soon}}",
+        "exporters: {otlp_grpc/gate: {retry_on_failure: {max_elapsed_time: [1]}}}",
+    ],
+)
+def test_a_duration_that_is_none_is_named_with_its_place(tmp_path: Path, text: str) -> None:
+    """The file and line, as for every other error."""
+    overlay = tmp_path / "edited.yaml"
+    overlay.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"edited\.yaml:1: not a duration: "):
+        _findings(*ONE_PROCESS, overlay)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exporters: {x: {resolver: {static: [a], dns: 5, k8s: {ports: 5}}}, otlp_http/loki: text}",
+        "exporters: [otlp]",
+        "receivers: {otlp/ingress: [grpc], file_log: 7}",
+        "receivers: {otlp/ingress: {protocols: {grpc: 5, http: }}}",
+        "processors: {memory_limiter: 1}",
+        "service: {pipelines: {logs/x: 3, traces/y: {receivers: a}}}",
+        "extensions: 4",
+    ],
+)
+def test_shapes_that_the_collector_would_refuse_do_not_stop_the_check(
+    tmp_path: Path, text: str
+) -> None:
+    """`otelcol validate` is there for those; this check says what it can."""
+    overlay = tmp_path / "edited.yaml"
+    overlay.write_text(text, encoding="utf-8")
+
+    assert all(finding.fix for finding in _findings(*ONE_PROCESS, overlay))
 
 
 def test_errors_come_before_warnings(tmp_path: Path) -> None:

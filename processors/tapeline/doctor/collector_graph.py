@@ -8,8 +8,18 @@ from typing import Any, Final
 
 from tapeline.pipeline.loader import ConfigError, Document, read_document
 
-__all__ = ["CollectorGraph", "Pipeline", "component_type", "port_of", "read_collector"]
+__all__ = [
+    "DEFAULT_GRPC_PORT",
+    "CollectorGraph",
+    "Pipeline",
+    "component_type",
+    "port_of",
+    "read_collector",
+]
 
+DEFAULT_GRPC_PORT: Final = 4317
+_DEFAULT_PORTS: Final = {"grpc": DEFAULT_GRPC_PORT, "http": 4318}
+"""Where the collector's otlp receiver listens when no endpoint is set."""
 _PORT: Final = re.compile(r":(\d{1,5})(?:/.*)?$")
 KeyPath = tuple[str | int, ...]
 
@@ -77,8 +87,17 @@ class CollectorGraph:
         return frozenset(
             name
             for name in used - self.connectors
-            if any(port in ports for port in _ports_within(self.section("receivers", name)))
+            if any(port in ports for port in self._ports_of(name))
         )
+
+    def _ports_of(self, receiver: str) -> Iterator[int]:
+        yield from _ports_within(self.section("receivers", receiver))
+        protocols = self.section("receivers", receiver, "protocols")
+        if component_type(receiver) == "otlp":
+            for name, config in protocols.items():
+                endpoint = config.get("endpoint") if isinstance(config, Mapping) else None
+                if endpoint is None and name in _DEFAULT_PORTS:
+                    yield _DEFAULT_PORTS[name]
 
     def source_receivers(self) -> frozenset[str]:
         """Return the receivers in use that are not connectors."""

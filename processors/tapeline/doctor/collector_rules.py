@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tapeline.doctor.collector_graph import CollectorGraph, component_type, port_of
+from tapeline.doctor.collector_graph import (
+    DEFAULT_GRPC_PORT,
+    CollectorGraph,
+    component_type,
+    port_of,
+)
 from tapeline.doctor.findings import Finding, Severity
 from tapeline.pipeline.durations import parse_duration_s
 from tapeline.pipeline.loader import ConfigError
@@ -17,7 +22,11 @@ __all__ = ["RULES", "GateFacts", "check_collector"]
 _MIB: Final = 1024 * 1024
 _COLLECTOR_RECEIVE_MIB: Final = 4
 """gRPC's own default, which the collector's receiver keeps when nothing is set."""
+_COLLECTOR_BODY_BYTES: Final = 20 * _MIB
+"""The collector's default for a request by HTTP (confighttp)."""
 _COLLECTOR_TIMEOUT_S: Final = 5.0
+_COLLECTOR_RETRY_S: Final = 300.0
+_BATCH_TIMEOUT_S: Final = 0.2
 _LOOPBACK: Final = ("127.", "localhost", "[::1]", "::1")
 _PULLED: Final = frozenset({"prometheus", "debug", "nop", "file"})
 """Exporters that have no queue to lose: they are scraped, or write at once."""
@@ -43,16 +52,16 @@ Rule = Callable[[CollectorGraph, GateFacts], Iterator[Finding]]
 
 
 def check_collector(graph: CollectorGraph, gate: GateFacts) -> tuple[Finding, ...]:
-    """Return every finding of every rule, errors first."""
-    found = [finding for rule in RULES for finding in rule(graph, gate)]
+    """Return every finding of every rule once, errors first."""
+    found = dict.fromkeys(finding for rule in RULES for finding in rule(graph, gate))
     return tuple(sorted(found, key=lambda finding: finding.severity != Severity.ERROR))
 
 
 def _gate_exporters(graph: CollectorGraph, gate: GateFacts) -> frozenset[str]:
     return frozenset(
         name
-        for name, config in graph.section("exporters").items()
-        if isinstance(config, dict) and gate.listen_ports.intersection(_target_ports(config))
+        for name, config in _used_exporters(graph)
+        if gate.listen_ports.intersection(_target_ports(config))
     )
 
 
@@ -60,12 +69,18 @@ def _target_ports(config: dict[str, Any]) -> Iterator[int]:
     direct = port_of(config.get("endpoint"))
     if direct is not None:
         yield direct
-    resolver = config.get("resolver")
-    static = resolver.get("static") if isinstance(resolver, dict) else None
-    for name in (static or {}).get("hostnames") or ():
-        port = port_of(name)
-        if port is not None:
-            yield port
+    for kind, resolver in _nested(config, "resolver").items():
+        if not isinstance(resolver, dict):
+            continue
+        if kind == "static":
+            names = resolver.get("hostnames")
+            for name in names if isinstance(names, list) else ():
+                yield port_of(name) or DEFAULT_GRPC_PORT
+            continue
+        # dns and aws_cloud_map have one port, k8s has a list.
+        ports = resolver.get("ports") if kind == "k8s" else [resolver.get("port")]
+        for port in ports if isinstance(ports, list) else (None,):
+            yield port_of(f":{port}") or DEFAULT_GRPC_PORT
 
 
 def _egress_receivers(graph: CollectorGraph, gate: GateFacts) -> frozenset[str]:
@@ -174,7 +189,8 @@ def _queues(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
             )
         retry = config.get("retry_on_failure")
         retry = retry if isinstance(retry, dict) else {}
-        if retry.get("enabled") is False or _seconds(retry.get("max_elapsed_time", "300s")) != 0:
+        limit = ("exporters", name, "retry_on_failure", "max_elapsed_time")
+        if retry.get("enabled") is False or _seconds(graph, _COLLECTOR_RETRY_S, *limit) != 0:
             yield Finding(
                 "retry-gives-up",
                 Severity.ERROR,
@@ -287,6 +303,7 @@ def _ingress_limits(graph: CollectorGraph, gate: GateFacts, batch_bytes: int) ->
     for name in sorted(_ingress_receivers(graph, gate)):
         if component_type(name) != "otlp":
             continue
+        yield from _http_limit(graph, name, batch_bytes)
         limit_mib = _receive_limit_mib(graph, name)
         if limit_mib * _MIB > batch_bytes:
             yield Finding(
@@ -299,10 +316,27 @@ def _ingress_limits(graph: CollectorGraph, gate: GateFacts, batch_bytes: int) ->
             )
 
 
+def _http_limit(graph: CollectorGraph, name: str, batch_bytes: int) -> Iterator[Finding]:
+    path = ("receivers", name, "protocols", "http")
+    if "http" not in graph.section(*path[:-1]):
+        return
+    limit = graph.value(*path, "max_request_body_size")
+    limit_bytes = limit if isinstance(limit, int) and limit > 0 else _COLLECTOR_BODY_BYTES
+    if limit_bytes > batch_bytes:
+        yield Finding(
+            "receiver-over-batch-limit",
+            Severity.ERROR,
+            graph.place(*path),
+            f"{name} takes {limit_bytes} bytes by HTTP, the batches behind it hold {batch_bytes}:"
+            " a single larger record is acknowledged and then dropped",
+            f"set max_request_body_size to at most {batch_bytes}",
+        )
+
+
 def _timeouts(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]:
     """An exporter that gives up before the gate does sends everything twice."""
     for name in sorted(_gate_exporters(graph, gate)):
-        timeout_s = _seconds(graph.value("exporters", name, "timeout"), _COLLECTOR_TIMEOUT_S)
+        timeout_s = _seconds(graph, _COLLECTOR_TIMEOUT_S, "exporters", name, "timeout")
         if timeout_s <= gate.downstream_timeout_s:
             yield Finding(
                 "timeout-under-gate",
@@ -348,10 +382,10 @@ def _batch_processor(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding
     for pipeline in dict.fromkeys(reached):
         for name in pipeline.processors:
             config = graph.section("processors", name)
-            passes_at_once = (
-                _seconds(config.get("timeout"), 0.2) == 0 and config.get("send_batch_size") == 0
-            )
-            if component_type(name) == "batch" and not passes_at_once:
+            if component_type(name) != "batch":
+                continue
+            timeout_s = _seconds(graph, _BATCH_TIMEOUT_S, "processors", name, "timeout")
+            if timeout_s != 0 or config.get("send_batch_size") != 0:
                 yield Finding(
                     "batch-acknowledges-early",
                     Severity.ERROR,
@@ -413,10 +447,12 @@ def _receive_limit_mib(graph: CollectorGraph, name: str) -> int:
     return limit if isinstance(limit, int) else _COLLECTOR_RECEIVE_MIB
 
 
-def _seconds(value: object, default: float = 0.0) -> float:
+def _seconds(graph: CollectorGraph, default: float, *path: str) -> float:
+    """Return the duration at a path; raises ConfigError with its place where it is none."""
+    value = graph.value(*path)
     if value is None:
         return default
     try:
         return parse_duration_s(value)
     except ValueError as error:
-        raise ConfigError([f"in the collector's configuration: {error}"]) from error
+        raise ConfigError([f"{graph.place(*path)}: {error}"]) from error

@@ -127,7 +127,9 @@ def _disk_findings(paths: Sequence[Path]) -> list[Finding]:
 
 def _queue_bytes(graph: CollectorGraph) -> list[int]:
     queues = [
-        config.get("sending_queue") for config in graph.section("exporters").values() if config
+        config.get("sending_queue")
+        for config in graph.section("exporters").values()
+        if isinstance(config, dict)
     ]
     return [
         size
