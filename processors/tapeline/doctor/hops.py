@@ -126,6 +126,8 @@ def _reach_port(address: str) -> str | None:
 def _reach_url(url: str) -> str | None:
     try:
         status, _ = _get(url)
+    except _NoUrlError as error:
+        return str(error)
     except (OSError, http.client.HTTPException) as error:
         return f"does not answer ({error})"
     return None if status == http.client.OK else f"answers with HTTP status {status}"
@@ -154,10 +156,23 @@ def _reasons(body: bytes) -> str:
     return "; ".join(map(str, problems)) if isinstance(problems, list) else "no reason given"
 
 
+class _NoUrlError(ValueError):
+    """What was given as a URL is none."""
+
+    def __init__(self) -> None:
+        super().__init__("is not a URL; write it as http://127.0.0.1:3100/ready")
+
+
 def _get(url: str) -> tuple[int, bytes]:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _NoUrlError from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise _NoUrlError
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+    connection = kind(parts.hostname, port, timeout=TIMEOUT_S)
     try:
         path = parts.path or "/"
         connection.request("GET", f"{path}?{parts.query}" if parts.query else path)
