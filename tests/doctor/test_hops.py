@@ -9,7 +9,7 @@ from tapeline.doctor.hops import Addresses, check_hops, hops_of
     "address", ["http://127.0.0.1:abc/", "http://127.0.0.1:70000/", "127.0.0.1:3100", "http://[x/"]
 )
 def test_an_address_that_is_no_url_says_how_to_write_one(address: str) -> None:
-    """It came from the command line; a traceback would not help, nor would another host's answer."""
+    """It came from the command line; a traceback would not help."""
     addresses = Addresses("", "", "", "", "", "", loki=address, jaeger="")
 
     ((hop, finding),) = check_hops(hops_of(addresses))
