@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="run the sidecar"))
     _add_check(commands.add_parser("check", help="validate a configuration; print what would run"))
     _add_process(commands.add_parser("process", help="run recorded telemetry through the chain"))
+    _add_explain(
+        commands.add_parser("explain", help="say what the redaction finds in a text, and why")
+    )
     _add_stack(commands.add_parser("stack", help="run the whole stack as child processes"))
     _add_doctor(commands.add_parser("doctor", help="walk every hop; name the one that fails"))
     _add_demo(commands.add_parser("demo", help="the stack and two services that trade on it"))
@@ -80,7 +83,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Validates a configuration, compiles every rule and prints what would run. With"
+        "Validates a configuration, compiles every rule, runs each rule's own examples and prints"
+        " what would run. With"
         " --collector it also reads the collector's YAML and finds loops, leaks before the gate,"
         " missing queues and limits that don't fit."
     )
@@ -115,6 +119,25 @@ def _add_process(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="INPUT", help="a file; - for standard input")
     parser.add_argument("-o", "--output", default="-", help="a file (default: standard output)")
     parser.set_defaults(handler=_process)
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Says which rule of the redaction finds what in a text, where, through which encodings, and"
+        " which filter lets what pass; then the redacted text. Exits 1 where there is a secret, 0"
+        " where there is none. The text stands in the shell's history: for a real secret use -."
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="the sidecar's configuration (default: the built-in rules)",
+    )
+    parser.add_argument("text", metavar="TEXT", help="a text; - for standard input")
+    parser.add_argument("--key", default=None, metavar="NAME", help="the name it stands under")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.set_defaults(handler=_explain)
 
 
 def _add_stack(parser: argparse.ArgumentParser) -> None:
@@ -219,6 +242,12 @@ def _process(options: argparse.Namespace) -> int:
     from tapeline.recording.command import process_command
 
     return process_command(options.config, options.input, options.output)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from tapeline.doctor.command import explain_from
+
+    return explain_from(options.config, options.text, options.key, as_json=options.json)
 
 
 def _stack_build(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,12 @@ from tapeline.doctor.hops import Addresses, check_hops, hops_of
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.loader import ConfigError
 from tapeline.pipeline.registry import ProcessorContext
+from tapeline.redaction.audit import VERSION_LENGTH
+from tapeline.redaction.command import RulesReport, check_rules, explain_command
+from tapeline.redaction.config import RedactionConfig
 from tapeline.settings import Settings, build_chain, config_schema, load_settings
 
-__all__ = ["check_command", "doctor_command", "schema_command"]
+__all__ = ["check_command", "doctor_command", "explain_from", "schema_command"]
 
 EXIT_OK: Final = 0
 EXIT_FOUND: Final = 1
@@ -34,23 +38,51 @@ def schema_command() -> int:
 def check_command(config: Path, collector: Sequence[Path], *, as_json: bool) -> int:
     """Validate a configuration and, beside it, the collector's; print what would run.
 
-    Returns 0 where nothing is wrong, 1 where the collector's files have an error in them, 2 where
-    a file can't be used at all.
+    Returns 0 where nothing is wrong, 1 where the collector's files have an error in them or a rule
+    does not keep to its own examples, 2 where a file can't be used at all.
     """
     try:
         settings = load_settings(config)
         build_chain(settings, ProcessorContext(CollectorRegistry(), live=False))
         findings = _collector_findings(settings, collector)
+        rules = check_rules(_redaction_section(settings))
     except ConfigError as error:
         return _refuse(error, as_json=as_json)
     if as_json:
-        answer = {"plan": _plan(settings), "findings": [item.as_dict() for item in findings]}
+        answer = {
+            "plan": _plan(settings),
+            "rules": asdict(rules),
+            "findings": [item.as_dict() for item in findings],
+        }
         print(json.dumps(answer, indent=2, sort_keys=True))
     else:
         _print_plan(settings)
+        _print_rules(rules)
         _print_findings(findings, checked=bool(collector))
     failed = any(finding.severity == Severity.ERROR for finding in findings)
-    return EXIT_FOUND if failed else EXIT_OK
+    return EXIT_FOUND if failed or rules.failures else EXIT_OK
+
+
+def explain_from(config: Path | None, text: str, key: str | None, *, as_json: bool) -> int:
+    """Explain a text by the rules of a configuration, or by the built-in ones without one.
+
+    Returns what `explain_command` does, and 2 where the configuration can't be used.
+    """
+    section = RedactionConfig()
+    if config is not None:
+        try:
+            section = _redaction_section(load_settings(config))
+        except ConfigError as error:
+            return _refuse(error, as_json=as_json)
+    return explain_command(section, text, key, as_json=as_json)
+
+
+def _redaction_section(settings: Settings) -> RedactionConfig:
+    """Return the section, or the default one where no chain has the redaction in it."""
+    section = settings.sections.get("redaction", RedactionConfig())
+    if not isinstance(section, RedactionConfig):
+        raise ConfigError([f"{settings.source}: the installed `redaction` is not Tapeline's own"])
+    return section
 
 
 def doctor_command(
@@ -161,6 +193,13 @@ def _print_plan(settings: Settings) -> None:
     print(f"  health and metrics on http://{settings.admin.listen}")
     for signal in Signal:
         print(f"  {signal.value + ':':<9}{' → '.join(settings.chain.of(signal)) or '(passed on)'}")
+
+
+def _print_rules(rules: RulesReport) -> None:
+    version = rules.fingerprint[:VERSION_LENGTH]
+    print(f"  redaction: {len(rules.rules)} rules, {rules.examples} examples, version {version}")
+    for failure in rules.failures:
+        print(f"  {failure}")
 
 
 def _print_findings(findings: Sequence[Finding], *, checked: bool) -> None:
