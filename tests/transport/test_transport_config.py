@@ -20,7 +20,7 @@ def test_the_defaults_are_those_of_the_architecture() -> None:
     server, downstream = ServerConfig(), DownstreamConfig()
 
     assert (server.listen, server.workers, server.max_message_mib) == ("127.0.0.1:4319", 1, 64)
-    assert (server.max_value_bytes, server.max_attempts, server.drain_timeout) == (65000, 5, 10.0)
+    assert (server.max_value_bytes, server.max_attempts, server.drain_timeout) == (60000, 5, 10.0)
     assert (server.quarantine, server.tls, server.auth) == (None, None, None)
     assert (downstream.endpoint, downstream.timeout) == ("127.0.0.1:14317", 8.0)
     assert AdminConfig().listen == "127.0.0.1:8090"

@@ -111,8 +111,8 @@ class ServerConfig(BaseModel):
     # MiB of one request, also after decompression; beyond it the client must not retry.
     max_message_mib: int = Field(default=64, ge=1, le=MAX_MESSAGE_MIB)
     # Bytes of one value (an attribute, a log body); longer ones are cut after the chain.
-    # 0: no value is cut.
-    max_value_bytes: int = Field(default=65000, ge=0)
+    # 0: no value is cut. Jaeger refuses index keys above 65,000, of which the value is a part.
+    max_value_bytes: int = Field(default=60000, ge=0)
     # Times that a payload on which the chain fails is taken back before it is given up.
     max_attempts: int = Field(default=5, ge=1, le=1000)
     # Requests that are worked on at once; those beyond are told to come back.
