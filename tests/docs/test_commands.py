@@ -25,7 +25,8 @@ from tapeline.settings import build_chain, load_settings
 
 README = page(ROOT / "README.md")
 GATE = ROOT / "config" / "gate.yaml"
-RUN = tuple(f".venv/bin/{command}" for command in ("tapeline check", "tapeline process", "python"))
+CHEAP_PROGRAMS = ("tapeline check", "tapeline explain", "tapeline process", "python")
+RUN = tuple(f".venv/bin/{command}" for command in CHEAP_PROGRAMS)
 SHOWN = [(read.name, command) for read in pages() for command in read.commands()]
 CHEAP = [(name, command) for name, command in SHOWN if any(run in command.text for run in RUN)]
 
