@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.wire import MalformedRequestError
@@ -23,6 +23,9 @@ from tapeline.redaction.policy import Policies, Policy, policies_of, services_of
 __all__ = ["FACTORY", "RedactionProcessor", "build"]
 
 logger = logging.getLogger(__name__)
+
+CACHE_VARIABLES: Final = ("TAPELINE_CACHE_DIR", "XDG_CACHE_HOME")
+STATE_VARIABLES: Final = ("TAPELINE_STATE_DIR", "XDG_STATE_HOME")
 
 # Offline, the same input must give the same bytes on every machine, so this is no secret: tokens
 # made with it can be checked against guesses.
@@ -116,7 +119,7 @@ def build(config: RedactionConfig, context: ProcessorContext) -> Processor:
     """Make the processor; raises ValueError where a rule or the key file can't be used."""
     audit = AuditLog(config.audit_lines_per_minute if context.live else 0)
     key = _hmac_key(config, live=context.live)
-    policies = policies_of(config, key, audit.note, _folder("CACHE", ".cache", "rules"))
+    policies = policies_of(config, key, audit.note, _folder(CACHE_VARIABLES, ".cache", "rules"))
     return RedactionProcessor(policies, metrics_on(context.registry), audit)
 
 
@@ -128,7 +131,7 @@ def _hmac_key(config: RedactionConfig, *, live: bool) -> bytes:
         return _OFFLINE_KEY
     if config.hmac_key_file is not None:
         return key_from_file(config.hmac_key_file)
-    path = config.hmac_key_path or _folder("STATE", ".local/state", "hmac_key")
+    path = config.hmac_key_path or _folder(STATE_VARIABLES, ".local/state", "hmac_key")
     try:
         if path is None:
             raise FileNotFoundError(None, "no folder for the state is known")
@@ -146,16 +149,16 @@ def _hmac_key(config: RedactionConfig, *, live: bool) -> bytes:
         return secrets.token_bytes(MIN_HMAC_KEY_BYTES)
 
 
-def _folder(kind: str, home_folder: str, name: str) -> Path | None:
+def _folder(variables: tuple[str, str], home_folder: str, name: str) -> Path | None:
     """Return a path of the user's cache or state, by the XDG base directory specification.
 
     None where there is neither a variable nor a home folder.
     """
-    own = os.environ.get(f"TAPELINE_{kind}_DIR")
+    own, of_all_programs = (os.environ.get(variable) for variable in variables)
     if own:
         return Path(own) / name
-    base: Any = os.environ.get(f"XDG_{kind}_HOME")
     try:
-        return Path(base or Path.home() / home_folder) / "tapeline" / name
+        base = Path(of_all_programs) if of_all_programs else Path.home() / home_folder
     except RuntimeError:
         return None
+    return base / "tapeline" / name
