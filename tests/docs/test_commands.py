@@ -5,6 +5,7 @@ Those that need running servers, or minutes, are held to their parts: hops, fixe
 
 import fnmatch
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,9 +58,11 @@ def test_there_are_commands_to_run() -> None:
 def test_a_command_prints_what_the_page_shows(name: str, command: Command) -> None:
     """From the repository's root, with the environment that runs this test as .venv."""
     line = command.text.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    environment = {key: os.environ[key] for key in os.environ if not key.startswith("TAPELINE_")}
     run = subprocess.run(
-        ["/bin/bash", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+        ["/bin/bash", "-c", line], cwd=ROOT, env=environment, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
 
     assert "Traceback" not in run.stderr
     assert matches(command.output, run.stdout), f"{name}:{command.line}: it prints {run.stdout}"
