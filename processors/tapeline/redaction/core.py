@@ -219,9 +219,8 @@ class _Pass:
 
 def _possible(action: RuleAction, place: Place) -> RuleAction:
     """Return the action itself, or the one in its stead where it would lose or merge others."""
-    in_record = any(step.name in RECORD_NAMES for step in place.field.steps)
     if action is RuleAction.DROP_RECORD:
-        if in_record:
+        if any(step.name in RECORD_NAMES for step in place.field.steps):
             return action
         action = RuleAction.MASK
     # Two metric series must stay two, and so must two keys of one map.
