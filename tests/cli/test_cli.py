@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from tapeline.cli import main
+from tapeline.pipeline.registry import ENTRY_POINT_GROUP
 
 ROOT = Path(__file__).parents[2]
 GATE = ROOT / "config" / "gate.yaml"
@@ -147,3 +149,15 @@ def test_the_command_line_starts_without_importing_what_it_does_not_need() -> No
     ).stdout
 
     assert printed.strip() == "[]"
+
+
+def test_the_schema_of_a_broken_plugin_is_refused_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A message and exit code 2, not a traceback."""
+    broken = EntryPoint(name="broken", value="no.such.module:X", group=ENTRY_POINT_GROUP)
+    monkeypatch.setattr("tapeline.settings.discover", lambda: {"broken": broken})
+
+    assert main(["check", "--schema"]) == 2
+
+    assert "the processor 'broken' of" in capsys.readouterr().err

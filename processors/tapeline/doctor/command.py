@@ -16,7 +16,7 @@ from tapeline.doctor.findings import Finding, Severity
 from tapeline.doctor.hops import Addresses, check_hops, hops_of
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.loader import ConfigError
-from tapeline.pipeline.registry import ProcessorContext
+from tapeline.pipeline.registry import ProcessorContext, RegistryError
 from tapeline.redaction.audit import VERSION_LENGTH
 from tapeline.redaction.command import RulesReport, check_rules, explain_command
 from tapeline.redaction.config import RedactionConfig
@@ -31,7 +31,12 @@ EXIT_CONFIG: Final = 2
 
 def schema_command() -> int:
     """Print the JSON Schema of the whole configuration."""
-    print(json.dumps(config_schema(), indent=2, sort_keys=True))
+    try:
+        schema = config_schema()
+    except (ConfigError, RegistryError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_CONFIG
+    print(json.dumps(schema, indent=2, sort_keys=True))
     return EXIT_OK
 
 
