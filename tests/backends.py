@@ -48,10 +48,10 @@ class Loki:
 
     url: str
 
-    def entries(self, selector: str) -> list[LogEntry]:
-        """Return every line of the last two hours, page by page, oldest first."""
+    def entries(self, selector: str, look_back_s: int = _LOOK_BACK_S) -> list[LogEntry]:
+        """Return every line of the last two hours (or so long), page by page, oldest first."""
         found: dict[LogEntryKey, LogEntry] = {}
-        start = time.time_ns() - _LOOK_BACK_S * 10**9
+        start = time.time_ns() - look_back_s * 10**9
         for _ in range(_LOKI_PAGES_MAX):
             page = list(self._page(selector, start))
             for entry in page:

@@ -42,6 +42,13 @@ def nested(attributes: Any) -> None:
         inner.add(key=str(number)).value.bytes_value = b"\xff" * 1000
 
 
+def wide_map(attributes: Any) -> None:
+    """Add a map of very many entries."""
+    values = attributes.add(key="wide").value.kvlist_value.values
+    for number in range(300_000):
+        values.add(key=f"k{number}").value.int_value = number
+
+
 def long_status(request: Any) -> None:
     """Give the span a long status message."""
     first_span(request).status.message = LONG
@@ -104,6 +111,10 @@ CHANGES: dict[str, Callable[[Any], None]] = {
     ),
     "list of an event": lambda request: long_list(
         first_span(request).events.add(name="e").attributes
+    ),
+    "wide map": lambda request: wide_map(first_span(request).attributes),
+    "wide map of the resource": lambda request: wide_map(
+        request.resource_spans[0].resource.attributes
     ),
     "bytes": long_bytes,
     "status": long_status,
