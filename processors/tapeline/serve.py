@@ -15,6 +15,7 @@ from tapeline.pipeline.chain import Chain
 from tapeline.pipeline.loader import ConfigError
 from tapeline.pipeline.processor import Processor
 from tapeline.pipeline.registry import ProcessorContext, discover, load_factory
+from tapeline.redaction.config import RedactionConfig
 from tapeline.settings import Settings, build_chain, load_settings
 from tapeline.transport.service import ServiceSettings, run
 
@@ -98,8 +99,12 @@ class QuarantineRedaction:
         context = ProcessorContext(CollectorRegistry())
         factory = load_factory(discover()["redaction"])
         # Default rules where the chain has no redaction, and never in observe mode.
-        section = self._settings.sections.get("redaction", factory.config_model())
-        return factory.build(_enforcing(section), context)
+        section = _enforcing(self._settings.sections.get("redaction", factory.config_model()))
+        if isinstance(section, RedactionConfig):
+            # Nor for services that pass unread: a file on disk is another matter.
+            allow = section.allow.model_copy(update={"services": ()})
+            section = section.model_copy(update={"allow": allow})
+        return factory.build(section, context)
 
 
 def _enforcing(section: BaseModel) -> BaseModel:

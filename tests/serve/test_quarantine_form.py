@@ -39,6 +39,30 @@ def test_the_form_is_redacted_whatever_the_chain_does(tmp_path: Path, text: str)
     assert b"correct-horse" not in form
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        "{allow: {services: [gateway]}}",
+        "{services: {gateway: {mode: observe}}}",
+        "{signals: {logs: {mode: observe}}}",
+    ],
+)
+def test_no_policy_of_a_service_or_signal_lets_a_secret_into_the_folder(
+    tmp_path: Path, section: str
+) -> None:
+    """Passing a service on unread, or only observing it, is for what goes to the backends."""
+    request = logs(["login password=correct-horse ok"])
+    resource = request.resource_logs[0].resource
+    resource.attributes.add(key="service.name").value.string_value = "gateway"
+    batch = Batch(Signal.LOGS, request.SerializeToString())
+
+    form = QuarantineRedaction(_settings(tmp_path, f"redaction: {section}"))(batch)
+
+    assert form is not None
+    assert b"login" in form
+    assert b"correct-horse" not in form
+
+
 class _Part(BaseModel):
     """What differs for one service."""
 
