@@ -17,7 +17,8 @@ GENERATED = frozenset(
 _PATH = re.compile(r"^\.?[\w.*-]+(?:/[\w.*-]+)+/?$")
 _PLANNED = re.compile(r"\*planned", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"@[A-Z][A-Z_]*@|\bTODO\b|\bFIXME\b|\bXXX\b")
-_PRIVATE = re.compile(r"/root/|/work/|/home/\w|pypi\.org|pythonhosted|proxy\.golang\.org")
+# Paths of a home or a workplace, and hosts of registries.
+_PRIVATE = re.compile(r"/root/|/work/|/home/\w|\b(?:pypi|npmjs|crates|golang)\.(?:org|com|io)\b")
 
 
 def broken_links(read: Page) -> list[str]:
