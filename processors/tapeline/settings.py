@@ -74,13 +74,28 @@ _FIXED_SECTIONS: Final[dict[str, type[BaseModel]]] = {
 class Settings:
     """A validated configuration and the factories of the processors that its chain names."""
 
-    source: str
+    document: Document
     server: ServerConfig
     downstream: DownstreamConfig
     admin: AdminConfig
     chain: ChainConfig
     factories: Mapping[str, ProcessorFactory]
     sections: Mapping[str, BaseModel]
+
+    @property
+    def source(self) -> str:
+        """The file's name."""
+        return self.document.name
+
+    def refusal(self, section: str, problem: object) -> ConfigError:
+        """Return the error of a section that only its processor could find.
+
+        Where the problem begins with one of the section's keys and a colon, as in
+        `key_file: can't be read`, it is placed at that key's line.
+        """
+        key = str(problem).partition(":")[0]
+        place = self.document.place((section, key))
+        return ConfigError([f"{place}: {section}: {line}" for line in str(problem).splitlines()])
 
 
 def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -91,7 +106,7 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
     values = validate_document(document, model)
     sections = {name: getattr(values, name) for name in factories}
     return Settings(
-        source=document.name,
+        document=document,
         server=_section(values, "server", ServerConfig),
         downstream=_section(values, "downstream", DownstreamConfig),
         admin=_section(values, "admin", AdminConfig),
@@ -109,10 +124,10 @@ def build_chain(settings: Settings, context: ProcessorContext) -> Chain:
         try:
             processors[name] = factory.build(settings.sections[name], context)
         except (ValueError, OSError) as error:
-            raise ConfigError([f"{settings.source}: {name}: {error}"]) from error
+            raise settings.refusal(name, error) from error
         except Exception as error:  # A plugin's mistake: its message alone may say nothing.
             what = f"{type(error).__name__}: {error}"
-            raise ConfigError([f"{settings.source}: {name}: {what}"]) from error
+            raise settings.refusal(name, what) from error
     return Chain(
         {signal: [processors[name] for name in settings.chain.of(signal)] for signal in Signal},
         max_value_bytes=settings.server.max_value_bytes,

@@ -118,3 +118,22 @@ def test_check_runs_the_examples_of_every_rule(
     path.write_text(rule.replace("DESK-1]", "DESK-000001]"), encoding="utf-8")
     assert main(["check", "--config", str(path)]) == 0
     assert " rules, " in capsys.readouterr().out
+
+
+def test_check_reads_the_key_that_serve_would_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key that is missing or too short is refused before the start, with file and line."""
+    path = tmp_path / "gate.yaml"
+    path.write_text(f"redaction:\n  hmac_key_file: {tmp_path}/key\n", encoding="utf-8")
+    assert main(["check", "--config", str(path)]) == 2
+    assert f"{path}:2: redaction: hmac_key_file: " in capsys.readouterr().err
+
+    (tmp_path / "key").write_text("Zq7short\n", encoding="utf-8")
+    assert main(["check", "--config", str(path)]) == 2
+    complaint = capsys.readouterr().err
+    assert "but holds 8" in complaint
+    assert "Zq7" not in complaint
+
+    (tmp_path / "key").write_text("k" * 32, encoding="utf-8")
+    assert main(["check", "--config", str(path)]) == 0

@@ -84,10 +84,10 @@ def test_what_only_a_processor_can_find_wrong_is_named_with_its_section(tmp_path
     """A key file that is too short shows when the chain is built."""
     (tmp_path / "key").write_text("short", encoding="utf-8")
     settings = load_settings(
-        _write(tmp_path, f"redaction: {{hmac_key_file: {tmp_path}/key}}\n"), {}
+        _write(tmp_path, f"redaction:\n  mode: enforce\n  hmac_key_file: {tmp_path}/key\n"), {}
     )
 
-    with pytest.raises(ConfigError, match=r"gate\.yaml: redaction: .*hmac_key_file"):
+    with pytest.raises(ConfigError, match=r"gate\.yaml:3: redaction: hmac_key_file: .*32"):
         build_chain(settings, ProcessorContext(CollectorRegistry()))
 
 
@@ -122,5 +122,5 @@ def test_whatever_a_processor_raises_when_it_is_built_is_named_with_its_section(
     broken = ProcessorFactory("redaction", BaseModel, fail)
     settings = replace(settings, factories={"redaction": broken})
 
-    with pytest.raises(ConfigError, match=r"gate\.yaml: redaction: KeyError: 'venue'"):
+    with pytest.raises(ConfigError, match=r"gate\.yaml:1: redaction: KeyError: 'venue'"):
         build_chain(settings, ProcessorContext(CollectorRegistry()))

@@ -20,6 +20,7 @@ from tapeline.pipeline.registry import ProcessorContext, RegistryError
 from tapeline.redaction.audit import VERSION_LENGTH
 from tapeline.redaction.command import RulesReport, check_rules, explain_command
 from tapeline.redaction.config import RedactionConfig
+from tapeline.redaction.hmac_keys import key_from_file
 from tapeline.settings import Settings, build_chain, config_schema, load_settings
 
 __all__ = ["check_command", "doctor_command", "explain_from", "schema_command"]
@@ -50,7 +51,7 @@ def check_command(config: Path, collector: Sequence[Path], *, as_json: bool) -> 
         settings = load_settings(config)
         build_chain(settings, ProcessorContext(CollectorRegistry(), live=False))
         findings = _collector_findings(settings, collector)
-        rules = check_rules(_redaction_section(settings))
+        rules = _checked_rules(settings)
     except ConfigError as error:
         return _refuse(error, as_json=as_json)
     if as_json:
@@ -80,6 +81,17 @@ def explain_from(config: Path | None, text: str, key: str | None, *, as_json: bo
         except ConfigError as error:
             return _refuse(error, as_json=as_json)
     return explain_command(section, text, key, as_json=as_json)
+
+
+def _checked_rules(settings: Settings) -> RulesReport:
+    """Run the rules' examples, and read the key that `serve` would read."""
+    section = _redaction_section(settings)
+    if section.hmac_key_file is not None:
+        try:
+            key_from_file(section.hmac_key_file)
+        except ValueError as error:
+            raise settings.refusal("redaction", error) from error
+    return check_rules(section)
 
 
 def _redaction_section(settings: Settings) -> RedactionConfig:

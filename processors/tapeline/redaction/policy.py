@@ -73,6 +73,7 @@ def policies_of(
     cache_folder: Path | None,
 ) -> Policies:
     """Compile the rules; raises PackError where they can't be used."""
+    version = judge_of(config).pack.fingerprint + config.model_dump_json(exclude=_NO_POLICY)
     made: dict[Any, Policy] = {}
 
     def policy(*overrides: OverrideConfig) -> Policy:
@@ -92,7 +93,6 @@ def policies_of(
         for signal in Signal
     }
     by_signal = {signal: policy(*own[signal]) for signal in Signal}
-    version = judge_of(config).pack.fingerprint + config.model_dump_json(exclude=_NO_POLICY)
     return Policies(by_signal, by_service, hashlib.sha256(version.encode()).hexdigest())
 
 
