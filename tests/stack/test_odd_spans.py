@@ -45,7 +45,7 @@ def nested(attributes: Any) -> None:
 def wide_map(attributes: Any) -> None:
     """Add a map of very many entries."""
     values = attributes.add(key="wide").value.kvlist_value.values
-    for number in range(300_000):
+    for number in range(100_000):
         values.add(key=f"k{number}").value.int_value = number
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backends import of
-from load import Load, Missing, arrived, missing
+from load import Load, Missing, arrived, missing, missing_logs, missing_traces
 from scaled_clock import OUTAGE_S, SCALE, scaled_overlay, scaled_timers
 from tapeline.stack.binaries import SOURCE_ROOT
 from tapeline.stack.ports import HOST, Ports
@@ -108,10 +108,11 @@ def test_the_defaults_would_be_noticed(outages: list[Outage]) -> None:
     """With max_elapsed_time and metric_expiration at 5 minutes the same outage loses all three."""
     with_defaults = outages[1]
     # What was sent after the outage arrives, so what is missing then is lost and not late.
-    eventually(lambda: not with_defaults.missing()[1].counts, timeout_s=60)
     with Load(f"{HOST}:{with_defaults.stack.ports.otlp_grpc}", "after") as after:
         after.proceed(requests=10)
-    arrived(of(with_defaults.stack), after)
+    backends = of(with_defaults.stack)
+    eventually(lambda: not missing_logs(backends.loki, after), timeout_s=60)
+    eventually(lambda: not missing_traces(backends.jaeger, after), timeout_s=60)
     ended, ongoing = with_defaults.missing()
     assert ended.logs
     assert ended.traces
