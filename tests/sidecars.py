@@ -1,7 +1,7 @@
 """Sidecars in the test's own process, and what they count."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,11 +12,32 @@ from tapeline.admin.config import AdminConfig
 from tapeline.otlp.signals import EXPORT_METHODS, Signal
 from tapeline.pipeline.addresses import Address
 from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.processor import Processor, Result
 from tapeline.transport.config import DownstreamConfig, ServerConfig
 from tapeline.transport.gate import BatchChain
 from tapeline.transport.quarantine import QuarantineForm
 from tapeline.transport.sidecar import ServiceSettings, Sidecar
 from waiting import eventually
+
+
+@dataclass(frozen=True)
+class ClosedMark:
+    """A processor that only says whether its chain was closed."""
+
+    was_closed: bool
+    name: str = "mark"
+
+    def process(self, batch: Batch, now_unix_nano: int) -> Result:
+        """Change nothing."""
+        del now_unix_nano
+        return Result(batch)
+
+    def tick(self, now_unix_nano: int) -> tuple[Batch, ...]:
+        """Emit nothing."""
+        del now_unix_nano
+        return ()
+
+    close = tick
 
 
 @dataclass
@@ -29,6 +50,7 @@ class PlainChain:
     values_cut: int = 0
     processed: list[Batch] = field(default_factory=list)
     closed: bool = False
+    inherited: list[Processor] = field(default_factory=list)
 
     def process(self, batch: Batch, now_unix_nano: int) -> tuple[Batch, ...]:
         """Do what the test said."""
@@ -47,6 +69,15 @@ class PlainChain:
         assert now_unix_nano > 0
         self.closed = True
         return self.on_close()
+
+    @property
+    def processors(self) -> tuple[Processor, ...]:
+        """Name this chain's end, so that a successor can be seen to get it."""
+        return (ClosedMark(self.closed),)
+
+    def take_over(self, predecessors: Iterable[Processor]) -> None:
+        """Note whose state this goes on from."""
+        self.inherited.extend(predecessors)
 
 
 @dataclass(frozen=True)

@@ -200,3 +200,24 @@ def test_processors_are_never_entered_by_two_threads_at_once() -> None:
         thread.join()
 
     assert overlaps == 0
+
+
+@dataclass
+class HeirRecorder(Recorder):
+    """A processor with state, which notes from whom it took over."""
+
+    predecessors: list[Processor] = field(default_factory=list)
+
+    def take_over(self, predecessor: Processor) -> None:
+        self.predecessors.append(predecessor)
+
+
+def test_a_processor_with_state_takes_over_from_the_one_of_its_name() -> None:
+    """At a reload state goes on; whoever has none, or no predecessor, is left alone."""
+    old = HeirRecorder("counting")
+    new, other = HeirRecorder("counting"), HeirRecorder("other")
+
+    _chain(new, Recorder("plain"), other).take_over([old, Recorder("plain")])
+
+    assert new.predecessors == [old]
+    assert other.predecessors == []

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2
 
 from otlp_client import logs
 from scripted_downstream import Downstream, Reply, running_downstream
-from sidecars import Doors, PlainChain, Running, client, running_sidecar, settings
+from sidecars import ClosedMark, Doors, PlainChain, Running, client, running_sidecar, settings
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.addresses import Address
 from tapeline.pipeline.batch import Batch
@@ -264,6 +264,7 @@ def test_reload_swaps_the_chain_and_forwards_the_old_ones_end(downstream: Downst
 
         assert gate.client.export(PAYLOAD).code is grpc.StatusCode.OK
         assert (len(old.processed), len(new.processed), old.closed) == (1, 1, True)
+        assert new.inherited == [ClosedMark(was_closed=True)]
         eventually(lambda: downstream.payloads(Signal.METRICS) == [EMISSION.payload])
         assert gate.count("tapeline_reloads_total", result="applied") == 1
         assert gate.count("tapeline_values_cut_total") == 7

@@ -2,12 +2,12 @@
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
-from tapeline.pipeline.processor import Processor
+from tapeline.pipeline.processor import Heir, Processor
 from tapeline.pipeline.value_limit import limit_values
 
 __all__ = ["MAX_DERIVATION_DEPTH", "Chain", "DerivationDepthError"]
@@ -47,6 +47,13 @@ class Chain:
         """Every processor once, in the order of the signals and of the chain."""
         in_order = (step for steps in self._processors.values() for step in steps)
         return tuple({id(step): step for step in in_order}.values())
+
+    def take_over(self, predecessors: Iterable[Processor]) -> None:
+        """Let each processor go on from the one of its name, of a chain that was closed."""
+        old = {processor.name: processor for processor in predecessors}
+        for processor in self.processors:
+            if isinstance(processor, Heir) and processor.name in old:
+                processor.take_over(old[processor.name])
 
     def process(self, batch: Batch, now_unix_nano: int) -> tuple[Batch, ...]:
         """Return what has to go downstream for one incoming batch.

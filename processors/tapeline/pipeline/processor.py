@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tapeline.pipeline.batch import Batch
 
-__all__ = ["Processor", "Result"]
+__all__ = ["Heir", "Processor", "Result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,18 @@ class Processor(Protocol):
 
     def close(self, now_unix_nano: int) -> Sequence[Batch]:
         """Emit what is left, at shutdown or at the end of the input."""
+
+
+@runtime_checkable
+class Heir(Protocol):
+    """What a processor with state offers besides: to go on where its predecessor stopped.
+
+    At a reload the new processor is built while the old one still works. So it may not read what
+    the old one keeps (a file, a database) before its first batch, its first tick or this call.
+    """
+
+    def take_over(self, predecessor: Processor) -> None:
+        """Go on from a processor of the same name, which was closed just now.
+
+        It may be of another type or configuration: what does not fit is left behind.
+        """

@@ -8,13 +8,14 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from tapeline.otlp.framing import MalformedRequestError
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.processor import Processor
 from tapeline.transport.answers import (
     ANSWERS,
     Answer,
@@ -49,6 +50,13 @@ class BatchChain(Protocol):
 
     def close(self, now_unix_nano: int) -> tuple[Batch, ...]:
         """Return the last emissions."""
+
+    @property
+    def processors(self) -> Sequence[Processor]:
+        """Every processor once."""
+
+    def take_over(self, predecessors: Iterable[Processor]) -> None:
+        """Let each processor go on from the one of its name, of a chain that was closed."""
 
 
 class NoChainError(Exception):
@@ -89,7 +97,10 @@ class ChainSlot:
             if old is None:
                 return ()
             try:
-                return old.close(now_unix_nano)
+                last = old.close(now_unix_nano)
+                if chain is not None:
+                    chain.take_over(old.processors)
+                return last
             finally:
                 self._cuts.of_former_chains += old.values_cut
                 self._cuts.of_this_chain = 0
