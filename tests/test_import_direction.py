@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "processors" / "tapeline"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"otlp"}),
     frozenset({"pipeline"}),
-    frozenset({"redaction"}),
+    frozenset({"cardinality", "redaction"}),
     frozenset({"admin", "transport"}),
     frozenset({"settings"}),
     frozenset({"doctor", "recording", "serve", "stack"}),

@@ -1,0 +1,1 @@
+"""Cardinality: no label can flood Prometheus or Loki, and the sums stay right."""
