@@ -6,15 +6,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench.facts import facts
 from bench.measure import (
     Effort,
-    SinkProbe,
     Target,
     Throughput,
     measure_latency,
@@ -27,12 +25,12 @@ from bench.processes import (
     Cores,
     choose_cores,
     cost_of,
-    free_port,
-    running,
-    wait_for_port,
 )
+from bench.redaction import measure_redaction, running_sink
+from bench.redaction_report import bars_of, redaction_as_json, redaction_table
 from bench.report import Row, Skipped, as_json, bars_missed, table
 from bench.startup import Startup, measure_startup
+from bench.stock_rules import stock_values
 from bench.subjects import (
     GATE,
     GATE_REDACTION,
@@ -50,6 +48,9 @@ __all__ = ["main"]
 FULL: Final = Effort(round_s=3.0, rounds=3, latency_batches=300)
 QUICK: Final = Effort(round_s=1.0, rounds=1, latency_batches=40)
 QUICK_SUBJECTS: Final = (RELAY, GATE, GATE_REDACTION)
+REDACTION: Final = "redaction"
+"""The name of the section with secrets."""
+
 STARTS: Final = 5
 QUICK_STARTS: Final = 1
 # What --quick asserts, of the relay's rate in the same run: far below what the gate does, so that
@@ -62,22 +63,10 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     began = time.monotonic()
     try:
-        cores = choose_cores()
-        subjects = find_subjects(tuple(options.only or (QUICK_SUBJECTS if options.quick else ())))
-        os.sched_setaffinity(0, {cores.load})
-        known = facts(arguments, cores)
-        with tempfile.TemporaryDirectory(prefix="tapeline-bench-") as folder:
-            bench = Bench(cores, QUICK if options.quick else FULL, Path(folder))
-            for subject in subjects:
-                bench.measure(subject)
-            if any(subject.name in {GATE, GATE_REDACTION} for subject in subjects):
-                bench.measure_startup(QUICK_STARTS if options.quick else STARTS)
+        result, missed = _measured(options, arguments)
     except BenchError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    print(table(bench.rows, bench.skipped, bench.startup))
-    missed = bench.verdict(quick=options.quick)
-    result = as_json(bench.rows, bench.skipped, bench.startup, known) | {"bars_missed": missed}
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"written to {options.output} after {time.monotonic() - began:.0f} s")
     for each in missed:
@@ -85,11 +74,43 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if missed else 0
 
 
+def _measured(
+    options: argparse.Namespace, arguments: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Measure what was asked for, print it, and return it with the bars that were missed."""
+    cores = choose_cores()
+    named = tuple(options.only or (QUICK_SUBJECTS if options.quick else ()))
+    subjects = () if named == (REDACTION,) else find_subjects(_without_sections(named))
+    os.sched_setaffinity(0, {cores.load})
+    known = facts(arguments, cores)
+    missed: list[str] = []
+    result: dict[str, Any] = {"facts": known}
+    with tempfile.TemporaryDirectory(prefix="tapeline-bench-") as folder:
+        if subjects:
+            bench = Bench(cores, QUICK if options.quick else FULL, Path(folder))
+            bench.measure_all(subjects, QUICK_STARTS if options.quick else STARTS)
+            print(table(bench.rows, bench.skipped, bench.startup))
+            missed += bench.verdict(quick=options.quick)
+            result = as_json(bench.rows, bench.skipped, bench.startup, known)
+        if not named or REDACTION in named:
+            section = measure_redaction(cores, Path(folder), quick=options.quick)
+            bars = bars_of(section, quick=options.quick)
+            rules = len(stock_values())
+            print(redaction_table(section, bars, rules))
+            missed += [str(bar) for bar in bars if not bar.met]
+            result["redaction"] = redaction_as_json(section, bars, rules)
+    return result | {"bars_missed": missed}, missed
+
+
+def _without_sections(named: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in named if name != REDACTION)
+
+
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bench/run.py",
         description="Measures the gate beside a trivial relay, the collector and Rotel. "
-        "Exits 1 where a record was lost or the gate missed one of its bars.",
+        "Exits 1 where a record was lost, a secret came through, or the gate missed a bar.",
     )
     parser.add_argument(
         "--quick",
@@ -100,7 +121,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--only",
         nargs="+",
         metavar="NAME",
-        help=f"measure these (and the relay): {', '.join(s.name for s in SUBJECTS)}",
+        help=f"measure these (and the relay): {', '.join(s.name for s in SUBJECTS)}; or "
+        f"{REDACTION!r}, the section with secrets and the stock redaction processor",
     )
     parser.add_argument(
         "--output",
@@ -125,12 +147,19 @@ class Bench:
         self._loads = {signal: load_of(signal) for signal in Signal}
         self._relay: dict[Signal, Throughput] = {}
 
+    def measure_all(self, subjects: Sequence[Subject], starts: int) -> None:
+        """Measure subjects one after the other, and the gate's start where it is among them."""
+        for subject in subjects:
+            self.measure(subject)
+        if any(subject.name in {GATE, GATE_REDACTION} for subject in subjects):
+            self.measure_startup(starts)
+
     def measure(self, subject: Subject) -> None:
         """Measure a subject with every signal, in a fresh process each."""
         for signal in Signal:
             load = self._loads[signal]
             print(f"{subject.name}: {signal} …", flush=True)
-            with self._sink() as sink:
+            with running_sink(self._cores, self._folder) as sink:
                 try:
                     self.rows.append(self._row(subject, load, sink))
                 except Unavailable as reason:
@@ -139,7 +168,7 @@ class Bench:
 
     def measure_startup(self, starts: int) -> None:
         """Measure how soon the gate is live and ready, with and without its redaction."""
-        with self._sink() as sink:
+        with running_sink(self._cores, self._folder) as sink:
             port = int(sink.address.rsplit(":", 1)[1])
             for name, chain in ((GATE, ()), (GATE_REDACTION, ("redaction",))):
                 self.startup[name] = measure_startup(chain, port, self._cores, self._folder, starts)
@@ -174,15 +203,3 @@ class Bench:
             ratio_to_relay=throughput.records_per_s / relay.records_per_s,
             cpu_ratio_to_relay=throughput.cpu_s_per_million / relay.cpu_s_per_million,
         )
-
-    @contextmanager
-    def _sink(self) -> Iterator[Target]:
-        """Run a sink of its own for each row: what one row left behind can't count in the next."""
-        port = free_port()
-        address = f"127.0.0.1:{port}"
-        log = self._folder / "sink.log"
-        command = [sys.executable, "-m", "bench.sink", address]
-        with running(command, self._cores.sink, log) as process:
-            wait_for_port(process, port, log)
-            probe = SinkProbe(address)
-            yield Target(address, probe, None, process)

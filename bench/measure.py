@@ -5,7 +5,9 @@ import statistics
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import grpc
@@ -31,17 +33,23 @@ THREADS: Final = 4  # so many requests are under way at once
 WARM_UP_BATCHES: Final = 40
 DRAIN_TIMEOUT_S: Final = 60.0
 CALL_TIMEOUT_S: Final = 60.0
-LATENCY_PAUSE_S: Final = 0.002
 FIRST_CALLS: Final = 5  # of a new connection: not what is measured
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure: seconds a round, rounds, and batches for latency."""
+    """How long to measure: seconds a round, rounds, and batches for latency.
+
+    `round_batches` above 0 stands in for the seconds, for a subject that takes seconds for one.
+    `latency_pause_s` lies between two batches: the longer, the less the subject is loaded.
+    """
 
     round_s: float
     rounds: int
     latency_batches: int
+    round_batches: int = 0
+    warm_up_batches: int = WARM_UP_BATCHES
+    latency_pause_s: float = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,7 @@ class Throughput:
 
     `load_busy` is of the load and the sink, with the interrupts that handle loopback traffic.
     `others_busy` is the share of the subject's core that processes outside of the bench took.
+    `planted` is how many secrets were sent; `leaks` of each kind and `masks` were seen at the sink.
     """
 
     records: int
@@ -58,6 +67,9 @@ class Throughput:
     subject_busy: float
     load_busy: float
     others_busy: float
+    planted: int = 0
+    leaks: Mapping[str, int] = field(default_factory=dict)
+    masks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Straight to the sink, and through the subject, in the same minute."""
+    """By the way that is compared with, and through the subject, in the same minute."""
 
     direct: Latency
     through: Latency
@@ -135,18 +147,22 @@ class Target:
 
 def measure_throughput(target: Target, load: Load, effort: Effort, cores: Cores) -> Throughput:
     """Send as fast as is acknowledged; raises BenchError unless every record arrived."""
-    _warm_up(target, load)
+    _warm_up(target, load, effort)
     rates: list[float] = []
-    elapsed_s, records = 0.0, 0
+    elapsed_s, records, masks = 0.0, 0, 0
+    leaks: Counter[str] = Counter()
     used = [0.0] * len(_usage_s(target, cores))
     for _ in range(effort.rounds):
         target.sink.reset()
         before = _usage_s(target, cores)
         started_ns = time.monotonic_ns()
-        sent = _send(target, load, seconds=effort.round_s) * load.records
+        sent = _send(target, load, effort.round_s, effort.round_batches) * load.records
         target.sink.await_records(load, sent)
         after = _usage_s(target, cores)
-        took_s = (int(target.sink.state()["last_arrival_ns"]) - started_ns) / 1e9
+        state = target.sink.state()
+        took_s = (int(state["last_arrival_ns"]) - started_ns) / 1e9
+        leaks.update(state["leaks"])
+        masks += int(state["masks"])
         used = [sum(each) - begun for *each, begun in zip(used, after, before, strict=True)]
         elapsed_s += took_s
         records += sent
@@ -159,6 +175,9 @@ def measure_throughput(target: Target, load: Load, effort: Effort, cores: Cores)
         subject_busy=subject_s / elapsed_s,
         load_busy=load_s / elapsed_s / len({cores.load, cores.sink}),
         others_busy=max(0.0, subject_core_s - subject_s) / elapsed_s,
+        planted=records // load.records * load.planted,
+        leaks=dict(leaks),
+        masks=masks,
     )
 
 
@@ -170,14 +189,14 @@ def _usage_s(target: Target, cores: Cores) -> tuple[float, float, float]:
     return subject_s, core_use(cores.subject).processes_s, load_s + interrupts_s
 
 
-def _warm_up(target: Target, load: Load) -> None:
+def _warm_up(target: Target, load: Load, effort: Effort) -> None:
     """Send a little, and wait for it: a subject that acknowledges early still has some of it."""
     target.sink.reset()
-    sent = _send(target, load, batches=WARM_UP_BATCHES)
+    sent = _send(target, load, batches=effort.warm_up_batches)
     target.sink.await_records(load, sent * load.records)
 
 
-def _send(target: Target, load: Load, *, seconds: float = 0.0, batches: int = 0) -> int:
+def _send(target: Target, load: Load, seconds: float = 0.0, batches: int = 0) -> int:
     """Send for so many seconds, or so many batches; return how many batches were acknowledged."""
     channels = [
         # Without a pool of its own a second channel would share the first one's connection.
@@ -217,19 +236,20 @@ def _send(target: Target, load: Load, *, seconds: float = 0.0, batches: int = 0)
 
 
 def measure_latency(direct: Target, target: Target, load: Load, effort: Effort) -> Latencies:
-    """Send batches one by one, in turn straight to the sink and through the subject.
+    """Send batches one by one, in turn by the way that is compared with and through the subject.
 
     The next goes out when the last has arrived at the sink. The time is taken from the send to
     that arrival, so a subject that acknowledges before its downstream did is measured by the same
     rule. In turn, so that what else the machine does meets both ways alike. Raises BenchError
     where a batch does not arrive.
     """
-    _warm_up(target, load)
+    _warm_up(target, load, effort)
     target.sink.reset()
     ways = (_Way(direct, load, first=0), _Way(target, load, first=1))
     for _ in range(FIRST_CALLS + effort.latency_batches):
         for way in ways:
             way.send_next()
+            time.sleep(effort.latency_pause_s)
     sent = len(ways) * (FIRST_CALLS + effort.latency_batches)
     target.sink.await_records(load, sent * load.records)
     return Latencies(ways[0].result(), ways[1].result())
@@ -255,7 +275,6 @@ class _Way:
         self._call(payload, timeout=CALL_TIMEOUT_S, wait_for_ready=True)
         arrived_ns = self._sink.await_mark(self._number)
         self._taken_ms.append((arrived_ns - sent_ns) / 1e6)
-        time.sleep(LATENCY_PAUSE_S)
 
     def result(self) -> Latency:
         """Return the percentiles, without the first calls of the connection."""

@@ -6,7 +6,7 @@ the cost of looking.
 
 import random
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -21,7 +21,16 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tapeline.otlp.signals import Signal
 
-__all__ = ["BATCH_RECORDS", "LOG_RECORD_BYTES", "MARK", "Load", "load_of", "marked"]
+__all__ = [
+    "BATCH_RECORDS",
+    "LOG_RECORD_BYTES",
+    "MARK",
+    "Load",
+    "attribute",
+    "load_of",
+    "marked",
+    "request_of",
+]
 
 BATCH_RECORDS: Final = 1_000
 LOG_RECORD_BYTES: Final = 273
@@ -45,19 +54,24 @@ _ROUTES: Final = ("/orders", "/orders/cancel", "/executions", "/quotes")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Serialised Export requests of one signal, each of `records` records."""
+    """Serialised Export requests of one signal, each of `records` records, with so many secrets."""
 
     signal: Signal
     batches: tuple[bytes, ...]
     records: int
+    planted: int = 0
 
 
-def load_of(signal: Signal) -> Load:
-    """Return the load of a signal."""
-    make = {Signal.LOGS: _logs, Signal.TRACES: _traces, Signal.METRICS: _metrics}[signal]
+def load_of(signal: Signal, batches: int = DISTINCT_BATCHES) -> Load:
+    """Return the load of a signal, without secrets."""
     generator = random.Random(f"bench/{signal}")  # noqa: S311 - data, not a secret
-    batches = tuple(make(generator).SerializeToString() for _ in range(DISTINCT_BATCHES))
-    return Load(signal, batches, BATCH_RECORDS)
+    payloads = tuple(request_of(signal, generator).SerializeToString() for _ in range(batches))
+    return Load(signal, payloads, BATCH_RECORDS)
+
+
+def request_of(signal: Signal, generator: random.Random) -> Any:
+    """Return the next Export request of a signal, without secrets."""
+    return {Signal.LOGS: _logs, Signal.TRACES: _traces, Signal.METRICS: _metrics}[signal](generator)
 
 
 def marked(batch: bytes, number: int) -> bytes:
@@ -70,15 +84,16 @@ def _resource() -> Resource:
     mark = (MARK + b"0" * MARK_DIGITS).decode()
     return Resource(
         attributes=[
-            _attribute("bench.batch", mark),
-            _attribute("service.name", "execution-engine"),
-            _attribute("service.instance.id", "engine-7f9c"),
-            _attribute("deployment.environment.name", "production"),
+            attribute("bench.batch", mark),
+            attribute("service.name", "execution-engine"),
+            attribute("service.instance.id", "engine-7f9c"),
+            attribute("deployment.environment.name", "production"),
         ]
     )
 
 
-def _attribute(key: str, value: str | int) -> KeyValue:
+def attribute(key: str, value: str | int) -> KeyValue:
+    """Return an attribute as OTLP has it."""
     if isinstance(value, int):
         return KeyValue(key=key, value=AnyValue(int_value=value))
     return KeyValue(key=key, value=AnyValue(string_value=value))
@@ -99,9 +114,9 @@ def _logs(generator: random.Random) -> Message:
             trace_id=generator.randbytes(16),
             span_id=generator.randbytes(8),
             attributes=[
-                _attribute("trading.instrument", generator.choice(_INSTRUMENTS)),
-                _attribute("trading.order.id", f"ord-{generator.randrange(10**9):09d}"),
-                _attribute("thread.name", f"worker-{generator.randrange(8)}"),
+                attribute("trading.instrument", generator.choice(_INSTRUMENTS)),
+                attribute("trading.order.id", f"ord-{generator.randrange(10**9):09d}"),
+                attribute("thread.name", f"worker-{generator.randrange(8)}"),
             ],
         )
         _fill(record, generator)
@@ -126,16 +141,16 @@ def _traces(generator: random.Random) -> Message:
     for number in range(BATCH_RECORDS):
         start = FIRST_NANO + number * 1_000_000
         attributes = [
-            _attribute("http.request.method", "POST"),
-            _attribute("http.route", generator.choice(_ROUTES)),
-            _attribute("http.response.status_code", 200),
-            _attribute("server.address", "gateway.internal"),
-            _attribute("server.port", 8443),
-            _attribute("trading.instrument", generator.choice(_INSTRUMENTS)),
-            _attribute("trading.venue", generator.choice(_VENUES)),
-            _attribute("trading.order.id", f"ord-{generator.randrange(10**9):09d}"),
-            _attribute("thread.name", f"worker-{generator.randrange(8)}"),
-            _attribute("network.protocol.version", "1.1"),
+            attribute("http.request.method", "POST"),
+            attribute("http.route", generator.choice(_ROUTES)),
+            attribute("http.response.status_code", 200),
+            attribute("server.address", "gateway.internal"),
+            attribute("server.port", 8443),
+            attribute("trading.instrument", generator.choice(_INSTRUMENTS)),
+            attribute("trading.venue", generator.choice(_VENUES)),
+            attribute("trading.order.id", f"ord-{generator.randrange(10**9):09d}"),
+            attribute("thread.name", f"worker-{generator.randrange(8)}"),
+            attribute("network.protocol.version", "1.1"),
         ]
         if len(attributes) != SPAN_ATTRIBUTES:
             raise ValueError(f"a span came out with {len(attributes)} attributes")
@@ -164,11 +179,11 @@ def _metrics(generator: random.Random) -> Message:
         )
         for point in range(BATCH_RECORDS // METRICS_PER_BATCH):
             labels = [
-                _attribute("trading.instrument", generator.choice(_INSTRUMENTS)),
-                _attribute("trading.venue", generator.choice(_VENUES)),
-                _attribute("session", f"s{point:03d}"),
-                _attribute("direction", generator.choice(("in", "out"))),
-                _attribute("thread.name", f"worker-{generator.randrange(8)}"),
+                attribute("trading.instrument", generator.choice(_INSTRUMENTS)),
+                attribute("trading.venue", generator.choice(_VENUES)),
+                attribute("session", f"s{point:03d}"),
+                attribute("direction", generator.choice(("in", "out"))),
+                attribute("thread.name", f"worker-{generator.randrange(8)}"),
             ]
             if len(labels) != POINT_LABELS:
                 raise ValueError(f"a metric point came out with {len(labels)} labels")

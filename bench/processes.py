@@ -23,6 +23,7 @@ __all__ = [
     "core_use",
     "cost_of",
     "free_port",
+    "pinned",
     "running",
     "wait_for_answer",
     "wait_for_port",
@@ -84,17 +85,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def pinned(command: Sequence[str], core: int) -> list[str]:
+    """Return the command line that runs a command on one core."""
+    taskset = shutil.which("taskset")
+    if taskset is None:
+        raise BenchError("taskset is not there: install the Debian package util-linux")
+    return [taskset, "--cpu-list", str(core), *command]
+
+
 @contextmanager
 def running(
     command: Sequence[str], core: int, log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command on one core, its output in `log`; end it when the context ends."""
-    taskset = shutil.which("taskset")
-    if taskset is None:
-        raise BenchError("taskset is not there: install the Debian package util-linux")
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [taskset, "--cpu-list", str(core), *command],
+            pinned(command, core),
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,

@@ -2,19 +2,23 @@
 
 Usage: sink.py LISTEN. A request is counted by parsing it, not by believing the sender. Requests
 that are byte for byte one that was counted before (a relay's are) are recognised by comparing all
-their bytes, so that the sink stays faster than what it measures.
+their bytes, so that the sink stays faster than what it measures. In what arrives it also looks for
+the secrets that the bench planted, and for masks.
 """
 
 import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
 from bench.payloads import MARK, MARK_DIGITS
+from bench.planted import leaks_in, masks_in
 from bench.wire import (
     AWAIT_METHOD,
     AWAIT_S,
@@ -32,8 +36,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tapeline.otlp.signals import SERVICES, Signal
 
-KNOWN_MAX: Final = 64
+KNOWN_MAX: Final = 128
 TAIL_BYTES: Final = 64  # random in every batch: enough to find its like
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one request held: records, secrets by their kind, and masks."""
+
+    records: int
+    leaks: Mapping[str, int]
+    masks: int
 
 
 class Sink:
@@ -41,18 +54,22 @@ class Sink:
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
-        self._known: dict[tuple[Signal, int, bytes], tuple[bytes, int]] = {}
+        self._known: dict[tuple[Signal, int, bytes], tuple[bytes, Seen]] = {}
         self._records = dict.fromkeys(Signal, 0)
+        self._leaks: Counter[str] = Counter()
+        self._masks = 0
         self._arrivals_ns: dict[int, int] = {}
         self._last_arrival_ns = 0
 
     def take(self, signal: Signal, payload: bytes) -> None:
         """Count one request."""
         arrived_ns = time.monotonic_ns()
-        count = self._count(signal, payload)
+        seen = self._look(signal, payload)
         number = _mark_of(payload)
         with self._lock:
-            self._records[signal] += count
+            self._records[signal] += seen.records
+            self._leaks.update(seen.leaks)
+            self._masks += seen.masks
             self._last_arrival_ns = max(self._last_arrival_ns, arrived_ns)
             if number:
                 self._arrivals_ns.setdefault(number, arrived_ns)
@@ -71,6 +88,8 @@ class Sink:
             return json.dumps(
                 {
                     "records": self._records,
+                    "leaks": self._leaks,
+                    "masks": self._masks,
                     "last_arrival_ns": self._last_arrival_ns,
                 }
             ).encode()
@@ -79,19 +98,21 @@ class Sink:
         """Begin to count anew."""
         with self._lock:
             self._records = dict.fromkeys(Signal, 0)
+            self._leaks.clear()
+            self._masks = 0
             self._arrivals_ns = {}
             self._last_arrival_ns = 0
         return b""
 
-    def _count(self, signal: Signal, payload: bytes) -> int:
+    def _look(self, signal: Signal, payload: bytes) -> Seen:
         key = (signal, len(payload), payload[-TAIL_BYTES:])
         known = self._known.get(key)
         if known is not None and known[0] == payload:
             return known[1]
-        count = count_records(signal, payload)
+        seen = Seen(count_records(signal, payload), leaks_in(payload), masks_in(payload))
         if len(self._known) < KNOWN_MAX and not _mark_of(payload):
-            self._known[key] = (payload, count)
-        return count
+            self._known[key] = (payload, seen)
+        return seen
 
 
 def count_records(signal: Signal, payload: bytes) -> int:

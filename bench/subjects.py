@@ -8,10 +8,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import yaml
@@ -25,16 +26,31 @@ from bench.processes import (
     wait_for_answer,
     wait_for_port,
 )
+from bench.stock_rules import STOCK_KEYS, stock_values
 
 from tapeline.otlp.signals import Signal
 from tapeline.stack import binaries
 
-__all__ = ["DIRECT", "RELAY", "SUBJECTS", "Running", "Subject", "Unavailable", "gate_config"]
+__all__ = [
+    "DIRECT",
+    "GATE",
+    "GATE_REDACTION",
+    "REDACTION_SUBJECTS",
+    "RELAY",
+    "STOCK",
+    "SUBJECTS",
+    "Running",
+    "Subject",
+    "Unavailable",
+    "find_subjects",
+    "gate_config",
+]
 
 DIRECT: Final = "direct"
 RELAY: Final = "relay"
 GATE: Final = "gate"
 GATE_REDACTION: Final = "gate + redaction"
+STOCK: Final = "stock redaction"
 MESSAGE_MIB_MAX: Final = 64
 INSTALL_TIMEOUT_S: Final = 300.0
 
@@ -120,13 +136,17 @@ def _gate(chain: tuple[str, ...]) -> Callable[[int, int, Path], Command]:
     return prepare
 
 
-def _collector(*, redaction: bool) -> Callable[[int, int, Path], Command]:
+def _collector(
+    values: Callable[[], tuple[str, ...]] = tuple, keys: tuple[str, ...] = ()
+) -> Callable[[int, int, Path], Command]:
+    """Return how to start the collector, with a redaction processor where there are patterns."""
+
     def prepare(port: int, sink_port: int, folder: Path) -> Command:
         program = binaries.find("collector")
         if program is None:
             raise Unavailable("the collector is not built: `tapeline stack build collector`")
         path = folder / "collector.yaml"
-        content = _collector_config(port, sink_port, redaction=redaction)
+        content = _collector_config(port, sink_port, values(), keys)
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         # Go counts the cores that it is pinned to by itself, so it runs on one processor here.
         return Command((str(program), "--config", str(path)), {})
@@ -134,7 +154,9 @@ def _collector(*, redaction: bool) -> Callable[[int, int, Path], Command]:
     return prepare
 
 
-def _collector_config(port: int, sink_port: int, *, redaction: bool) -> dict[str, object]:
+def _collector_config(
+    port: int, sink_port: int, values: tuple[str, ...], keys: tuple[str, ...]
+) -> dict[str, object]:
     receiver = {"endpoint": f"127.0.0.1:{port}", "max_recv_msg_size_mib": MESSAGE_MIB_MAX}
     exporter = {
         "endpoint": f"127.0.0.1:{sink_port}",
@@ -143,11 +165,11 @@ def _collector_config(port: int, sink_port: int, *, redaction: bool) -> dict[str
         "sending_queue": {"enabled": False},
     }
     processors: dict[str, object] = {}
-    if redaction:
+    if values:
         processors["redaction"] = {
             "allow_all_keys": True,
-            "blocked_key_patterns": list(KEY_PATTERNS),
-            "blocked_values": list(VALUE_PATTERNS),
+            "blocked_key_patterns": list(keys),
+            "blocked_values": list(values),
         }
     pipeline = {
         "receivers": ["otlp"],
@@ -248,10 +270,10 @@ def _library_path() -> dict[str, str]:
 
 SUBJECTS: Final[tuple[Subject, ...]] = (
     Subject(RELAY, _relay, "a few lines of grpc that pass bytes on"),
-    Subject("collector", _collector(redaction=False), "otlp receiver to otlp_grpc, no queue"),
+    Subject("collector", _collector(), "otlp receiver to otlp_grpc, no queue"),
     Subject(
         "collector + redaction",
-        _collector(redaction=True),
+        _collector(lambda: VALUE_PATTERNS, KEY_PATTERNS),
         f"the stock redaction processor, {len(VALUE_PATTERNS)} value patterns",
     ),
     Subject(
@@ -262,6 +284,22 @@ SUBJECTS: Final[tuple[Subject, ...]] = (
     Subject(GATE, _gate(()), "empty chain, framing checked"),
     Subject(GATE_REDACTION, _gate(("redaction",)), "the default redaction, nothing to change"),
 )
+
+REDACTION_SUBJECTS: Final[Mapping[str, Subject]] = MappingProxyType(
+    {
+        subject.name: subject
+        for subject in (
+            Subject(RELAY, _relay, "a few lines of grpc that pass bytes on"),
+            Subject(GATE_REDACTION, _gate(("redaction",)), "the default rules, all of them"),
+            Subject(
+                STOCK,
+                _collector(stock_values, STOCK_KEYS),
+                "the stock redaction processor with as many rules",
+            ),
+        )
+    }
+)
+"""The subjects of the section on redaction, by name."""
 
 
 def find_subjects(names: tuple[str, ...]) -> tuple[Subject, ...]:

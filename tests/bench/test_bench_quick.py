@@ -30,3 +30,29 @@ def test_the_gate_keeps_a_fraction_of_the_relays_rate(tmp_path: Path) -> None:
         for signal in ("logs", "traces", "metrics")
     }
     assert all(row["throughput"]["records"] > 0 for row in rows)
+
+
+@pytest.mark.stack
+def test_no_secret_comes_through_the_gate_under_load(tmp_path: Path) -> None:
+    """Logs and spans, with secrets in none, 1 % and all records: counted at the sink, masked all.
+
+    The relay beside it passes every secret on, so the sink is not blind.
+    """
+    output = tmp_path / "results.json"
+    program = str(ROOT / "bench" / "run.py")
+    done = subprocess.run(
+        [sys.executable, program, "--quick", "--only", "redaction", "--output", str(output)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(output.read_text())["redaction"]["rows"]
+    assert len(rows) == 12
+    for row in rows:
+        planted, leaked = row["throughput"]["planted"], row["leaked"]
+        assert leaked == (planted if row["subject"] == "relay" else 0)
+        assert row["throughput"]["records"] > 0
+        assert (planted > 0) == (row["share"] != "clean")
