@@ -15,7 +15,7 @@ from tapeline.otlp.signals import Signal
 from tapeline.otlp.splice import splice
 from tapeline.otlp.wire import WireType, encode_varint
 
-__all__ = ["Extract", "extract", "put_back"]
+__all__ = ["Extract", "changes", "extract", "put_back"]
 
 _CONTAINER: Final = 1
 _INNER: Final = 2
@@ -68,6 +68,14 @@ def put_back(
     request whose numbers are in `dropped` are taken out of the large one. Raises ValueError
     where the worked request has other elements than the one that was taken out.
     """
+    records, headers = changes(index, taken, worked, dropped)
+    return splice(payload, index, records=records, headers=headers)
+
+
+def changes(
+    index: RecordIndex, taken: Extract, worked: bytes, dropped: Collection[int] = ()
+) -> tuple[dict[int, bytes | None], dict[int, bytes | None]]:
+    """Return what `put_back` changes: new contents of records and of headers, by number."""
     before, after = index_records(index.signal, taken.payload), index_records(index.signal, worked)
     if len(before) != len(after) or len(before.headers) != len(after.headers):
         raise ValueError("the worked request has more or fewer elements than were taken out")
@@ -75,12 +83,7 @@ def put_back(
     new_headers = [worked[header.begin : header.end] for header in after.headers]
     records = _changed(taken.records, _contents(taken.payload, before), _contents(worked, after))
     records.update({taken.records[number]: None for number in dropped})
-    return splice(
-        payload,
-        index,
-        records=records,
-        headers=_changed(taken.headers, old_headers, new_headers),
-    )
+    return records, _changed(taken.headers, old_headers, new_headers)
 
 
 def _changed(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -17,10 +17,20 @@ from tapeline.otlp.signals import Signal
 from tapeline.otlp.walk import RECORD_NAMES, Drop, Place, Role, delete_records, rewrite_request
 from tapeline.redaction.judge import Hit as Piece
 from tapeline.redaction.judge import Judge, replaced
+from tapeline.redaction.key_words import NameFinding
 from tapeline.redaction.masks import MIN_HMAC_KEY_BYTES, key_id, mask, partial, token
 from tapeline.redaction.rule import RuleAction, Strength
 
-__all__ = ["TRADING_IDENTIFIERS", "Hit", "Notice", "Outcome", "Redactor"]
+__all__ = [
+    "MAX_CLEAN_LENGTH",
+    "MAX_PASSES",
+    "TRADING_IDENTIFIERS",
+    "Change",
+    "Hit",
+    "Notice",
+    "Outcome",
+    "Redactor",
+]
 
 TRADING_IDENTIFIERS: Final = frozenset(
     {
@@ -36,7 +46,7 @@ TRADING_IDENTIFIERS: Final = frozenset(
 """Attributes of the trading convention that tell events apart: never judged by their shape, since a
 mask in place of two of them would make one order of two."""
 
-_MAX_PASSES: Final = 8
+MAX_PASSES: Final = 8
 MAX_CLEAN_TEXTS: Final = 16_384
 MAX_CLEAN_LENGTH: Final = 96
 """Texts that are remembered as clean, and the characters of one: together a few MB at the most."""
@@ -53,8 +63,7 @@ class Hit:
     action: RuleAction
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """What may be said of one secret in a log: where it stood and how long it was."""
 
     hit: Hit
@@ -68,6 +77,15 @@ class Outcome:
 
     hits: Counter[Hit]
     dropped: tuple[int, ...]
+
+
+class Change(NamedTuple):
+    """What is done about the secrets that one rule finds in one field."""
+
+    hit: Hit
+    path: str
+    mask: str
+    """What stands in their place, where that does not depend on the secret."""
 
 
 def _ignore(_: Notice) -> None:
@@ -99,6 +117,7 @@ class Redactor:
         self._clean: set[tuple[str | None, str, str]] = set()
         rules = (*judge.pack.value_rules, *judge.pack.name_rules)
         self._actions = {rule.id: rule.action for rule in rules} | dict(actions)
+        self._changes: dict[tuple[str, Signal, str, Role, bool], Change] = {}
 
     def redact(self, signal: Signal, request: Message) -> Counter[Hit]:
         """Replace every secret of the request, in place; return what was found, by kind.
@@ -112,23 +131,48 @@ class Redactor:
 
     def rewrite(self, signal: Signal, request: Message) -> Outcome:
         """As `redact`, but leave the records that shall go, for the caller to take out."""
-        if len(self._clean) > MAX_CLEAN_TEXTS:
-            self._clean.clear()
-        pass_over = _Pass(
-            self.judge, self._hmac_key, self._key_id, self._actions, self._clean, self._notify
-        )
+        pass_over = _Pass(self, self.judge, self.clean_texts(), self._notify)
         rewrite_request(signal, request, pass_over)
         return Outcome(pass_over.hits, tuple(pass_over.dropped))
+
+    def clean_texts(self) -> set[tuple[str | None, str, str]]:
+        """Return the short texts that are known to hold no secret: name, name above it, text."""
+        if len(self._clean) > MAX_CLEAN_TEXTS:
+            self._clean.clear()
+        return self._clean
+
+    def change(self, place: Place, rule: str) -> Change:
+        """Return what becomes of a secret that a rule found at this place."""
+        field = place.field
+        known = (rule, field.signal, field.path, place.role, bool(place.keys))
+        change = self._changes.get(known)
+        if change is None:
+            action = _possible(self._actions.get(rule, RuleAction.MASK), place)
+            change = Change(Hit(rule, field.field_class, action), field.path, mask(rule))
+            self._changes[known] = change
+        return change
+
+    def masked(self, change: Change, secret: bytes) -> str:
+        """Return what stands in place of this secret, if anything does."""
+        match change.hit.action:
+            case RuleAction.HMAC:
+                return mask(change.hit.rule, f"{self._key_id}:{token(self._hmac_key, secret)}")
+            case RuleAction.PARTIAL:
+                return mask(change.hit.rule, partial(secret))
+            case _:
+                return change.mask
+
+    def notify(self, change: Change, length_bytes: int) -> None:
+        """Tell of one secret."""
+        self._notify(Notice(change.hit, change.path, length_bytes))
 
 
 @dataclass(slots=True)
 class _Pass:
     """One pass over a request: the walker's callback, and the hits so far."""
 
+    redactor: Redactor
     judge: Judge
-    hmac_key: bytes
-    key_id: str
-    actions: dict[str, RuleAction]
     clean: set[tuple[str | None, str, str]]
     notify: Callable[[Notice], None]
     hits: Counter[Hit] = field(default_factory=Counter)
@@ -161,7 +205,7 @@ class _Pass:
             self.clean.add((key, before, text))
         # A mask can bring out what was not seen before: of `a:b` the second half may be a name
         # once the first is masked. What no pass changes any more stays so in later redactions.
-        for _ in range(_MAX_PASSES):
+        for _ in range(MAX_PASSES):
             if not pieces:
                 break
             text = self._replace(place, text, pieces)
@@ -184,6 +228,8 @@ class _Pass:
         finding = self.judge.finding_of(place.keys[-1], before)
         if finding is None or finding.vendor or finding.strength is Strength.OPAQUE:
             return None
+        if finding.form is not None and not _has_form(finding, str(kind), value):
+            return None
         if kind in _LISTS and not getattr(value, str(kind)).values:
             return None
         masked = self._mask(place, finding.rule, value.SerializeToString(deterministic=True))
@@ -199,22 +245,28 @@ class _Pass:
         return replaced(text, pieces, in_place)
 
     def _mask(self, place: Place, rule: str, secret: bytes) -> str:
-        action = _possible(self.actions.get(rule, RuleAction.MASK), place)
-        hit = Hit(rule, place.field.field_class, action)
-        self.hits[hit] += 1
-        self.notify(Notice(hit, place.field.path, len(secret)))
-        match action:
-            case RuleAction.HMAC:
-                return mask(rule, f"{self.key_id}:{token(self.hmac_key, secret)}")
-            case RuleAction.PARTIAL:
-                return mask(rule, partial(secret))
+        change = self.redactor.change(place, rule)
+        self.hits[change.hit] += 1
+        self.notify(Notice(change.hit, change.path, len(secret)))
+        match change.hit.action:
             case RuleAction.DROP_ATTRIBUTE:
                 self.drops_pair = True
             case RuleAction.DROP_RECORD:
                 self.drops_record = True
-            case RuleAction.MASK:
+            case _:
                 pass
-        return mask(rule)
+        return self.redactor.masked(change, secret)
+
+
+def _has_form(finding: NameFinding, kind: str, value: AnyValue) -> bool:
+    """Say whether a number's digits have the form that the rule of its name asks for.
+
+    What is in a list or a map is judged by itself, unless any value is a secret.
+    """
+    if kind in _LISTS:
+        return finding.strength is Strength.ANY
+    digits = str(value.int_value) if kind == "int_value" else ""
+    return finding.form is not None and bool(finding.form.fullmatch(digits.encode()))
 
 
 def _possible(action: RuleAction, place: Place) -> RuleAction:

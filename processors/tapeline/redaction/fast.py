@@ -6,23 +6,25 @@ itself, on a small request that holds nothing but those elements; so what is fou
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
-from tapeline.otlp.extract import extract, put_back
+from tapeline.otlp.extract import changes, extract
 from tapeline.otlp.index import RecordIndex
 from tapeline.otlp.layout import SliceKind
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.splice import splice
 from tapeline.otlp.wire import MalformedRequestError, WireType, read_tag, skip_value
 from tapeline.pipeline.batch import REQUEST_TYPES, Batch
-from tapeline.redaction.core import Hit, Redactor
-from tapeline.redaction.scan import compile_scanner
-from tapeline.redaction.wire_patterns import wire_patterns
+from tapeline.redaction.core import Change, Hit, Redactor
+from tapeline.redaction.field_pass import FieldPass, Noted, OddFieldError
+from tapeline.redaction.scan import NUMBER_BITS, NUMBER_MASK, compile_scanner
+from tapeline.redaction.text_fields import SHAPES, TextField, text_fields
+from tapeline.redaction.wire_patterns import Hint, Meaning, wire_patterns
 
 __all__ = ["FastRedactor", "Redacted", "Scan", "fast_redactor"]
 
@@ -30,8 +32,11 @@ __all__ = ["FastRedactor", "Redacted", "Scan", "fast_redactor"]
 class Scan(Protocol):
     """Finds what may be a secret in raw bytes, and misses nothing that is one."""
 
-    def matches(self, data: bytes) -> tuple[list[int], list[int]]:
-        """Return the offset of the last byte of each strong match, and of each weak one."""
+    meanings: tuple[Meaning, ...]
+    """What the matches say, by their numbers."""
+
+    def matches(self, data: bytes) -> list[int]:
+        """Return the matches in order: offset of the last byte above NUMBER_BITS, number below."""
 
     def is_confirmed(self, data: bytes) -> bool:
         """Say whether an element with nothing but weak matches has to be looked at all the same."""
@@ -53,6 +58,8 @@ class FastRedactor:
         self._redactor = redactor
         self._scan = scan
         self._max_characters = max_characters
+        self._is_weak = tuple(bool(meaning.hint & Hint.WEAK) for meaning in scan.meanings)
+        self._fields = FieldPass(redactor, scan.meanings)
 
     def redact(self, batch: Batch) -> Redacted:
         """Return the batch without secrets.
@@ -60,17 +67,130 @@ class FastRedactor:
         Raises MalformedRequestError where a candidate does not parse or nests too deeply.
         """
         payload = batch.payload
-        strong, weak = self._scan.matches(payload)
-        if not strong and not weak and batch.framing.longest_bytes <= self._max_characters:
+        matches = self._scan.matches(payload)
+        is_long = batch.framing.longest_bytes > self._max_characters
+        if not matches and not is_long:
             return Redacted(batch, Counter())
         index = batch.index
+        long: set[int] = set()
+        if is_long:
+            long = _long(index.record_begins, index.record_ends, self._max_characters)
+        noted: Noted = []
+        changed, rest = self._by_field(batch, matches, long, noted)
+        records, headers = self._candidates(payload, index, rest)
+        records |= long
+        if is_long:
+            headers |= _long_headers(index, self._max_characters)
+        unknown = {n for n in headers if index.headers[n].kind is SliceKind.UNKNOWN}
+        if unknown:
+            # Numbers of headers hold only for one payload, so these go in a pass of their own.
+            gone = dict.fromkeys(unknown)
+            again = self.redact(batch.with_payload(splice(payload, index, headers=gone)))
+            return Redacted(again.batch, again.hits)
+        hits: Counter[Hit] = Counter()
+        changed_headers: dict[int, bytes | None] = {}
+        if records or headers:
+            hits = self._look_closer(batch, (records, headers), changed, changed_headers)
+        self._tell(noted, hits)
+        result = splice(payload, index, records=changed, headers=changed_headers)
+        return Redacted(batch if result is payload else batch.with_payload(result), hits)
+
+    def _by_field(
+        self, batch: Batch, matches: list[int], long: Collection[int], noted: Noted
+    ) -> tuple[dict[int, bytes | None], list[int]]:
+        """Redact the records whose matches stand in the usual fields; return them by number.
+
+        Returns also the matches that are still to be looked at.
+        """
+        changed: dict[int, bytes | None] = {}
+        shapes = SHAPES.get(batch.signal)
+        if shapes is None:
+            return changed, matches
+        index = batch.index
+        begins, ends = index.record_begins, index.record_ends
+        rest: list[int] = []
+        match, count, number = 0, len(matches), 0
+        while match < count:
+            offset = matches[match] >> NUMBER_BITS
+            number = bisect_right(begins, offset, number) - 1
+            first = match
+            if number < 0 or offset >= ends[number]:
+                number = max(number, 0)
+                match += 1
+                rest.append(matches[first])
+                continue
+            stop = ends[number] << NUMBER_BITS
+            while match < count and matches[match] < stop:
+                match += 1
+            if number in long:
+                continue
+            span = (begins[number], ends[number])
+            fields = text_fields(batch.payload, span, matches, (first, match), shapes)
+            if fields:
+                content = self._record(batch, span, fields, matches, noted)
+                if content is None:
+                    continue
+                if content:
+                    changed[number] = content
+                    continue
+                fields = None
+            if fields is None:
+                rest += matches[first:match]
+        return changed, rest
+
+    def _record(
+        self,
+        batch: Batch,
+        span: tuple[int, int],
+        fields: Sequence[TextField],
+        matches: Sequence[int],
+        noted: Noted,
+    ) -> bytes | None:
+        """Return a record with these fields redacted; None if it stays, empty if it is odd."""
+        payload = batch.payload
+        pieces: list[bytes] = []
+        position, count = span[0], len(noted)
+        for field in fields:
+            try:
+                content = self._fields.rewrite(batch.signal, payload, field, matches, noted)
+            except OddFieldError:
+                del noted[count:]
+                return b""
+            if content is not None:
+                pieces += (payload[position : field[1]], content)
+                position = field[3]
+        if not pieces:
+            return None
+        pieces.append(payload[position : span[1]])
+        return b"".join(pieces)
+
+    def _tell(self, noted: Noted, hits: Counter[Hit]) -> None:
+        """Count the secrets found in single fields, and tell of them."""
+        counts: dict[int, int] = {}
+        changes: dict[int, Change] = {}
+        notify = self._redactor.notify
+        for change, length_bytes in noted:
+            changes[id(change)] = change
+            counts[id(change)] = counts.get(id(change), 0) + 1
+            notify(change, length_bytes)
+        for key, change in changes.items():
+            hits[change.hit] += counts[key]
+
+    def _candidates(
+        self, payload: bytes, index: RecordIndex, matches: Sequence[int]
+    ) -> tuple[set[int], set[int]]:
+        """Return the records and headers that have to be looked at as a whole."""
+        if not matches:
+            return set(), set()
+        strong: list[int] = []
+        weak: list[int] = []
+        for match in matches:
+            is_weak = self._is_weak[match & NUMBER_MASK]
+            (weak if is_weak else strong).append(match >> NUMBER_BITS)
         records, headers = _elements(payload, index, strong)
         if weak:
             self._confirm(payload, index, weak, records, headers)
-        records.update(_long(index.record_begins, index.record_ends, self._max_characters))
-        headers.update(_long_headers(index, self._max_characters))
-        unknown = {n for n in headers if index.headers[n].kind is SliceKind.UNKNOWN}
-        return self._look_closer(batch, index, records, headers - unknown, unknown)
+        return records, headers
 
     def _confirm(
         self,
@@ -96,13 +216,12 @@ class FastRedactor:
     def _look_closer(
         self,
         batch: Batch,
-        index: RecordIndex,
-        records: Iterable[int],
-        headers: Iterable[int],
-        unknown: Iterable[int],
-    ) -> Redacted:
-        payload = batch.payload
-        taken = extract(payload, index, records, headers)
+        candidates: tuple[Iterable[int], Iterable[int]],
+        records: dict[int, bytes | None],
+        headers: dict[int, bytes | None],
+    ) -> Counter[Hit]:
+        """Redact whole records and headers, and add the new contents of those that change."""
+        taken = extract(batch.payload, batch.index, *candidates)
         request = REQUEST_TYPES[batch.signal]()
         try:
             request.ParseFromString(taken.payload)
@@ -111,20 +230,14 @@ class FastRedactor:
                 f"the {batch.signal} request does not parse as OTLP: {error}"
             ) from error
         outcome = self._redactor.rewrite(batch.signal, request)
-        hits = outcome.hits
         # What parsing left out was not looked at, so it may not go on.
         request.DiscardUnknownFields()
         worked = request.SerializeToString()
-        unknown = dict.fromkeys(unknown)
-        if not hits and len(worked) == len(taken.payload) and not unknown:
-            return Redacted(batch, hits)
-        if unknown:
-            # Numbers of headers hold only for one payload, so these go in a pass of their own.
-            without = batch.with_payload(splice(payload, index, headers=unknown))
-            again = self.redact(without)
-            return Redacted(again.batch, again.hits)
-        changed = put_back(payload, index, taken, worked, outcome.dropped)
-        return Redacted(batch if changed is payload else batch.with_payload(changed), hits)
+        if outcome.hits or len(worked) != len(taken.payload):
+            new_records, new_headers = changes(batch.index, taken, worked, outcome.dropped)
+            records.update(new_records)
+            headers.update(new_headers)
+        return outcome.hits
 
 
 def _elements(payload: bytes, index: RecordIndex, ends: Sequence[int]) -> tuple[set[int], set[int]]:

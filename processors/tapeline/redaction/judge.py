@@ -6,7 +6,7 @@ Pure: no clock, no configuration, no I/O. What is faster has to find the same.
 import re
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -18,7 +18,7 @@ from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.pack import Pack, compile_pattern
 from tapeline.redaction.value_matcher import Prefilter, ValueMatcher
 
-__all__ = ["OVERSIZE", "Explanation", "Hit", "Judge"]
+__all__ = ["OVERSIZE", "Explanation", "Hit", "Judge", "KeyFacts"]
 
 DEFAULT_DEPTH: Final = 3
 """Layers of encoding that are read: a JSON text in a JSON string in a URL has three."""
@@ -30,8 +30,7 @@ OVERSIZE: Final = "oversize"
 _MAX_PASSES: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A piece of a text that is a secret: the characters from `start` up to `end`.
 
     `quote` is put around the mask: it keeps JSON valid where a bare number or list is replaced.
@@ -41,6 +40,16 @@ class Hit:
     end: int
     rule: str
     quote: str = ""
+
+
+class KeyFacts(NamedTuple):
+    """What a name means for the texts that stand under it."""
+
+    key: str
+    finding: NameFinding | None
+    context: str
+    """The name in ASCII: rules look for their words in it."""
+    lowered: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,49 @@ class Judge:
             for found in _merged(secrets)
         )
 
+    def facts(self, key: str) -> KeyFacts:
+        """Return what a name means for every text under it, for `judge_hinted`."""
+        context = normalised(key)[0]
+        return KeyFacts(key, self._finding(key, ""), context, context.lower())
+
+    def judge_hinted(
+        self, text: str, facts: KeyFacts, rules: Collection[int], *, has_name: bool
+    ) -> tuple[Hit, ...]:
+        """As `judge` under one name, for a text of which it is known that nothing in it is encoded.
+
+        `rules` are the numbers of all value rules that may find something in it; `has_name` says
+        whether it may hold a name that means a secret.
+        """
+        if not text.isascii() or len(text) > self._max_characters or "[REDACTED:" in text:
+            return self.judge(text, facts.key or None)
+        if facts.finding is not None and text:
+            found = facts.finding
+            if not judge_value(found, text, bare=False) and not self._allowed(text):
+                return (Hit(0, len(text), found.rule),)
+        secrets = self._by_shape(text, facts, rules) if rules else []
+        if has_name:
+            secrets += [
+                _Found(rule, start, end, "", quote)
+                for rule, start, end, quote, reason in assignments(text, self._names, ())
+                if not reason and not self._allowed(text[start:end])
+            ]
+        if len(secrets) > 1:
+            secrets = _merged(secrets)
+        return tuple(
+            Hit(start, end, rule, text[quote[0] : quote[1]])
+            for rule, start, end, _, quote, _, _ in secrets
+        )
+
+    def _by_shape(self, text: str, facts: KeyFacts, rules: Collection[int]) -> list[_Found]:
+        data = text.encode("ascii")
+        return [
+            _Found(rule, start, end, "", (0, 0), (), strong=True)
+            for rule, start, end, reason in self._matcher.candidates(
+                text, data, facts.context, rules
+            )
+            if not reason and not self._allowed(text[start:end])
+        ]
+
     def finding_of(self, key: str, before: str = "") -> NameFinding | None:
         """Return what a name calls for, whatever stands under it; None if it names no secret.
 
@@ -197,13 +249,16 @@ class Judge:
 
     def _by_key(self, text: str, key: str, before: str) -> _Found | None:
         """Judge a whole text by the name it stands under."""
-        if "[REDACTED:" in key:
-            key = self._mask.sub(" ", key)
-        finding = self._names.finding(key, before)
+        finding = self._finding(key, before)
         if finding is None or ("[REDACTED:" in text and self._mask.match(text)):
             return None
         reason = judge_value(finding, text, bare=False) or self._allowed(text)
         return _Found(finding.rule, 0, len(text), reason)
+
+    def _finding(self, key: str, before: str) -> NameFinding | None:
+        if "[REDACTED:" in key:
+            key = self._mask.sub(" ", key)
+        return self._names.finding(key, before)
 
     def _scan(self, text: str, context: str, depth: int, through: tuple[str, ...]) -> list[_Found]:
         """Return the findings in a text of ASCII and in what it says through its encodings."""

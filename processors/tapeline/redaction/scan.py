@@ -5,7 +5,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import hyperscan
 
-from tapeline.redaction.wire_patterns import Pattern, WirePatterns
+from tapeline.redaction.wire_patterns import Meaning, Pattern, WirePatterns
 
-__all__ = ["Scanner", "compile_scanner"]
+__all__ = ["NUMBER_BITS", "NUMBER_MASK", "Scanner", "compile_scanner"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,31 +24,38 @@ _FORMAT: Final = b"1"
 MAX_DATABASE_BYTES: Final = 256 * 1024 * 1024
 
 
+NUMBER_BITS: Final = 14
+"""Of a match, the lowest bits are the number of its pattern, those above the place of its end."""
+
+NUMBER_MASK: Final = (1 << NUMBER_BITS) - 1
+
+
 class Scanner:
     """Finds where patterns match; one scratch space a thread, and no lock while it scans."""
 
-    def __init__(self, databases: Sequence[Any], confirming: Any, strong_count: int) -> None:
-        """Take the databases to scan with, and the one that confirms weak matches, if any.
+    def __init__(
+        self, databases: Sequence[tuple[int, Any]], confirming: Any, meanings: Sequence[Meaning]
+    ) -> None:
+        """Take the databases to scan with, each with the number of its first pattern.
 
-        Of the first one, what is numbered from `strong_count` on is a weak match.
+        `confirming` is the one that confirms weak matches, if any.
         """
+        if len(meanings) >> NUMBER_BITS:
+            raise ValueError(f"{len(meanings)} patterns are more than {(1 << NUMBER_BITS) - 1}")
+        self.meanings = tuple(meanings)
         self._databases = tuple(databases)
         self._confirming = confirming
-        self._strong_count = strong_count
         self._local = threading.local()
 
-    def matches(self, data: bytes) -> tuple[list[int], list[int]]:
-        """Return the offset of the last byte of each strong match, and of each weak one."""
-        strong: list[int] = []
-        weak: list[int] = []
-        add_strong, add_weak, strong_count = strong.append, weak.append, self._strong_count
-
-        def note(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            (add_strong if number < strong_count else add_weak)(end - 1)
-
-        for database, scratch in zip(self._databases, self._scratches, strict=False):
+    def matches(self, data: bytes) -> list[int]:
+        """Return the matches in order: offset of the last byte and number, in one integer."""
+        matches: list[int] = []
+        scratches = self._scratches
+        for (first, database), scratch in zip(self._databases, scratches, strict=False):
+            note = _noting(matches, first - (1 << NUMBER_BITS))
             database.scan(data, match_event_handler=note, scratch=scratch)
-        return strong, weak
+        matches.sort()
+        return matches
 
     def is_confirmed(self, data: bytes) -> bool:
         """Say whether an element with a weak match has one of the patterns that it asks for."""
@@ -69,7 +76,7 @@ class Scanner:
         """The working memory of this thread for each database, the confirming one last."""
         scratches: list[Any] | None = getattr(self._local, "scratches", None)
         if scratches is None:
-            databases = (*self._databases, self._confirming)
+            databases = (*(database for _, database in self._databases), self._confirming)
             scratches = [hyperscan.Scratch(database) for database in databases if database]
             self._local.scratches = scratches
         return scratches
@@ -81,12 +88,22 @@ def compile_scanner(patterns: WirePatterns, cache_folder: Path | None = None) ->
     The cache is keyed by content, and by what Hyperscan says of itself and of this processor.
     Raises ValueError where Hyperscan refuses a pattern.
     """
-    first = _cached((*patterns.strong, *patterns.weak), cache_folder)
-    return Scanner(
-        [first, *(_cached([pattern], cache_folder) for pattern in patterns.apart)],
-        _cached(patterns.confirming, cache_folder) if patterns.confirming else None,
-        len(patterns.strong),
-    )
+    databases = [(0, _cached((*patterns.strong, *patterns.weak), cache_folder))]
+    first = len(patterns.strong) + len(patterns.weak)
+    for number, pattern in enumerate(patterns.apart, first):
+        databases.append((number, _cached([pattern], cache_folder)))
+    confirming = _cached(patterns.confirming, cache_folder) if patterns.confirming else None
+    return Scanner(databases, confirming, patterns.meanings)
+
+
+def _noting(matches: list[int], base: int) -> Callable[[int, int, int, int, object], None]:
+    """Return a handler that adds to `matches`; `base` turns an end into the last byte's offset."""
+    add = matches.append
+
+    def note(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+        add((end << NUMBER_BITS) + number + base)
+
+    return note
 
 
 def _cached(patterns: Sequence[Pattern], cache_folder: Path | None) -> Any:

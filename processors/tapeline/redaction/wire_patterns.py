@@ -16,15 +16,37 @@ covers one way in which the judge can come to a finding:
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntFlag
 from typing import Final
 
 from tapeline.redaction.decoding import MIN_BLOB_LENGTH
 from tapeline.redaction.pack import Pack
 from tapeline.redaction.relax import relax
 
-__all__ = ["LOOK_ALIKES", "Pattern", "WirePatterns", "wire_patterns"]
+__all__ = ["LOOK_ALIKES", "Hint", "Meaning", "Pattern", "WirePatterns", "wire_patterns"]
 
 Pattern = tuple[bytes, bool]
+
+
+class Hint(IntFlag):
+    """What a match says of its text, apart from the value rules that it may concern."""
+
+    NOTHING = 0
+    WEAK = 1
+    """Only together with another match it says anything."""
+    NAME = 2
+    """There may be a name that means a secret."""
+    ENCODED = 4
+    """Something may be written in escapes, in base64, in hexadecimal or in odd characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a match of one pattern says; `rules` are numbers of value rules, in the pack's order."""
+
+    hint: Hint
+    rules: tuple[int, ...]
+
 
 _KEY_END: Final = rb"\x12"
 """What follows a key in a KeyValue: the tag of its value (opentelemetry-proto, common/v1)."""
@@ -78,12 +100,15 @@ class WirePatterns:
     An element that matches one of `strong` or `apart` has to be looked at; one that only matches
     one of `weak` has to be if it matches one of `confirming`, too. Each pattern of `apart` is best
     compiled by itself: one pass after the other is twice as fast as all in one.
+
+    `meanings` are those of `strong`, of `weak` and of `apart`, one after the other.
     """
 
     strong: tuple[Pattern, ...]
     apart: tuple[Pattern, ...]
     weak: tuple[Pattern, ...]
     confirming: tuple[Pattern, ...]
+    meanings: tuple[Meaning, ...]
 
 
 def wire_patterns(
@@ -95,21 +120,54 @@ def wire_patterns(
     spread over two keys. `depth` 0 leaves the encodings out, as the judge does. Raises ValueError
     for a rule whose pattern has no form for the wire.
     """
-    near = [rule for rule in pack.value_rules if rule.near is not None]
-    strong = [(relax(rule.pattern).encode(), False) for rule in pack.value_rules if not rule.near]
-    strong += [(_as_key(name), True) for name in names]
-    strong += [(name, True) for name in _outer(outer_names)]
+    strong, weak, apart = _Patterns(), _Patterns(), _Patterns()
+    confirming: list[Pattern] = []
+    for number, rule in enumerate(pack.value_rules):
+        pattern = (relax(rule.pattern).encode(), False)
+        if rule.near is None:
+            strong.add(pattern, Hint.NOTHING, number)
+            continue
+        confirming.append(pattern)
+        for word in rule.near.keywords:
+            weak.add((re.escape(word.encode()), True), Hint.WEAK, number)
+    for name in names:
+        strong.add((_as_key(name), True), Hint.NAME)
+    for name in _outer(outer_names):
+        strong.add((name, True), Hint.NAME)
     # Read whatever the depth: these are no encoding, but another way to write the same.
-    strong += [(look, False) for look in LOOK_ALIKES]
+    for look in LOOK_ALIKES:
+        strong.add((look, False), Hint.ENCODED)
     if depth > 0:
-        strong += [(form, False) for form in _ESCAPES]
-    words = [word for rule in near if rule.near for word in rule.near.keywords]
+        for form in _ESCAPES:
+            strong.add((form, False), Hint.ENCODED)
+        for form in _BLOBS:
+            apart.add((form, False), Hint.ENCODED)
     return WirePatterns(
-        tuple(dict.fromkeys(strong)),
-        tuple((form, False) for form in _BLOBS) if depth > 0 else (),
-        tuple(dict.fromkeys((re.escape(word.encode()), True) for word in words)),
-        tuple(dict.fromkeys((relax(rule.pattern).encode(), False) for rule in near)),
+        strong.patterns,
+        apart.patterns,
+        weak.patterns,
+        tuple(dict.fromkeys(confirming)),
+        (*strong.meanings, *weak.meanings, *apart.meanings),
     )
+
+
+class _Patterns:
+    """Patterns, each once, with all that a match of it may mean."""
+
+    def __init__(self) -> None:
+        self._meanings: dict[Pattern, tuple[Hint, tuple[int, ...]]] = {}
+
+    def add(self, pattern: Pattern, hint: Hint, *rules: int) -> None:
+        known_hint, known_rules = self._meanings.get(pattern, (Hint.NOTHING, ()))
+        self._meanings[pattern] = (known_hint | hint, (*known_rules, *rules))
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        return tuple(self._meanings)
+
+    @property
+    def meanings(self) -> tuple[Meaning, ...]:
+        return tuple(Meaning(hint, rules) for hint, rules in self._meanings.values())
 
 
 def _as_key(name: bytes) -> bytes:

@@ -1,0 +1,230 @@
+"""Redacts single fields of raw records: the plain redaction's work, without its parser and walker.
+
+What the scan found in a field says which rules may concern it, so that only those are asked.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tapeline.otlp.fields import FIELDS, Field
+from tapeline.otlp.signals import Signal
+from tapeline.otlp.walk import RECORD_NAMES, Place, Role
+from tapeline.redaction.core import (
+    MAX_CLEAN_LENGTH,
+    MAX_PASSES,
+    TRADING_IDENTIFIERS,
+    Change,
+    Redactor,
+)
+from tapeline.redaction.judge import Hit, KeyFacts, replaced
+from tapeline.redaction.rule import RuleAction
+from tapeline.redaction.scan import NUMBER_BITS, NUMBER_MASK
+from tapeline.redaction.text_fields import (
+    ATTRIBUTE,
+    BODY,
+    TextField,
+    is_number,
+    pair_bounds,
+    string_begin,
+    with_body,
+    with_pair,
+    with_plain,
+)
+from tapeline.redaction.wire_patterns import Hint, Meaning
+
+__all__ = ["FieldPass", "Noted", "OddFieldError"]
+
+Noted = list[tuple[Change, int]]
+"""What was done, and how many bytes long each secret was."""
+
+_WEAK: Final = int(Hint.WEAK)
+_NAME: Final = int(Hint.NAME)
+_ENCODED: Final = int(Hint.ENCODED)
+_DROPS: Final = frozenset({RuleAction.DROP_ATTRIBUTE, RuleAction.DROP_RECORD})
+
+MAX_KEYS: Final = 16_384
+MAX_KEY_LENGTH: Final = 128
+"""Names of attributes that are remembered, and the bytes of one: a few MB at the most."""
+
+_NO_TEXT: Final = -2
+_NO_KEY: Final = KeyFacts("", None, "", "")
+_NAMES: Final[Mapping[Signal, Mapping[int, str]]] = {
+    Signal.LOGS: {0x1A: "severity_text", 0x2A: "body", 0x32: "attributes", 0x62: "event_name"},
+    Signal.TRACES: {0x1A: "trace_state", 0x2A: "name", 0x4A: "attributes"},
+}
+
+
+class OddFieldError(Exception):
+    """The field is none of the usual ones, or its secrets call for more than a mask."""
+
+
+def _places(signal: Signal) -> Mapping[int, Place]:
+    """Return what a text stands for in each of a record's own fields, by the field's tag."""
+    rows = {
+        row.steps[-1].name: row
+        for row in FIELDS
+        if row.signal is signal and row.steps[-2].name in RECORD_NAMES
+    }
+    return {tag: _place(rows[name]) for tag, name in _NAMES[signal].items()}
+
+
+def _place(row: Field) -> Place:
+    match row.steps[-1].name:
+        case "attributes":
+            return Place(row, Role.VALUE, ("key",))
+        case "body":
+            return Place(row, Role.VALUE)
+        case _:
+            return Place(row, Role.TEXT)
+
+
+_PLACES: Final = {signal: _places(signal) for signal in _NAMES}
+
+
+class FieldPass:
+    """Redacts the fields of one request after the other; caches names, and texts without secrets.
+
+    `meanings` tell what the scan's matches say, by the numbers in them.
+    """
+
+    def __init__(self, redactor: Redactor, meanings: Sequence[Meaning]) -> None:
+        self._redactor = redactor
+        self._judge = redactor.judge
+        self._hints = tuple(int(meaning.hint) for meaning in meanings)
+        self._rules = tuple(meaning.rules for meaning in meanings)
+        self._keys: dict[bytes, KeyFacts] = {}
+
+    def rewrite(
+        self,
+        signal: Signal,
+        payload: bytes,
+        field: TextField,
+        matches: Sequence[int],
+        noted: Noted,
+    ) -> bytes | None:
+        """Return the field without its secrets, None if it has none; raises OddFieldError.
+
+        What was found is added to `noted`.
+        """
+        shape, begin, content, end, _, _ = field
+        facts, head_end, text_begin = _NO_KEY, content, content
+        if shape == ATTRIBUTE:
+            facts, head_end, text_begin = self._pair(payload, content, end)
+        elif shape == BODY:
+            text_begin = string_begin(payload, content, end)
+        if text_begin == _NO_TEXT:
+            return None
+        if text_begin < 0:
+            raise OddFieldError
+        try:
+            text = payload[text_begin:end].decode()
+        except UnicodeDecodeError as error:
+            raise OddFieldError from error
+        place = _PLACES[signal][payload[begin]]
+        rewritten = self._text(place, text, facts, self._said(matches, field, text_begin), noted)
+        if rewritten is None:
+            return None
+        data = rewritten.encode()
+        tag = payload[begin : begin + 1]
+        if shape == ATTRIBUTE:
+            return with_pair(tag, payload[content:head_end], data)
+        return with_body(tag, data) if shape == BODY else with_plain(tag, data)
+
+    def _pair(self, payload: bytes, begin: int, end: int) -> tuple[KeyFacts, int, int]:
+        """Return what an attribute's name means, where its field ends, and where the text begins.
+
+        In place of the last _NO_TEXT where nothing can be a secret, a negative number where the
+        value is no plain string.
+        """
+        bounds = pair_bounds(payload, begin, end)
+        if bounds is None:
+            raise OddFieldError
+        head_end, value = bounds
+        name = payload[begin + 2 : head_end]
+        facts = self._keys.get(name) or self._facts(name)
+        text_begin = string_begin(payload, value, end)
+        if text_begin < 0:
+            if facts.finding is None and is_number(payload, value, end):
+                return facts, head_end, _NO_TEXT
+        elif facts.key in TRADING_IDENTIFIERS:
+            return facts, head_end, _NO_TEXT
+        return facts, head_end, text_begin
+
+    def _facts(self, name: bytes) -> KeyFacts:
+        """Return what a name means for its values; raises OddFieldError where it holds a secret."""
+        try:
+            key = name.decode()
+        except UnicodeDecodeError as error:
+            raise OddFieldError from error
+        if self._judge.judge(key):
+            raise OddFieldError
+        facts = self._judge.facts(key)
+        if len(name) <= MAX_KEY_LENGTH:
+            if len(self._keys) >= MAX_KEYS:
+                self._keys.clear()
+            self._keys[name] = facts
+        return facts
+
+    def _said(
+        self, matches: Sequence[int], field: TextField, text_begin: int
+    ) -> tuple[int, list[int]]:
+        """Return what the matches in a field say of its text: a hint, and the rules to ask."""
+        hints, rules_of, floor = self._hints, self._rules, text_begin << NUMBER_BITS
+        hint = 0
+        rules: list[int] = []
+        for match in matches[field[4] : field[5]]:
+            number = match & NUMBER_MASK
+            if match >= floor:
+                hint |= hints[number]
+            elif hints[number] & (_WEAK | _ENCODED):
+                hint |= hints[number] & _ENCODED
+            else:
+                continue
+            for rule in rules_of[number]:
+                if rule not in rules:
+                    rules.append(rule)
+        return hint, rules
+
+    def _text(
+        self,
+        place: Place,
+        text: str,
+        facts: KeyFacts,
+        said: tuple[int, list[int]],
+        noted: Noted,
+    ) -> str | None:
+        """Return the text with its secrets masked; None if it has none."""
+        clean = self._redactor.clean_texts()
+        key = facts.key if place.keys else None
+        known = (key, "", text)
+        is_short = len(text) <= MAX_CLEAN_LENGTH
+        if is_short and known in clean:
+            return None
+        hint, rules = said
+        if hint & _ENCODED:
+            pieces = self._judge.judge(text, key)
+        else:
+            pieces = self._judge.judge_hinted(text, facts, rules, has_name=bool(hint & _NAME))
+        if not pieces:
+            if is_short:
+                clean.add(known)
+            return None
+        for _ in range(MAX_PASSES):
+            text = self._masked(place, text, pieces, noted)
+            if (key, "", text) in clean:
+                break
+            pieces = self._judge.judge(text, key)
+            if not pieces:
+                break
+        return text
+
+    def _masked(self, place: Place, text: str, pieces: Sequence[Hit], noted: Noted) -> str:
+        def in_place(piece: Hit, secret: str) -> str:
+            change = self._redactor.change(place, piece.rule)
+            if change.hit.action in _DROPS:
+                raise OddFieldError
+            data = secret.encode()
+            noted.append((change, len(data)))
+            return self._redactor.masked(change, data)
+
+        return replaced(text, pieces, in_place)
