@@ -20,6 +20,10 @@ LAYERS: tuple[frozenset[str], ...] = (
 """From the ground up. A module may import its own layer's folder and everything below."""
 
 PURE = (
+    "cardinality/demand.py",
+    "cardinality/label_text.py",
+    "cardinality/sketches.py",
+    "cardinality/snapshot_format.py",
     "otlp",
     "pipeline/batch.py",
     "pipeline/chain.py",
