@@ -5,7 +5,7 @@ search takes time linear in the text: quantifiers are possessive or bounded.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from tapeline.redaction.filters import is_opaque, is_published, shannon_entropy, value_reason
@@ -30,11 +30,18 @@ class Assignment(NamedTuple):
     reason: str
 
 
-# A name begins where its run of characters does: so each run is read once, whatever follows it.
-_PAIR: Final = re.compile(
-    r"(?<![\w.\-])(?P<name>[\w.\-]++)(?P<close>[\"'`\])]{0,4}+)"
+# What makes a run of characters a name: what stands behind it.
+_MARKED: Final = (
+    r"(?P<close>[\"'`\])]{0,4}+)"
     r"(?:[ \t]{0,16}+(?P<mark>=>|->|<-|:{0,3}+=(?!=)|[?.+]=|\|\|=|={2,3}+|::(?=[ \t])|:(?!:))"
     r"|[ \t]{0,4}+(?P<comma>,)(?=\s{0,16}+[\"'`]))"
+)
+_UNNAMED_MARKED: Final = re.sub(r"\?P<\w+>", "?:", _MARKED)
+# A name begins where its run of characters does, so each run is read once. The runs that are none
+# are passed over within the pattern, which takes a third of the time of a search.
+_PAIR: Final = re.compile(
+    rf"(?:(?<=[\w.\-])[\w.\-]++)?+(?:[^\w.\-]*+[\w.\-]++(?!{_UNNAMED_MARKED}))*+"
+    rf"[^\w.\-]*+(?P<name>[\w.\-]++){_MARKED}"
 )
 # Options of a command line take their value after a blank.
 _OPTION: Final = re.compile(
@@ -52,6 +59,7 @@ _ANNOTATION: Final = re.compile(
 
 _GAP: Final = re.compile(r"[ \t]{0,16}+(?:[|>][+\-]?[ \t]{0,8}+\r?\n[ \t]{1,64}+)?")
 _GAP_IN_JSON: Final = re.compile(r"\s{0,64}+")
+_GAP_BEGINS: Final = frozenset(" \t\n\r\f\v\x1c\x1d\x1e\x1f|>")
 _OPENING: Final = re.compile(
     r"(?:[A-Za-z_][\w.]{0,31}+\()?(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
 )
@@ -106,6 +114,9 @@ _HELD_VALUE: Final = re.compile(
     r"(?i:value|val|default|content)[\"']?[ \t]{0,8}+(?:=>|[:=])"
 )
 
+# Half the cost of calling the named tuples.
+_new: Final = tuple.__new__
+
 MIN_VENDOR_VALUE: Final = 16
 MIN_VENDOR_ENTROPY: Final = 3.0
 
@@ -118,10 +129,10 @@ def assignments(
     `masks` are where the masks stand that are in the text already, in order: a mask is no value,
     and what is in it is no name.
     """
-    yield from _scan(_PAIR, text, names, masks)
+    yield from _scan(_PAIR.match, text, names, masks)
     if "--" in text:
-        yield from _scan(_OPTION, text, names, masks)
-    if "</" in text or "<" in text:
+        yield from _scan(_OPTION.search, text, names, masks)
+    if "<" in text:
         yield from _elements(text, names, masks)
 
 
@@ -156,53 +167,53 @@ class _Pair(NamedTuple):
 
 
 def _scan(
-    pattern: re.Pattern[str], text: str, names: KeyWords, masks: Sequence[tuple[int, int]]
+    find: Callable[[str, int], re.Match[str] | None],
+    text: str,
+    names: KeyWords,
+    masks: Sequence[tuple[int, int]],
 ) -> Iterator[Assignment]:
-    position: int | None = 0
-    while position is not None:
-        begin, position = position, None
-        for match in pattern.finditer(text, begin):
-            if names.asks_nothing(match[1]):
-                continue
-            pair = _pair(text, match, names)
-            if pair is None or (masks and end_of_mask(masks, match.start())):
-                continue
-            found = _value(text, pair, masks)
-            if found is None:
-                continue
-            yield found
-            if not found.reason and found.end > match.end():
-                # What a secret's value holds is not searched again: so all values together are
-                # read once.
-                position = found.end
-                break
+    asks_nothing = names.asks_nothing
+    position = 0
+    while match := find(text, position):
+        position = match.end()
+        if asks_nothing(match[1]):
+            continue
+        pair = _pair(text, match, names)
+        if pair is None or (masks and end_of_mask(masks, match.start(1))):
+            continue
+        found = _value(text, pair, masks)
+        if found is None:
+            continue
+        yield found
+        if not found.reason and found.end > position:
+            # What a secret's value holds is not searched again: so all values together are read
+            # once.
+            position = found.end
 
 
 def _pair(text: str, match: re.Match[str], names: KeyWords) -> _Pair | None:
-    name, start = match["name"], match.start("name")
-    close, comma = match["close"], match["comma"]
+    name, close, mark, comma = match.groups()
     if comma and not close:
         return None
+    start, value_start = match.start(1), match.end()
     finding = names.finding(name, "")
-    value_start = match.end()
     if finding is None and (name in TYPES or names.is_end_of_term(name)):
         word = _WORD_BEFORE.search(text, max(0, start - _BEFORE_LENGTH), start)
         if word:
             finding = names.finding(*((word[0], "") if name in TYPES else (name, word[0])))
-    if finding is None and name.lower() in HOLDERS and match["mark"]:
+    if finding is None and mark and name.lower() in HOLDERS:
         finding, value_start = _held(text, value_start, names)
     if finding is None:
         return None
-    gap = (_GAP_IN_JSON if '"' in close or comma else _GAP).match(text, value_start)
-    value_start = gap.end() if gap else value_start
-    annotation = _ANNOTATION.match(text, value_start) if match["mark"] == ":" else None
+    if text[value_start : value_start + 1] in _GAP_BEGINS:
+        gap = (_GAP_IN_JSON if '"' in close or comma else _GAP).match(text, value_start)
+        value_start = gap.end() if gap else value_start
+    annotation = _ANNOTATION.match(text, value_start) if mark == ":" else None
     if annotation is not None:
         gap = _GAP.match(text, annotation.end())
         value_start = gap.end() if gap else annotation.end()
-    mark = match["mark"] or comma or ""
-    return _Pair(
-        finding, value_start, close, match.start("close"), mark, text[max(0, start - 1) : start]
-    )
+    before = text[start - 1] if start else ""
+    return _new(_Pair, (finding, value_start, close, match.start(2), mark or comma or "", before))
 
 
 def _held(text: str, start: int, names: KeyWords) -> tuple[NameFinding | None, int]:
@@ -235,10 +246,10 @@ def _value(text: str, pair: _Pair, masks: Sequence[tuple[int, int]]) -> Assignme
         return None
     value = text[start:end]
     if opening is not None and opening["quote"] == "`" and " " in value:
-        return Assignment(
-            pair.finding.rule, start, end, quote, "is a command whose output is the value"
-        )
-    return Assignment(pair.finding.rule, start, end, quote, _reason(pair, value, opening is None))
+        reason = "is a command whose output is the value"
+    else:
+        reason = _reason(pair, value, opening is None)
+    return _new(Assignment, (pair.finding.rule, start, end, quote, reason))
 
 
 def _reason(pair: _Pair, value: str, bare: bool) -> str:  # noqa: FBT001 - private, one caller
@@ -287,10 +298,13 @@ _TEMPLATE: Final = re.compile(
 )
 
 
+_TEMPLATE_BEGINS: Final = frozenset("${<")
+
+
 def _extent(text: str, pair: _Pair) -> re.Pattern[str]:
     """Choose how far a value goes, by what kind of secret it is and by what is around it."""
     rule = pair.finding.rule
-    if _TEMPLATE.match(text, pair.start):
+    if text[pair.start : pair.start + 1] in _TEMPLATE_BEGINS and _TEMPLATE.match(text, pair.start):
         return _TEMPLATE
     if rule == "authorization" and _MANY_PARAMETERS.match(text, pair.start):
         return _WHOLE_LINE
