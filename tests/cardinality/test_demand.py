@@ -133,6 +133,21 @@ def test_every_key_value_of_otlp_is_told_apart(pairs: list[KeyValue]) -> None:
     assert all(len(s) <= 80 for label in found.values() for s in label.samples)
 
 
+def test_the_order_of_key_and_value_on_the_wire_makes_no_difference() -> None:
+    """SDKs write the key first and the collector's exporter the value: one label, one value."""
+    demand = Demand()
+    texts = [*ids(20), "x" * 300, ""]
+    forward = [pair("id", text) for text in texts]
+    backward = [one[4:] + one[:4] for one in forward]  # the key field is of four bytes
+
+    demand.note_new("m", [(one,) for one in forward])
+    demand.note_new("m", [(one,) for one in backward])
+
+    (label,) = demand.of_metric("m").labels
+    assert (label.key, label.distinct_values) == ("id", len(texts))
+    assert {offender.streams for offender in label.offenders} == {2}
+
+
 @given(st.lists(st.lists(st.binary(max_size=20), max_size=4).map(tuple), max_size=20))
 def test_bytes_that_are_no_key_value_raise_nothing(pairs: list[tuple[bytes, ...]]) -> None:
     """They are counted, at most."""

@@ -24,10 +24,12 @@ from tapeline.cardinality.sketches import DistinctCount, FrequentItems
 __all__ = ["Demand", "DemandLimits", "LabelDemand", "MetricDemand", "Offender"]
 
 _KEY_TAG: Final = 0x0A
+_VALUE_TAG: Final = 0x12
 _LONGEST_SHORT: Final = 127  # the longest length that is written in one byte
 _VALUE_BYTES: Final = 100
-"""Offenders and samples are told apart by so many bytes of their value, tags included."""
+"""Offenders and samples are told apart by so many bytes of their encoded value."""
 
+_SHORTEST_PAIR: Final = 2
 _BYTES_A_METRIC: Final = 600
 _BYTES_A_LABEL: Final = 900
 
@@ -75,20 +77,19 @@ class MetricDemand:
 class _Label:
     """One label in one period. The methods of its sketches are at hand for the hot loop."""
 
-    __slots__ = ("cut_bytes", "distinct", "first", "frequent", "note_frequent", "note_value")
+    __slots__ = ("distinct", "first", "frequent", "note_frequent", "note_value")
 
-    def __init__(self, prefix: bytes, first: bytes) -> None:
+    def __init__(self, first: bytes) -> None:
         self.distinct = DistinctCount()
         self.frequent = FrequentItems()
         self.note_value = self.distinct.add
         self.note_frequent = self.frequent.add
-        self.cut_bytes = len(prefix) + _VALUE_BYTES
-        self.first = first[: self.cut_bytes]
+        self.first = first[:_VALUE_BYTES]
 
 
 @dataclass(slots=True)
 class _Metric:
-    """One metric in one period; labels by the encoded key that begins each of their pairs."""
+    """One metric in one period; labels by their encoded key field."""
 
     new_streams: int = 0
     refused: DistinctCount = field(default_factory=DistinctCount)
@@ -129,12 +130,21 @@ class Demand:
         labels = watched.labels
         # Most labels have few values, so that few are left of each batch.
         for pair, count in Counter(chain.from_iterable(pairs)).items():
-            label = labels.get(pair[: pair[1] + 2] if len(pair) > 1 else pair)
+            if len(pair) < _SHORTEST_PAIR:
+                self._note_rare(labels, pair, count)
+                continue
+            # SDKs write the key first, the collector's exporter the value.
+            cut = pair[1] + 2
+            if pair[0] == _VALUE_TAG:
+                key, value = pair[cut:], pair[:cut]
+            else:
+                key, value = pair[:cut], pair[cut:]
+            label = labels.get(key)
             if label is None:
                 self._note_rare(labels, pair, count)
                 continue
-            label.note_value(hash(pair))
-            label.note_frequent(pair[: label.cut_bytes], count)
+            label.note_value(hash(value))
+            label.note_frequent(value[:_VALUE_BYTES], count)
 
     def note_refused(self, metric: str, stream_keys: Iterable[int]) -> None:
         """Take the keys of streams that a limit refused; a stream may come again and again."""
@@ -159,9 +169,9 @@ class Demand:
         found = [period[metric] for period in self._periods if metric in period]
         labels: dict[bytes, list[_Label]] = {}
         for one in found:
-            for prefix, label in one.labels.items():
-                labels.setdefault(prefix, []).append(label)
-        demands = [_label_demand(prefix, of_label, top) for prefix, of_label in labels.items()]
+            for key, label in one.labels.items():
+                labels.setdefault(key, []).append(label)
+        demands = [_label_demand(key, of_label, top) for key, of_label in labels.items()]
         return MetricDemand(
             metric,
             new_streams=max((one.new_streams for one in found), default=0),
@@ -191,14 +201,12 @@ class Demand:
 
     def _note_rare(self, labels: dict[bytes, _Label], pair: bytes, count: int) -> None:
         """Take a pair whose label is new, or whose encoding is none of the usual."""
-        prefix = pair[: pair[1] + 2] if _is_usual(pair) else b""
-        if not prefix:
-            try:
-                pair, prefix = _as_usual(pair)
-            except (DecodeError, ValueError):
-                self.values_not_watched += 1
-                return
-        label = labels.get(prefix)
+        try:
+            key, value = _fields(pair)
+        except DecodeError:
+            self.values_not_watched += 1
+            return
+        label = labels.get(key)
         if label is None:
             if (
                 len(labels) >= self._limits.max_labels_a_metric
@@ -207,38 +215,29 @@ class Demand:
                 self.values_not_watched += 1
                 return
             self._label_count += 1
-            label = labels[prefix] = _Label(prefix, pair)
-        label.note_value(hash(pair))
-        label.note_frequent(pair[: label.cut_bytes], count)
+            label = labels[key] = _Label(value)
+        label.note_value(hash(value))
+        label.note_frequent(value[:_VALUE_BYTES], count)
 
 
-def _is_usual(pair: bytes) -> bool:
-    """Tell whether a KeyValue begins with a key of at most 127 bytes."""
-    return len(pair) > 1 and pair[0] == _KEY_TAG and 0 < pair[1] <= _LONGEST_SHORT
+def _fields(pair: bytes) -> tuple[bytes, bytes]:
+    """Return the key field and the value field of a KeyValue, however it is encoded.
 
-
-def _as_usual(pair: bytes) -> tuple[bytes, bytes]:
-    """Return a KeyValue in the usual encoding and the part of it that its label is known by.
-
-    A key of more than 127 bytes is cut to what fits.
+    A key of more than 127 bytes is cut to what fits. Raises DecodeError.
     """
     parsed = KeyValue.FromString(pair)
     key = parsed.key.encode()[:_LONGEST_SHORT]
-    prefix = bytes((_KEY_TAG, len(key))) + key
     parsed.ClearField("key")
-    return prefix + parsed.SerializeToString(), prefix
+    return bytes((_KEY_TAG, len(key))) + key, parsed.SerializeToString()
 
 
-def _label_demand(prefix: bytes, periods: Sequence[_Label], top: int) -> LabelDemand:
+def _label_demand(key: bytes, periods: Sequence[_Label], top: int) -> LabelDemand:
     worst = max(periods, key=lambda label: label.distinct.estimate)
-    some = [pair for label in periods for pair in (*label.frequent.some(top), label.first)]
-
-    def text(pair: bytes) -> str:
-        return value_text(pair[len(prefix) :])
-
+    some = [value for label in periods for value in (*label.frequent.some(top), label.first)]
+    frequent = worst.frequent.top(top)
     return LabelDemand(
-        key=prefix[2:].decode(errors="replace"),
+        key=key[2:].decode(errors="replace"),
         distinct_values=worst.distinct.estimate,
-        samples=tuple(dict.fromkeys(map(text, some)))[:top],
-        offenders=tuple(Offender(text(pair), count) for pair, count in worst.frequent.top(top)),
+        samples=tuple(dict.fromkeys(map(value_text, some)))[:top],
+        offenders=tuple(Offender(value_text(value), count) for value, count in frequent),
     )
