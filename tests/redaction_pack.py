@@ -7,7 +7,7 @@ from tapeline.redaction.pack import Pack, load_pack
 
 __all__ = ["OPTIONAL_RULES", "default_judge", "full_judge", "full_pack"]
 
-OPTIONAL_RULES = ("card-number", "email", "iban", "ip-address")
+OPTIONAL_RULES = ("card-number", "email", "iban", "ip-address", "social-security-number")
 
 
 @cache

@@ -57,7 +57,7 @@ def _cases() -> Iterator[tuple[str, str]]:
     # URLs and forms
     yield "GET /v1?api_key={}&x=1 200", "GET /v1?api_key=<market-data-query-key>&x=1 200"
     yield "/cb#access_token=a,b;{}&s=1", "/cb#access_token=<access-token>&s=1"
-    yield "user=joe&password={}", "user=joe&password=<market-data-query-key>"
+    yield "user=joe&password={}", "user=joe&password=<password>"
     yield "x=1&signature=" + SIGNATURE + "{}&y=2", "x=1&signature=<signed-url>&y=2"
     yield "?sig=" + SIGNATURE + "{}%3D", "?sig=<signed-url>"
     # Headers

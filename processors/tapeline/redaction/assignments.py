@@ -8,7 +8,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from tapeline.redaction.filters import is_opaque, is_published, shannon_entropy, value_reason
+import re2
+
+from tapeline.redaction.filters import (
+    MAX_LOOK,
+    is_opaque,
+    is_published,
+    shannon_entropy,
+    value_reason,
+)
 from tapeline.redaction.key_words import HOLDERS, TYPES, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.rule import Strength
@@ -53,6 +61,9 @@ _ELEMENT: Final = re.compile(
 )
 _WORD_BEFORE: Final = re.compile(r"(?<![\w\-])[\w\-]{1,30}+(?=[ \t]\Z)")
 _BEFORE_LENGTH: Final = 32
+# `arn:aws:secretsmanager:eu-west-1:123456789012:secret:desk` is the name of one.
+_ARN_LENGTH: Final = 128
+_ARN: Final = re.compile(r"arn:[\w\-]{1,16}:[\w\-]{1,32}:[\w\-]{0,32}:[0-9]{0,16}:\Z")
 _ANNOTATION: Final = re.compile(
     r"(?:string|String|str|bytes|text|[A-Z]\w{0,24}(?:\[\w{1,16}\])?)\??[ \t]{0,4}+(?::?=)(?!=)"
 )
@@ -61,7 +72,7 @@ _GAP: Final = re.compile(r"[ \t]{0,16}+(?:[|>][+\-]?[ \t]{0,8}+\r?\n[ \t]{1,64}+
 _GAP_IN_JSON: Final = re.compile(r"\s{0,64}+")
 _GAP_BEGINS: Final = frozenset(" \t\n\r\f\v\x1c\x1d\x1e\x1f|>")
 _OPENING: Final = re.compile(
-    r"(?:[A-Za-z_][\w.]{0,31}+\()?(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
+    r"(?:[A-Za-z_][\w.]{0,31}+\(\s{0,32}+)?(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
 )
 _CLOSINGS: Final = {
     quote: re.compile(rf"(?<!\\)(?:\\\\)*+{quote}") for quote in ('"', "'", "`", '"""', "'''")
@@ -138,10 +149,14 @@ def assignments(
 
 def judge_value(finding: NameFinding, value: str, *, bare: bool) -> str:
     """Say why a value is no secret under a name, or return an empty text if it is one."""
-    reason = value_reason(value, finding.strength, bare=bare)
+    # A form says more than the strength could.
+    strength = finding.strength if finding.form is None else Strength.ANY
+    reason = value_reason(value, strength, bare=bare)
     if reason:
         return reason
     stripped = value.strip()
+    if finding.form is not None and not _has_form(finding.form, stripped):
+        return "has another form than the secrets of this name"
     if is_published(stripped, finding.published):
         return "is a published sample"
     if finding.alone_length and (
@@ -153,6 +168,11 @@ def judge_value(finding: NameFinding, value: str, *, bare: bool) -> str:
     if finding.vendor and not any(character.isdigit() for character in stripped):
         return "" if len(stripped) >= MIN_VENDOR_VALUE else "could be a word"
     return ""
+
+
+def _has_form(form: re2._Regexp, value: str) -> bool:
+    # What is too long to look at is a secret here as well, or its rest would be searched again.
+    return len(value) > MAX_LOOK or form.fullmatch(value.encode()) is not None
 
 
 class _Pair(NamedTuple):
@@ -203,7 +223,7 @@ def _pair(text: str, match: re.Match[str], names: KeyWords) -> _Pair | None:
             finding = names.finding(*((word[0], "") if name in TYPES else (name, word[0])))
     if finding is None and mark and name.lower() in HOLDERS:
         finding, value_start = _held(text, value_start, names)
-    if finding is None:
+    if finding is None or (start and text[start - 1] == ":" and _is_in_arn(text, start)):
         return None
     if text[value_start : value_start + 1] in _GAP_BEGINS:
         gap = (_GAP_IN_JSON if '"' in close or comma else _GAP).match(text, value_start)
@@ -214,6 +234,11 @@ def _pair(text: str, match: re.Match[str], names: KeyWords) -> _Pair | None:
         value_start = gap.end() if gap else annotation.end()
     before = text[start - 1] if start else ""
     return _new(_Pair, (finding, value_start, close, match.start(2), mark or comma or "", before))
+
+
+def _is_in_arn(text: str, start: int) -> bool:
+    """Say whether what begins here is the kind of a resource in a name of Amazon's."""
+    return _ARN.search(text, max(0, start - _ARN_LENGTH), start) is not None
 
 
 def _held(text: str, start: int, names: KeyWords) -> tuple[NameFinding | None, int]:
@@ -316,7 +341,7 @@ def _extent(text: str, pair: _Pair) -> re.Pattern[str]:
 
 
 _NAME_ATTRIBUTE: Final = re.compile(r"\s(?:name|key|id)=[\"'](?P<held>[\w.\-]{2,64}+)[\"']")
-_NO_WORD: Final = re.compile(r"[\s/\"'{}]")
+_NO_WORD: Final = re.compile(r"[\s/\"'{}]|\A@|\A\w{1,64}=")
 
 
 def _elements(text: str, names: KeyWords, masks: Sequence[tuple[int, int]]) -> Iterator[Assignment]:

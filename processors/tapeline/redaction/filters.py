@@ -17,6 +17,7 @@ from tapeline.redaction.rule import Check, Strength
 
 __all__ = [
     "CHECKS",
+    "MAX_LOOK",
     "is_opaque",
     "is_published",
     "placeholder_reason",
@@ -24,7 +25,7 @@ __all__ = [
     "value_reason",
 ]
 
-_MAX_LOOK: Final = 4_096
+MAX_LOOK: Final = 4_096
 """Characters of a value that filters look at: what is longer is no placeholder."""
 
 
@@ -38,8 +39,8 @@ def shannon_entropy(text: str) -> float:
     if length > _MAX_TABLE:
         counts = Counter(text).values()
         return math.log2(length) - sum(count * math.log2(count) for count in counts) / length
-    count_of, weights = text.count, _WEIGHTS
-    return math.log2(length) - sum([weights[count_of(c)] for c in set(text)]) / length
+    weights = map(_WEIGHTS.__getitem__, map(text.count, set(text)))
+    return math.log2(length) - sum(weights) / length
 
 
 def _vocabulary(words: str) -> frozenset[str]:
@@ -50,6 +51,10 @@ def _vocabulary(words: str) -> frozenset[str]:
 _FILLER: Final = re.compile(
     r"x{6,}|X{6,}|\*{3,}|\.{3,}\Z|#{4,}|0{12,}|\$\{|\$\(|\{\{|(?i:\[?redacted(?![:\w])|\[?filtered\]|<hidden>)"
 )
+# One of these is in every value in which a filler is found; to look for them takes a tenth of the
+# pattern's time.
+_FILLED_LETTERS: Final = ("xxxxxx", "XXXXXX", "000000000000")
+_FILLED_MARKS: Final = ("***", "...", "####", "${", "$(", "{{", "<hidden>", "filtered]")
 _MANY_PIECES: Final = re.compile(r"[\s;,]")
 # ...and as the whole of any value: of shells, templates, format strings and documentation.
 _TEMPLATE: Final = re.compile(
@@ -117,15 +122,30 @@ _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 def placeholder_reason(value: str) -> str:
     """Say why a value is a filler or a template rather than a secret."""
-    if len(value) > _MAX_LOOK:
+    if len(value) > MAX_LOOK:
         return ""
     if not value.strip():
         return "is blank"
     if _TEMPLATE.match(value):
         return "is a placeholder"
-    if _FILLER.search(value) and not _MANY_PIECES.search(value):
+    if _may_hold_filler(value) and _FILLER.search(value) and not _MANY_PIECES.search(value):
         return "is a placeholder"
     return ""
+
+
+def _may_hold_filler(value: str) -> bool:
+    """Say whether `_FILLER` may be in a value; most have nothing that it asks for."""
+    for letters in _FILLED_LETTERS:
+        if letters in value:
+            return True
+    lowered = value.lower()
+    if "redacted" in lowered:
+        return True
+    if not value.isalnum():
+        for marks in _FILLED_MARKS:
+            if marks in lowered:
+                return True
+    return False
 
 
 _NO_VALUE: Final = (
@@ -139,6 +159,7 @@ _SMALL_NUMBER: Final = re.compile(r"[+\-]?[0-9]{1,5}(?:\.[0-9]+)?%?\Z")
 # A short cut: what is surely none of the things below, for most real credentials are random.
 _RANDOM: Final = re.compile(r"(?=(?:[^0-9]{0,40}[0-9]){4})[A-Za-z0-9+=_~\-]{16,200}\Z")
 _LONG_RUN: Final = re.compile(r"(.)\1{5}")
+_TWICE: Final = re.compile(r"(.)\1", re.DOTALL)
 _SUSPECT: Final = _vocabulary(
     "abcdefghij klmnopqrst mnopqrstuv qrstuvwxyz 123456789012 012345678901 api app auth access"
     " client user account test fake dummy mock example sample demo placeholder invalid token secret"
@@ -147,7 +168,10 @@ _SUSPECT: Final = _vocabulary(
 
 
 def _is_random(value: str) -> bool:
-    if not _RANDOM.match(value) or _LONG_RUN.search(value):
+    if not _RANDOM.match(value):
+        return False
+    # Of six of the same, every third and the one after it are the same.
+    if _TWICE.search(value[::3]) and _LONG_RUN.search(value):
         return False
     lowered = value.lower()
     return not any([word in lowered for word in _SUSPECT])  # noqa: C419 - half the time
@@ -162,7 +186,7 @@ def value_reason(value: str, strength: Strength, *, bare: bool) -> str:
         return ""
     value = value.strip()
     reason = placeholder_reason(value)
-    if reason or len(value) > _MAX_LOOK:
+    if reason or len(value) > MAX_LOOK:
         return reason
     for pattern, reason in _NO_VALUE:
         if pattern.match(value):
@@ -195,13 +219,46 @@ def _word_reason(value: str, strength: Strength, *, bare: bool) -> str:
     if words and _SECRET_WORDS.issuperset(words):
         return "only names a kind of secret"
     made_up = _WORDY.match(value) and not _MADE_UP_WORDS.isdisjoint(words)
-    if made_up or _STAND_IN.search(value):
+    if made_up or _stands_in(value):
         return "stands in for a secret"
     if len(value) >= MIN_MEASURED and len(set(value)) <= MAX_FILLER_CHARACTERS:
         return "is made of few characters"
     if strength is Strength.OPAQUE and not is_opaque(value):
         return "could be a word or an identifier"
     return ""
+
+
+# One of these is in every value in which `_STAND_IN` finds something, but at its beginning or for a
+# run of twelve.
+_STAND_IN_HINTS: Final = (
+    "here",
+    "goes",
+    "placeholder",
+    "changeme",
+    "example",
+    "123456789012",
+    "012345678901",
+    "abcdefghij",
+    "klmnopqrst",
+    "mnopqrstuv",
+    "qrstuvwxyz",
+)
+_RUN_LENGTH: Final = 12
+
+
+def _stands_in(value: str) -> bool:
+    if _STAND_IN.match(value):
+        return True
+    lowered = value.lower()
+    for hint in _STAND_IN_HINTS:
+        if hint in lowered:
+            return _STAND_IN.search(value) is not None
+    # Of twelve of the same, every sixth and the one after it are the same.
+    return (
+        len(value) >= _RUN_LENGTH
+        and _TWICE.search(lowered[::6]) is not None
+        and _STAND_IN.search(value) is not None
+    )
 
 
 MIN_MEASURED: Final = 16
@@ -214,7 +271,8 @@ MIN_OPAQUE_LETTERS: Final = 24
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9+/=_.~:%|!@#$^&*\-]{12,}\Z")
 # A traded thing, alone, in a pair, or with an expiry, a series or an address after it.
 _TICKER: Final = re.compile(
-    r"(?=.{1,31}\Z)[A-Z0-9]{2,10}[-_/:.]|[A-Z0-9]{2,10}[-_/:.]0x|[A-Z0-9]{1,15}\Z"
+    r"(?=.{1,31}\Z)[A-Z0-9]{2,10}(?:[-_/:.]{1,2}[a-z]{0,12}[A-Z0-9]{0,12}[a-z]{0,5})+\Z"
+    r"|[A-Z0-9]{2,10}[-_/:.]0x|[A-Z0-9]{1,15}\Z"
 )
 _NUMBER: Final = re.compile(r"[0-9.,:+\-TZ/ _]+\Z")
 _WORDY: Final = re.compile(
@@ -227,9 +285,9 @@ _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}
 
 def is_opaque(value: str) -> bool:
     """Say whether a value is of a form that nobody would choose for a word, name or ticker."""
-    if _UUID.match(value):
+    if _UUID.match(value) or _is_shuffled(value):
         return True
-    if not _OPAQUE.match(value) or value.startswith(("0x", "0X")):
+    if not _OPAQUE.match(value) or value.startswith(("0x", "0X")) or "://" in value:
         return False
     if _NUMBER.match(value) or _TICKER.match(value):
         return False
@@ -241,6 +299,24 @@ def is_opaque(value: str) -> bool:
             and len(_WORDS.findall(value)) > len(value) // 4
         )
     return any(character.isdigit() for character in value) or len(value) >= MIN_OPAQUE_LETTERS
+
+
+_SHUFFLED: Final = re.compile(r"(?=[^0-9]*[0-9]+[^0-9]+[0-9])[A-Za-z0-9]{8,11}\Z")
+_MIN_CHANGES: Final = 4
+
+
+def _is_shuffled(value: str) -> bool:
+    """Say whether a short value changes too often between letters, cases and digits for a name.
+
+    Names of assets do so, too, but have one number in them: `cUSDCv3`, `aEthWETH`.
+    """
+    return (
+        _SHUFFLED.match(value) is not None
+        and not value.startswith(("0x", "0X"))
+        and any(map(str.islower, value))
+        and any(map(str.isupper, value))
+        and len(_WORDS.findall(value)) >= _MIN_CHANGES
+    )
 
 
 def is_published(value: str, published: Collection[str]) -> bool:

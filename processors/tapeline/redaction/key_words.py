@@ -12,6 +12,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+import re2
+
+from tapeline.redaction.pack import compile_pattern
 from tapeline.redaction.rule import NameRule, Strength
 
 __all__ = ["DENIED", "HOLDERS", "TYPES", "KeyWords", "NameFinding", "words_of"]
@@ -45,7 +48,7 @@ _ABOUT: Final = _vocabulary(
     expire expired expires expiry failure failures field file filename files fingerprint format
     generator handler header hint holder host id identifier ids in index info input invalid issuer
     kind label latency len length level limit limits list location lookup manager max message
-    method methods middleware min missing mode model ms name names namespace needed on options
+    method methods middleware min missing mode model ms name names namespace needed nonce on options
     owner pair param parameter parser path pattern placeholder policy position present price prompt
     provider rate ratio reader ref reference regex region required requirements reset result
     retries rotated rotation rule rules schema scheme scope scopes seconds selector service set
@@ -61,6 +64,8 @@ _ASKING: Final = frozenset({"has", "is", "needs", "num", "require", "requires", 
 
 # What stands before these is not the name of a secret thing but of a public one.
 _PUBLIC: Final = frozenset({"public", "pub", "publishable", "store", "create", "show"})
+# ...but the password of one of these is one.
+_STORES: Final = frozenset({("key", "store"), ("trust", "store")})
 
 # A bare `token` is a secret only at the end of the name or before one of these words...
 _TOKEN_ENDS: Final = _vocabulary(
@@ -76,6 +81,22 @@ _NO_CREDENTIAL_BEFORE: Final = _vocabulary(
     start stop strategy swap symbol sync target to traded trading underlying usdc usdt utility
     wrapped xsrf
     """
+)
+
+# Keys that find something rather than open it, whoever's they are.
+_NO_CREDENTIAL_KEY: Final = _vocabulary(
+    """
+    aggregation batch book bucket cache correlation dedup deduplication entity event
+    fingerprint foreign grouping hash hot idempotency index instrument item job kafka lock
+    lookup map message metric object order partition position primary pub public publishable
+    rate record redis request route routing row s3 series shard sort sticky stream surrogate symbol
+    topic trace track unique vary websocket
+    """
+)
+
+# A signature of these is public: of programs, and of transactions on a chain.
+_OF_PUBLIC_SIGNATURE: Final = _vocabulary(
+    "call code contract event function method program transaction tx type txn"
 )
 
 # What may follow a vendor's name in the name of a credential, and what must be among it.
@@ -116,6 +137,10 @@ _VENDORS_TOGETHER: Final = 20
 
 _MAX_VENDOR_WORDS: Final = 4
 
+# Base64 and the like taken apart: many short pieces, of which the last may be `pw` or `otp`.
+_MAX_WORDS_BEFORE_SHORT: Final = 7
+_MAX_SHORT: Final = 3
+
 
 @dataclass(frozen=True, slots=True)
 class NameFinding:
@@ -129,6 +154,8 @@ class NameFinding:
     this many characters."""
 
     vendor: bool = False
+    form: re2._Regexp | None = None
+    """What the whole value must match."""
 
 
 DENIED: Final = NameFinding("denied-name", Strength.ANY)
@@ -148,11 +175,17 @@ class KeyWords:
         self, rules: Sequence[NameRule], keep: Iterable[str] = (), deny: Iterable[str] = ()
     ) -> None:
         terms: dict[tuple[str, ...], NameFinding] = {}
+        frames: dict[tuple[tuple[str, ...], str], NameFinding] = {}
         vendors: dict[tuple[str, ...], tuple[NameFinding, NameFinding | None]] = {}
         for rule in rules:
-            finding = NameFinding(rule.id, rule.value, rule.published)
+            form = compile_pattern(rule.form) if rule.form else None
+            finding = NameFinding(rule.id, rule.value, rule.published, form=form)
             for name in rule.names:
-                terms.setdefault(tuple(name.split()), finding)
+                words = tuple(name.split())
+                if "*" in words:
+                    frames.setdefault((words[: words.index("*")], words[-1]), finding)
+                else:
+                    terms.setdefault(words, finding)
             of_vendor = NameFinding(rule.id, rule.value, rule.published, vendor=True)
             alone = (
                 replace(of_vendor, alone_length=rule.alone_length) if rule.vendor_alone else None
@@ -162,6 +195,7 @@ class KeyWords:
                 vendors.setdefault(parts, (of_vendor, alone))
                 vendors.setdefault(words_of(vendor.replace(" ", "")), (of_vendor, alone))
         self._terms: Mapping[tuple[str, ...], NameFinding] = MappingProxyType(terms)
+        self._frames = MappingProxyType(frames)
         self._vendors = MappingProxyType(vendors)
         self._longest = max(map(len, terms), default=1)
         self._glued = MappingProxyType({"".join(words): found for words, found in terms.items()})
@@ -203,6 +237,10 @@ class KeyWords:
         ]
         return (
             *(_spelled(words) for words in (*self._terms, *self._deny)),
+            *(
+                _spelled(first) + rb"[_. \t-][a-z0-9_. \t-]{1,40}" + last.encode()
+                for first, last in self._frames
+            ),
             *(vendor + _AFTER_VENDOR for vendor in vendors),
             *(_BEFORE_VENDOR + vendor for vendor in vendors),
         )
@@ -226,9 +264,14 @@ class KeyWords:
             return DENIED
         if words[0] in _ASKING:
             return None
+        is_random = len(words) > _MAX_WORDS_BEFORE_SHORT and len(words[-1]) <= _MAX_SHORT
         context = words_of(before)[1 - self._longest :] if self._longest > 1 else ()
         found = self._by_terms((*context, *words), len(context))
         vendor = self._by_vendor(words)
+        if is_random and self._terms.get(words[-1:]) is found:
+            found = None
+        if found is None and vendor is None:
+            return self._by_frame(words)
         if found is not None and (vendor is None or found.strength is not Strength.OPAQUE):
             return found
         return vendor or found
@@ -238,7 +281,13 @@ class KeyWords:
         for end in range(len(words), context_count, -1):
             found, begin = self._term(words, end)
             after = words[end:]
-            if found is None or (begin > 0 and words[begin - 1] in _PUBLIC):
+            if found is None or (
+                begin > 0
+                and words[begin - 1] in _PUBLIC
+                and words[max(0, begin - 2) : begin] not in _STORES
+            ):
+                continue
+            if words[end - 1] == "signature" and not _OF_PUBLIC_SIGNATURE.isdisjoint(words[:begin]):
                 continue
             if found.strength is Strength.OPAQUE and _singular(words[end - 1]) == "token":
                 before = words[begin - 1] if begin > context_count else ""
@@ -247,6 +296,16 @@ class KeyWords:
                 return found
             if not after or after[-1] not in _ABOUT:
                 return found
+        return None
+
+    def _by_frame(self, words: tuple[str, ...]) -> NameFinding | None:
+        """Return the finding of a frame such as `x * key`, whoever's name stands in it."""
+        for (first, last), found in self._frames.items():
+            if words[-1] != last or not _NO_CREDENTIAL_KEY.isdisjoint(words):
+                continue
+            for begin in range(len(words) - len(first) - 1):
+                if words[begin : begin + len(first)] == first:
+                    return found
         return None
 
     def _term(self, words: tuple[str, ...], end: int) -> tuple[NameFinding | None, int]:

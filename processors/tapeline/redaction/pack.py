@@ -211,6 +211,8 @@ def _validated(source: RuleSource, problems: list[str]) -> ValueRule | NameRule 
         if isinstance(rule, ValueRule):
             for pattern in (rule.pattern, *rule.require, *rule.allow):
                 compile_pattern(pattern)
+        elif rule.form is not None:
+            compile_pattern(rule.form)
         rule.samples()
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):

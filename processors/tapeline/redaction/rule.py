@@ -171,6 +171,9 @@ class NameRule(_RuleBase):
 
     value: Strength = Strength.CREDENTIAL
 
+    # RE2 syntax: what the whole value must match. A number is then judged as its digits.
+    form: Pattern | None = None
+
     # SHA-256 of values that were published as samples and open nothing.
     published: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
         default=(), max_length=MAX_LIST_LENGTH
