@@ -111,8 +111,15 @@ def _named(name: Named) -> Callable[[str], str]:
 def _own(own: OwnPattern) -> Callable[[str], str]:
     compiled: Any = compile_pattern(own.pattern)
     replacement = placeholder(own.name)
-    # A function: in a template a backslash would have a meaning.
-    return lambda text: str(compiled.sub(lambda _: replacement, text))
+
+    def step(text: str) -> str:
+        # Most texts hold nothing to replace, and RE2 says so ten times faster than `sub` does.
+        if compiled.search(text) is None:
+            return text
+        # A function: in a template a backslash would have a meaning.
+        return str(compiled.sub(lambda _: replacement, text))
+
+    return step
 
 
 class Normaliser:

@@ -52,7 +52,7 @@ class DumpedValues:
     generations: tuple[int, ...]
 
 
-_Sets = dict[tuple[bool, bytes], LabelValues]
+_Sets = dict[tuple[str, bool], LabelValues]
 
 
 class Router:
@@ -82,10 +82,8 @@ class Router:
 
     def counts(self, metric_name: str) -> Mapping[tuple[str, bool], tuple[int, int]]:
         """Return admitted values and the limit of a metric's labels, by name and is-of-resource."""
-        return {
-            (key.decode("utf-8", "replace"), is_resource): (len(values), values.limit)
-            for (is_resource, key), values in self._sets.get(metric_name, {}).items()
-        }
+        sets = self._sets.get(metric_name, {})
+        return {key: (len(values), values.limit) for key, values in sets.items()}
 
     def route(
         self,
@@ -133,7 +131,7 @@ class Router:
                 continue
             for pair in side_pairs:
                 label = labels.get(key_of(pair))
-                values = None if label is None else sets.get((is_resource, label.prefix))
+                values = None if label is None else sets.get((label.name, is_resource))
                 if label is not None and values is not None:
                     values.touch(_normalised(label, pair[len(label.prefix) :]), generation)
 
@@ -142,12 +140,12 @@ class Router:
         for metric, sets in self._sets.items():
             if not isinstance(metric, str):
                 continue
-            for (is_resource, prefix), values in sets.items():
+            for (label, is_resource), values in sets.items():
                 rows = tuple(values.dump())
                 if rows:
                     yield DumpedValues(
                         metric,
-                        key_of(prefix).decode("utf-8", "replace"),
+                        label,
                         is_resource,
                         tuple(value for value, _ in rows),
                         tuple(generation for _, generation in rows),
@@ -221,8 +219,6 @@ class Router:
                 self._values(sets, label, is_resource=is_resource), value
             ):
                 _refuse_value(judged, label, pairs, number)
-                if judged.verdict is not None:
-                    return judged
         if missing:
             judged.note(Reason.IDENTITY, labels[min(missing)].name)
         return judged
@@ -243,7 +239,7 @@ class Router:
         return sets
 
     def _values(self, sets: _Sets, label: LabelRule, *, is_resource: bool) -> LabelValues:
-        key = (is_resource, label.prefix)
+        key = (label.name, is_resource)
         values = sets.get(key)
         if values is None:
             values = sets[key] = LabelValues(label.limit or 0, self._budget)
@@ -293,7 +289,8 @@ def _refuse_value(judged: Judged, label: LabelRule, pairs: tuple[bytes, ...], nu
         judged.change(pairs, number, label.prefix + _OTHER_VALUE)
     elif label.policy is LabelPolicy.DROP_LABEL:
         judged.change(pairs, number, b"")
-    else:
+    elif judged.verdict is not LabelPolicy.DROP_SERIES:
+        # The weightier one decides, in whatever order the attributes stand.
         judged.verdict = label.policy
 
 

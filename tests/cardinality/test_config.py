@@ -1,0 +1,135 @@
+"""The section of the configuration: what it takes, and what it refuses with its place."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from tapeline.cardinality.config import CardinalityConfig, Mode
+
+LOKI = Path(__file__).parents[2] / "config" / "loki" / "loki.yaml"
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"mode": "off"},
+        {"modes": "enforce"},
+        {"default_limit": -1},
+        {"global_limit": 0},
+        {"idle_ttl": "1s"},
+        {"idle_ttl": 3600},
+        {"max_folded_streams": 0},
+        {"metrics": [{}]},
+        {"metrics": [{"match": []}]},
+        {"metrics": [{"match": ""}]},
+        {"metrics": [{"match": "a[b"}]},
+        {"metrics": [{"match": "a", "policy": "replace_value"}]},
+        {"metrics": [{"match": "a", "labels": {"x": {}}}]},
+        {"metrics": [{"match": "a", "labels": {"x": {"limit": 1, "policy": "pass"}}}]},
+        {"metrics": [{"match": "a", "labels": {"otel.metric.overflow": {"limit": 1}}}]},
+        {"metrics": [{"match": "a", "normalize": {"x": []}}]},
+        {"metrics": [{"match": "a", "normalize": {"x": ["ip"]}}]},
+        {"metrics": [{"match": "a", "normalize": {"x": [{"pattern": "(", "with": "y"}]}}]},
+        {"metrics": [{"match": "a", "normalize": {"x": [{"pattern": "a", "with": "{y}"}]}}]},
+        {"metrics": [{"match": "a", "normalize": {"x": [{"pattern": "[a-z]", "with": "y"}]}}]},
+        {"protect": {"labels": {"venue": "binance"}}},
+        {"logs": {"labels": {"x": {"limit": 1, "policy": "drop_label"}}}},
+        {"traces": {"span_names": {"normalize": ["uuid"]}}},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_refused(section: dict[str, Any]) -> None:
+    """Unknown keys, wrong units, and patterns that can't be used."""
+    with pytest.raises(ValidationError):
+        CardinalityConfig.model_validate(section)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            {"metrics": [{"match": "http.*"}, {"match": ["rpc.*", "http.server.*"]}]},
+            "metrics[1].match: 'http.server.*' never applies: metrics[0] ('http.*') matches",
+        ),
+        (
+            {"metrics": [{"match": "a"}, {"match": "a"}]},
+            "metrics[1].match: 'a' never applies: metrics[0] ('a')",
+        ),
+        (
+            {"protect": {"metrics": "pnl.*"}, "metrics": [{"match": "pnl.total"}]},
+            "metrics[0].match: 'pnl.total' never applies: protect.metrics has 'pnl.*'",
+        ),
+        (
+            {"global_limit": 100, "metrics": [{"match": "a", "limit": 101}]},
+            "metrics[0].limit: 101 can't be reached, since global_limit is 100",
+        ),
+        (
+            {"global_limit": 100, "tenants": {"limits": {"gw": 200}}},
+            "tenants.limits.gw: 200 can't be reached",
+        ),
+        (
+            {"protect": {"labels": {"venue": ["__other__"]}}},
+            "protect.labels.venue: '__other__' is what other values are rewritten to",
+        ),
+        (
+            {
+                "metrics": [{"match": "a", "normalize": {"route": ["number"]}}],
+                "protect": {"labels": {"route": ["/orders/{number}"]}},
+            },
+            "protect.labels.route: '/orders/{number}' is what",
+        ),
+    ],
+)
+def test_rules_against_each_other_are_found(section: dict[str, Any], message: str) -> None:
+    """What never applies, can't be reached or would have two writers is named with its place."""
+    with pytest.raises(ValidationError) as caught:
+        CardinalityConfig.model_validate(section)
+
+    assert message in str(caught.value)
+
+
+def test_a_narrower_rule_before_a_wider_one_is_fine() -> None:
+    """That is what the order is for; one pattern or a list are the same."""
+    config = CardinalityConfig.model_validate(
+        {
+            "mode": "observe",
+            "metrics": [
+                {"match": "http.server.*", "limit": 0, "labels": {"route": {"limit": 0}}},
+                {"match": ["http.*", "rpc.*"], "policy": "drop_series"},
+            ],
+        }
+    )
+
+    assert config.mode is Mode.OBSERVE
+    assert config.metrics[0].match == ("http.server.*",)
+
+
+def test_a_section_written_out_reads_back_equal() -> None:
+    """Patterns of one's own, durations and all: what a snippet shows can be pasted."""
+    config = CardinalityConfig.model_validate(
+        {
+            "idle_ttl": "30m",
+            "metrics": [
+                {"match": "a", "normalize": {"x": ["uuid", {"pattern": "A[0-9]", "with": "a"}]}}
+            ],
+            "traces": {"span_names": None},
+        }
+    )
+
+    again = CardinalityConfig.model_validate(config.model_dump(mode="json", by_alias=True))
+
+    assert again == config
+
+
+def test_by_default_the_labels_are_limited_that_loki_indexes() -> None:
+    """The section's default and Loki's configuration name the same resource attributes."""
+    loki = yaml.safe_load(LOKI.read_text(encoding="utf-8"))
+    rules = loki["limits_config"]["otlp_config"]["resource_attributes"]["attributes_config"]
+    indexed = {
+        name for rule in rules if rule["action"] == "index_label" for name in rule["attributes"]
+    }
+
+    assert {*CardinalityConfig().logs.labels} == indexed
