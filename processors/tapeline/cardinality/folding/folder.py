@@ -1,0 +1,372 @@
+"""Folding: which points count, how much, and since when. Pure; time is an argument.
+
+The rules are those of the OpenTelemetry data model's resets and gaps, with one more: what may
+have been counted before is never counted again. README.md says them in full.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tapeline.cardinality.folding.index_table import IndexTable
+from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
+from tapeline.cardinality.folding.outputs import (
+    MetricIdentity,
+    Output,
+    OutputIdentity,
+    PointKind,
+    Producer,
+    Temporality,
+)
+from tapeline.cardinality.folding.streams import IDLE_GENERATIONS, Streams
+from tapeline.cardinality.folding.sums import MonotonicSum, NonMonotonicSum
+from tapeline.cardinality.folding.totals import Total
+
+__all__ = ["FoldOptions", "Folder"]
+
+_SECOND_NS: Final = 1_000_000_000
+_MILLISECOND_NS: Final = 1_000_000
+# A batch must not stall on evictions; the rest goes with the next.
+_MAX_EVICTIONS_PER_ROTATION: Final = 1000
+
+_TEMPORAL_KINDS: Final = frozenset(
+    {PointKind.SUM, PointKind.HISTOGRAM, PointKind.EXPONENTIAL_HISTOGRAM}
+)
+# The field of the exemplars in the points of each kind (metrics.proto); a summary has none.
+_EXEMPLAR_FIELDS: Final[Mapping[int, int]] = {
+    PointKind.GAUGE: 5,
+    PointKind.SUM: 5,
+    PointKind.HISTOGRAM: 8,
+    PointKind.EXPONENTIAL_HISTOGRAM: 11,
+    PointKind.SUMMARY: 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FoldOptions:
+    """How folding decides where there is a choice.
+
+    `strict`: an older start never adds. `warmup_ns`: how long a producer must have been seen
+    before it does. `max_ahead_ns`: points further ahead of now are refused.
+    `contributor_ns`: how long a gauge counts in a minimum, maximum or sum.
+    """
+
+    strict: bool = False
+    warmup_ns: int = 120 * _SECOND_NS
+    max_folded_streams: int = 200_000
+    max_ahead_ns: int = 300 * _SECOND_NS
+    contributor_ns: int = 300 * _SECOND_NS
+
+
+class Folder:
+    """All folded streams and the outputs that they became."""
+
+    def __init__(
+        self, options: FoldOptions, epoch_unix_nano: int, *, state_was_lost: bool = False
+    ) -> None:
+        """Begin empty; no output starts before the epoch.
+
+        `state_was_lost`: something was counted before that is not known now, so that deltas
+        from before the epoch add nothing.
+        """
+        self.options = options
+        self.epoch_unix_nano = epoch_unix_nano
+        self.global_floor_unix_nano = 0
+        self.evictions = 0
+        self._lost_up_to = epoch_unix_nano if state_was_lost else 0
+        self._earliest_start = epoch_unix_nano
+        self._streams = Streams()
+        self._outputs: dict[int, Output] = {}
+        self._output_table: IndexTable[Output] = IndexTable()
+        self._producer_table: IndexTable[Producer] = IndexTable()
+        self._dirty: list[Output] = []
+
+    def __len__(self) -> int:
+        """Return how many streams are folded."""
+        return len(self._streams)
+
+    @property
+    def output_count(self) -> int:
+        """How many outputs there are."""
+        return len(self._outputs)
+
+    def state_bytes(self) -> int:
+        """Return about how much memory the streams take."""
+        return self._streams.state_bytes()
+
+    def start_outputs_after(self, now_unix_nano: int) -> None:
+        """Let outputs that are made from now on start then: what is folded has changed."""
+        self._earliest_start = max(self._earliest_start, now_unix_nano)
+
+    def raise_global_floor(self, time_unix_nano: int) -> None:
+        """Remember up to when producers that nobody knows any more may have been counted."""
+        self.global_floor_unix_nano = max(self.global_floor_unix_nano, time_unix_nano)
+
+    def producer(
+        self, key: int, metric: MetricIdentity, now_unix_nano: int, *, is_synthetic: bool = False
+    ) -> Producer:
+        """Return a producer that is seen for the first time, as far as anybody knows."""
+        producer = Producer(key, metric, now_unix_nano, is_synthetic=is_synthetic)
+        if self.global_floor_unix_nano:
+            producer.raise_floor(self.global_floor_unix_nano, now_unix_nano)
+        return producer
+
+    def output(self, key: int, make: Callable[[], OutputIdentity]) -> Output:
+        """Return the output with this key, made where it is new."""
+        output = self._outputs.get(key)
+        if output is None:
+            identity = make()
+            total = _total(identity)
+            output = Output(key, identity, total, self._earliest_start)
+            output.floor_unix_nano = self._lost_up_to
+            self._outputs[key] = output
+        return output
+
+    def output_of(self, stream_key: int) -> Output | None:
+        """Return the output that a stream is folded into, or None."""
+        slot = self._streams.slots.get(stream_key)
+        return None if slot is None else self._output_table[self._streams.outputs[slot]]
+
+    def may_promote(self, stream_key: int, start_unix_nano: int, time_unix_nano: int) -> bool:
+        """Say whether a folded stream began anew after its last point, so that it may pass."""
+        slot = self._streams.slots.get(stream_key)
+        if slot is None:
+            return False
+        return self._streams.times[slot] < start_unix_nano < time_unix_nano
+
+    def promote(self, stream_key: int) -> tuple[Output, int]:
+        """Fold a stream no more; return its output and its last time in Unix nanoseconds.
+
+        What it added stays; what it contributes to a gauge or non-monotonic sum goes.
+        Raises KeyError where it is not folded.
+        """
+        slot = self._streams.slots[stream_key]
+        output, time = self._output_table[self._streams.outputs[slot]], self._streams.times[slot]
+        self._remove(slot)
+        return output, time
+
+    def fold(
+        self,
+        stream_key: int,
+        output: Output,
+        producer: Producer,
+        point: bytes,
+        now_unix_nano: int,
+        removed: tuple[bytes, ...] = (),
+    ) -> FoldOutcome:
+        """Fold one encoded data point; say what became of it.
+
+        A stream stays with the output that its first point went to. `removed` are the contents
+        of the point's KeyValues that the output has not.
+        """
+        streams = self._streams
+        streams.now_unix_nano = now_unix_nano
+        slot = streams.slots.get(stream_key)
+        if slot is not None:
+            output = self._output_table[streams.outputs[slot]]
+        if producer.kind != output.kind or producer.is_monotonic != output.is_monotonic:
+            return FoldOutcome.CONFLICTING_KIND
+        try:
+            reading = output.total.read(point)
+            start, time, value, exemplars = reading
+            if not start <= time <= now_unix_nano + self.options.max_ahead_ns or time == 0:
+                _refuse_time(start, time)
+            if slot is None:
+                outcome = self._begin(stream_key, output, producer, reading)
+            else:
+                outcome = self._advance(slot, output, reading, is_delta=producer.is_delta)
+        except RefusedPointError as refusal:
+            return refusal.outcome
+        if value is None and outcome is FoldOutcome.NO_RECORDED_VALUE:
+            return outcome
+        if time > output.newest_unix_nano:  # noqa: PLR1730 — a call less on the hot path.
+            output.newest_unix_nano = time
+        if not output.is_dirty:
+            output.is_dirty = True
+            self._dirty.append(output)
+        if exemplars and outcome is not FoldOutcome.LATE:
+            output.exemplars.keep(exemplars, removed)
+        return outcome
+
+    def _advance(
+        self,
+        slot: int,
+        output: Output,
+        reading: tuple[int, int, Any, Sequence[bytes]],
+        *,
+        is_delta: bool,
+    ) -> FoldOutcome:
+        """Fold a point of a stream that is folded already."""
+        streams = self._streams
+        start, time, value, _ = reading
+        streams.marks[slot] = streams.mark
+        last = streams.times[slot]
+        if time <= last:
+            return FoldOutcome.LATE
+        if value is None:
+            return self._end(slot, output, time)
+        outcome = FoldOutcome.ADDED
+        if is_delta:
+            output.total.add(value)
+        else:
+            # A start that equals its time is an unknown one (data model, "Resets and gaps").
+            is_new_start = last < start < time
+            outcome = output.total.advance(streams, slot, time, value, is_new_start=is_new_start)
+        streams.times[slot] = time
+        return outcome
+
+    def _end(self, slot: int, output: Output, time: int) -> FoldOutcome:
+        """Take note that a stream has no value now; its baseline stays."""
+        if output.total.withdraw(self._streams, slot):
+            # What it contributed is gone, and a late point must not bring it back.
+            self._streams.times[slot] = time
+            self.mark_for_emission(output, time)
+        return FoldOutcome.NO_RECORDED_VALUE
+
+    def mark_for_emission(self, output: Output, time_unix_nano: int) -> None:
+        """Let an output write a point for this batch, though nothing may have changed."""
+        output.newest_unix_nano = max(output.newest_unix_nano, time_unix_nano)
+        if not output.is_dirty:
+            output.is_dirty = True
+            self._dirty.append(output)
+
+    def _begin(
+        self,
+        stream_key: int,
+        output: Output,
+        producer: Producer,
+        reading: tuple[int, int, Any, Sequence[bytes]],
+    ) -> FoldOutcome:
+        """Fold the first point of a stream, as far as anybody remembers."""
+        start, time, value, _ = reading
+        if value is None:
+            return FoldOutcome.NO_RECORDED_VALUE
+        if producer.temporality == Temporality.UNSPECIFIED and producer.kind in _TEMPORAL_KINDS:
+            return FoldOutcome.UNSPECIFIED_TEMPORALITY
+        total = output.total
+        if producer.is_delta:
+            floor = max(output.floor_unix_nano, producer.evicted_up_to_unix_nano)
+            outcome = FoldOutcome.ADDED if time > floor else FoldOutcome.BELOW_FLOOR
+        elif not total.starts_matter or self._is_new(output, producer, start, time):
+            outcome = FoldOutcome.ADDED
+        else:
+            outcome = FoldOutcome.BASELINE
+        is_counted = outcome is FoldOutcome.ADDED
+        if is_counted:
+            total.add(value)
+        while len(self._streams) >= self.options.max_folded_streams and self._evict_longest_idle():
+            pass
+        slot = self._streams.add(
+            stream_key,
+            time,
+            self._output_table.acquire(output),
+            self._producer_table.acquire(producer),
+        )
+        if not producer.is_delta:
+            total.begin(self._streams, slot, value, is_counted=is_counted)
+        self._streams.next_mark(self.options.max_folded_streams)
+        return outcome
+
+    def _is_new(self, output: Output, producer: Producer, start: int, time: int) -> bool:
+        """Say whether nothing of an unseen cumulative stream can have been counted before."""
+        if start in (0, time):
+            return False
+        floor = max(
+            output.start_unix_nano, output.floor_unix_nano, producer.evicted_up_to_unix_nano
+        )
+        options = self.options
+        return start > floor or (
+            not options.strict and producer.is_warm(self._streams.now_unix_nano, options.warmup_ns)
+        )
+
+    def _evict_longest_idle(self) -> bool:
+        slot = self._streams.longest_idle()
+        if slot is None:
+            return False
+        self._evict(slot)
+        return True
+
+    def _evict(self, slot: int) -> None:
+        """Forget a stream, and remember up to when such as it may have been counted."""
+        streams = self._streams
+        time, now = streams.times[slot], streams.now_unix_nano
+        output = self._output_table[streams.outputs[slot]]
+        producer = self._producer_table[streams.producers[slot]]
+        output.floor_unix_nano = max(output.floor_unix_nano, time)
+        producer.raise_floor(time, now)
+        producer.fold_evicted_up_to_unix_nano = max(producer.fold_evicted_up_to_unix_nano, time)
+        if producer.is_synthetic:
+            self.raise_global_floor(time)
+        self.evictions += 1
+        self._remove(slot)
+
+    def _remove(self, slot: int) -> None:
+        streams = self._streams
+        output = self._output_table[streams.outputs[slot]]
+        output.total.withdraw(streams, slot)
+        self._output_table.release(output)
+        self._producer_table.release(self._producer_table[streams.producers[slot]])
+        streams.remove(slot)
+
+    def emissions(self) -> list[tuple[Output, bytes]]:
+        """Return each output that folded anything since the last call, and its data point."""
+        emitted = []
+        for output in self._dirty:
+            output.is_dirty = False
+            output.generation = self._streams.generation
+            time = max(output.newest_unix_nano, output.last_emitted_unix_nano + _MILLISECOND_NS)
+            output.newest_unix_nano = 0
+            body = output.total.encode(self._streams, output.start_unix_nano, time)
+            exemplars = output.exemplars.take(_EXEMPLAR_FIELDS[output.kind])
+            if body is not None:
+                output.last_emitted_unix_nano = time
+                emitted.append((output, body + exemplars + output.attributes))
+        self._dirty.clear()
+        return emitted
+
+    def rotate(self, generation: int, now_unix_nano: int) -> int:
+        """Evict what is idle for too long, and return how many streams went.
+
+        Called with each batch, after its emissions; generations only grow. It does a bounded
+        amount of work, and goes on with the next call.
+        """
+        streams = self._streams
+        streams.now_unix_nano = now_unix_nano
+        if generation > streams.generation:
+            streams.begin_generation(generation)
+            self._drop_idle_outputs(generation)
+        for evicted in range(_MAX_EVICTIONS_PER_ROTATION):
+            slot = streams.expired()
+            if slot is None:
+                return evicted
+            self._evict(slot)
+        return _MAX_EVICTIONS_PER_ROTATION
+
+    def _drop_idle_outputs(self, generation: int) -> None:
+        idle = [
+            output
+            for output in self._outputs.values()
+            if output.streams == 0
+            and not output.is_dirty
+            and output.generation <= generation - IDLE_GENERATIONS
+        ]
+        for output in idle:
+            # Should it come back, its start must be after all that it has written.
+            self.start_outputs_after(output.last_emitted_unix_nano)
+            del self._outputs[output.key]
+
+
+def _refuse_time(start: int, time: int) -> None:
+    if time == 0:
+        raise RefusedPointError(FoldOutcome.TIME_ZERO)
+    if start > time:
+        raise RefusedPointError(FoldOutcome.START_AFTER_TIME)
+    raise RefusedPointError(FoldOutcome.TIME_IN_FUTURE)
+
+
+def _total(identity: OutputIdentity) -> Total:
+    """Return an empty total of the kind that an output is."""
+    metric = identity.metric
+    if metric.kind == PointKind.SUM:
+        return MonotonicSum() if metric.is_monotonic else NonMonotonicSum()
+    raise ValueError(f"metric {metric.name!r}: a metric of kind {metric.kind} can't be folded")

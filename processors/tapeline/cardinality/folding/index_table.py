@@ -1,0 +1,47 @@
+"""Small numbers for objects that rows of arrays refer to."""
+
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["IndexTable"]
+
+
+class _Indexed(Protocol):
+    index: int
+    streams: int
+
+
+Item = TypeVar("Item", bound=_Indexed)
+
+
+class IndexTable(Generic[Item]):
+    """Gives an object a number while streams refer to it, and counts them on the object."""
+
+    def __init__(self) -> None:
+        self._items: list[Item | None] = []
+        self._free: list[int] = []
+
+    def __getitem__(self, index: int) -> Item:
+        item = self._items[index]
+        if item is None:
+            raise IndexError(f"no stream refers to number {index}")
+        return item
+
+    def acquire(self, item: Item) -> int:
+        """Count one more stream, and return the object's number."""
+        if item.streams == 0:
+            if self._free:
+                item.index = self._free.pop()
+                self._items[item.index] = item
+            else:
+                item.index = len(self._items)
+                self._items.append(item)
+        item.streams += 1
+        return item.index
+
+    def release(self, item: Item) -> None:
+        """Count one stream less."""
+        item.streams -= 1
+        if item.streams == 0:
+            self._items[item.index] = None
+            self._free.append(item.index)
+            item.index = -1

@@ -1,0 +1,165 @@
+"""What is remembered of every folded stream: columns by slot, and who was idle longest.
+
+Memory is what bounds folding, so a stream is a row in arrays and not an object: about 200 bytes,
+of which the key's place in the dictionary is more than half.
+"""
+
+from array import array
+from collections import deque
+from typing import Final
+
+__all__ = ["IDLE_GENERATIONS", "Streams"]
+
+# A mark is a byte, and says when a stream was last seen. The highest is for slots that are free.
+_MARKS: Final = 250
+_FREE: Final = 255
+# How often the mark changes between two generations, so that of a full table the longest idle
+# go first: after every eighth of it that is new.
+_MARKS_PER_TABLE: Final = 8
+# Whoever was not seen in the last four whole generations goes.
+IDLE_GENERATIONS: Final = 5
+# Bytes of a stream that no column's own size shows: the key (a 64-bit integer is 48 with its
+# allocator's rounding) and the slot's number.
+_KEY_AND_SLOT_BYTES: Final = 48 + 32
+
+
+class Streams:
+    """Rows of folded streams. Columns are public: the totals read and write their own."""
+
+    def __init__(self) -> None:
+        self.slots: dict[int, int] = {}
+        self.keys = array("Q")
+        self.times = array("Q")
+        self.integers = array("q")
+        self.doubles = array("d")
+        self.outputs = array("I")
+        self.producers = array("I")
+        self.flags = bytearray()
+        self.marks = bytearray()
+        # Of histograms: packed counts, and packed bounds, which streams share.
+        self.details: list[bytes | None] = []
+        self.bounds: list[bytes | None] = []
+        self.mark = 0
+        self.generation = 0
+        # The clock as folding knows it, for totals that forget.
+        self.now_unix_nano = 0
+        self.detail_bytes = 0
+        self._free = array("I")
+        self._cursor = 0
+        # Oldest first: a mark and the generation it was last given out in.
+        self._marks: deque[tuple[int, int]] = deque([(0, 0)])
+        self._new_since_mark = 0
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def add(self, key: int, time_unix_nano: int, output: int, producer: int) -> int:
+        """Return the slot of a new stream. It has no value yet."""
+        if self._free:
+            slot = self._free.pop()
+            self.keys[slot] = key
+            self.times[slot] = time_unix_nano
+            self.outputs[slot] = output
+            self.producers[slot] = producer
+            self.marks[slot] = self.mark
+        else:
+            slot = len(self.keys)
+            self.keys.append(key)
+            self.times.append(time_unix_nano)
+            self.integers.append(0)
+            self.doubles.append(0.0)
+            self.outputs.append(output)
+            self.producers.append(producer)
+            self.flags.append(0)
+            self.marks.append(self.mark)
+            self.details.append(None)
+            self.bounds.append(None)
+        self.slots[key] = slot
+        self._new_since_mark += 1
+        return slot
+
+    def remove(self, slot: int) -> None:
+        """Forget a stream."""
+        del self.slots[self.keys[slot]]
+        self.set_detail(slot, None)
+        self.bounds[slot] = None
+        self.flags[slot] = 0
+        self.integers[slot] = 0
+        self.doubles[slot] = 0.0
+        self.marks[slot] = _FREE
+        self._free.append(slot)
+
+    def set_detail(self, slot: int, detail: bytes | None) -> None:
+        """Keep packed counts, and their size in view."""
+        before = self.details[slot]
+        if before is not None:
+            self.detail_bytes -= len(before)
+        if detail is not None:
+            self.detail_bytes += len(detail)
+        self.details[slot] = detail
+
+    def next_mark(self, capacity: int) -> None:
+        """Begin a new mark where many streams are new since the last."""
+        if self._new_since_mark * _MARKS_PER_TABLE >= capacity:
+            self._begin_mark(self.generation)
+
+    def begin_generation(self, generation: int) -> None:
+        """Begin a new generation; an older one than the last is ignored."""
+        if generation > self.generation:
+            self.generation = generation
+            self._begin_mark(generation)
+
+    def _begin_mark(self, generation: int) -> None:
+        self._new_since_mark = 0
+        following = (self.mark + 1) % _MARKS
+        if following == self._marks[0][0]:
+            # All marks are in use: the newest goes on, and evictions will free the oldest.
+            self._marks[-1] = (self.mark, generation)
+            return
+        self.mark = following
+        self._marks.append((following, generation))
+
+    def expired(self) -> int | None:
+        """Return the slot of a stream that is idle for too long, or None."""
+        while len(self._marks) > 1 and self._marks[0][1] <= self.generation - IDLE_GENERATIONS:
+            slot = self._find(self._marks[0][0])
+            if slot is not None:
+                return slot
+            self._marks.popleft()
+        return None
+
+    def longest_idle(self) -> int | None:
+        """Return the slot of the stream to evict first, or None where there is none."""
+        while True:
+            slot = self._find(self._marks[0][0])
+            if slot is not None or len(self._marks) == 1:
+                return slot
+            self._marks.popleft()
+
+    def _find(self, mark: int) -> int | None:
+        slot = self.marks.find(mark, self._cursor)
+        if slot < 0:
+            slot = self.marks.find(mark, 0, self._cursor)
+        if slot < 0:
+            return None
+        self._cursor = slot
+        return slot
+
+    def state_bytes(self) -> int:
+        """Return about how much memory all rows take."""
+        columns = (
+            self.slots,
+            self.keys,
+            self.times,
+            self.integers,
+            self.doubles,
+            self.outputs,
+            self.producers,
+            self.flags,
+            self.marks,
+            self.details,
+            self.bounds,
+            self._free,
+        )
+        fixed = sum(column.__sizeof__() for column in columns)
+        return fixed + self.detail_bytes + _KEY_AND_SLOT_BYTES * len(self.slots)
