@@ -35,8 +35,11 @@ class Scan(Protocol):
     meanings: tuple[Meaning, ...]
     """What the matches say, by their numbers."""
 
-    def matches(self, data: bytes) -> list[int]:
-        """Return the matches in order: offset of the last byte above NUMBER_BITS, number below."""
+    def matches(self, data: bytes) -> list[int] | None:
+        """Return the matches in order: offset of the last byte above NUMBER_BITS, number below.
+
+        None where there are too many: everything is to be looked at then.
+        """
 
     def is_confirmed(self, data: bytes) -> bool:
         """Say whether an element with nothing but weak matches has to be looked at all the same."""
@@ -69,15 +72,19 @@ class FastRedactor:
         payload = batch.payload
         matches = self._scan.matches(payload)
         is_long = batch.framing.longest_bytes > self._max_characters
-        if not matches and not is_long:
+        if matches == [] and not is_long:
             return Redacted(batch, Counter())
         index = batch.index
         long: set[int] = set()
         if is_long:
             long = _long(index.record_begins, index.record_ends, self._max_characters)
         noted: Noted = []
-        changed, rest = self._by_field(batch, matches, long, noted)
-        records, headers = self._candidates(payload, index, rest)
+        changed: dict[int, bytes | None] = {}
+        if matches is None:
+            records, headers = set(range(len(index))), set(range(len(index.headers)))
+        else:
+            changed, rest = self._by_field(batch, matches, long, noted)
+            records, headers = self._candidates(payload, index, rest)
         records |= long
         if is_long:
             headers |= _long_headers(index, self._max_characters)

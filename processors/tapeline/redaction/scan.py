@@ -29,6 +29,12 @@ NUMBER_BITS: Final = 14
 
 NUMBER_MASK: Final = (1 << NUMBER_BITS) - 1
 
+# A match that is kept takes 40 bytes, and some texts match at every third byte. Of requests up to
+# this size all are kept; of a larger one as many, or one in so many bytes where that is more.
+_UNCOUNTED_BYTES: Final = 1024 * 1024
+_MATCHES: Final = 1024 * 1024
+_BYTES_A_MATCH: Final = 16
+
 
 class Scanner:
     """Finds where patterns match; one scratch space a thread, and no lock while it scans."""
@@ -47,13 +53,22 @@ class Scanner:
         self._confirming = confirming
         self._local = threading.local()
 
-    def matches(self, data: bytes) -> list[int]:
-        """Return the matches in order: offset of the last byte and number, in one integer."""
+    def matches(self, data: bytes) -> list[int] | None:
+        """Return the matches in order: offset of the last byte and number, in one integer.
+
+        None where there are more than may be kept.
+        """
         matches: list[int] = []
         scratches = self._scratches
         for (first, database), scratch in zip(self._databases, scratches, strict=False):
+            note: Callable[[int, int, int, int, object], bool | None]
             note = _noting(matches, first - (1 << NUMBER_BITS))
-            database.scan(data, match_event_handler=note, scratch=scratch)
+            if len(data) > _UNCOUNTED_BYTES:
+                note = _counting(note, matches, max(_MATCHES, len(data) // _BYTES_A_MATCH))
+            try:
+                database.scan(data, match_event_handler=note, scratch=scratch)
+            except hyperscan.ScanTerminated:
+                return None
         matches.sort()
         return matches
 
@@ -104,6 +119,18 @@ def _noting(matches: list[int], base: int) -> Callable[[int, int, int, int, obje
         add((end << NUMBER_BITS) + number + base)
 
     return note
+
+
+def _counting(
+    note: Callable[[int, int, int, int, object], object], matches: list[int], limit: int
+) -> Callable[[int, int, int, int, object], bool]:
+    """Return a handler that ends the scan when there are more matches than the limit."""
+
+    def counted(number: int, start: int, end: int, flags: int, context: object) -> bool:
+        note(number, start, end, flags, context)
+        return len(matches) > limit
+
+    return counted
 
 
 def _cached(patterns: Sequence[Pattern], cache_folder: Path | None) -> Any:
