@@ -6,10 +6,13 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tapeline.cardinality.key_values import (
     OVERFLOW_PAIR,
+    OVERFLOW_PAIR_VALUE_FIRST,
+    key_first,
     key_of,
     key_prefix,
     string_value,
     text_of,
+    value_of,
     values_written_as,
 )
 
@@ -28,6 +31,17 @@ def test_strings_are_encoded_as_protobuf_does(key: str, text: str) -> None:
     assert key_prefix(key) + string_value(text) == pair
     assert key_of(pair).decode() == key
     assert text_of(pair[len(key_prefix(key)) :]) == text
+
+
+@given(KEYS, st.text(max_size=300))
+def test_fields_are_found_in_either_order(key: str, text: str) -> None:
+    """A collector writes the value before the key."""
+    backwards = string_value(text) + key_prefix(key)
+
+    assert key_of(backwards).decode() == key
+    assert value_of(backwards, key_prefix(key)) == string_value(text)
+    assert key_first(backwards) == key_first(_pair(key, string_value=text))
+    assert KeyValue.FromString(key_first(backwards)) == KeyValue.FromString(backwards)
 
 
 @given(KEYS, st.integers(-(2**63), 2**63 - 1))
@@ -64,6 +78,7 @@ def test_a_text_stands_for_every_value_that_looks_like_it() -> None:
 def test_the_overflow_attribute_is_the_specification_s() -> None:
     """`otel.metric.overflow=true`, the boolean."""
     assert _pair("otel.metric.overflow", bool_value=True) == OVERFLOW_PAIR
+    assert key_first(OVERFLOW_PAIR_VALUE_FIRST) == OVERFLOW_PAIR
 
 
 def test_an_attribute_without_a_key_has_an_empty_one() -> None:

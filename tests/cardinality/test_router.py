@@ -9,7 +9,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tapeline.cardinality.config import CardinalityConfig
-from tapeline.cardinality.key_values import OVERFLOW_PAIR
+from tapeline.cardinality.key_values import OVERFLOW_PAIR, OVERFLOW_PAIR_VALUE_FIRST
 from tapeline.cardinality.router import Action, Reason, ResourceView, Route, Router
 from tapeline.cardinality.rules import Rules
 
@@ -83,6 +83,7 @@ def test_an_overflow_series_from_outside_is_folded() -> None:
     """It has the identity of an output, which has one writer. A further label makes it another."""
     for router in (_router(), _on({"normalize": {"x": ["uuid"]}})):
         folded = router.route("m", GATEWAY, (OVERFLOW_PAIR,), 1)
+        assert router.route("m", GATEWAY, (OVERFLOW_PAIR_VALUE_FIRST,), 1) == folded
         passed = router.route("m", GATEWAY, (OVERFLOW_PAIR, _pair("y", "1")), 1)
 
         assert (folded.action, folded.reason) == (Action.FOLD, Reason.IDENTITY)
@@ -406,16 +407,31 @@ class _Model:
             self._verdicts.add(config["policy"])
 
 
+def _backwards(pairs: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return the attributes as a collector writes them: the value before the key."""
+    turned = []
+    for pair in pairs:
+        key_bytes = 2 + pair[1]
+        turned.append(pair[key_bytes:] + pair[:key_bytes])
+    return tuple(turned)
+
+
 @given(RULES, st.lists(st.dictionaries(st.sampled_from([*NAMES, "w"]), VALUES), max_size=20))
 def test_routes_are_those_of_the_plain_model(
     rule: dict[str, Any], streams: list[dict[str, str]]
 ) -> None:
-    """Every action and every output, for any rule and any order of streams."""
+    """Every action and output, for any rule, any streams, and whoever wrote them."""
     router = _on(rule, protect={"labels": {"x": ["vip"], "y": ["vip"]}})
+    turned = _on(rule, protect={"labels": {"x": ["vip"], "y": ["vip"]}})
     model = _Model(rule)
     for labels in streams:
         route = _route(router, {**labels})
         action, expected = model.route(labels)
+        backwards = turned.route("m", GATEWAY, _backwards(_pairs({**labels}))[::-1], 1)
+
+        assert backwards.action is action
+        if action is Action.FOLD:
+            assert backwards.pairs == route.pairs
 
         assert (route.action, _read(route.pairs)) == (action, expected)
         if route.action is Action.PASS:

@@ -1,7 +1,8 @@
 """Attributes on the wire: contents of the message KeyValue, minimally encoded.
 
-Such a content is a key field and, after it, a value field; the functions here rely on that, and on
-nothing else of what the value is. opentelemetry-proto, common/v1/common.proto.
+Such a content is a key field and a value field, in this order or, from a collector, which writes
+messages from their end, in the other one. The functions here rely on that, and on nothing else of
+what the value is. opentelemetry-proto, common/v1/common.proto.
 """
 
 from typing import Final
@@ -9,7 +10,17 @@ from typing import Final
 from tapeline.cardinality.config import OVERFLOW_ATTRIBUTE
 from tapeline.otlp.wire import LONG_VARINT, encode_varint, read_slice, read_varint
 
-__all__ = ["OVERFLOW_PAIR", "key_of", "key_prefix", "string_value", "text_of", "values_written_as"]
+__all__ = [
+    "OVERFLOW_PAIR",
+    "OVERFLOW_PAIR_VALUE_FIRST",
+    "key_first",
+    "key_of",
+    "key_prefix",
+    "string_value",
+    "text_of",
+    "value_of",
+    "values_written_as",
+]
 
 KEY_TAG: Final = 0x0A
 VALUE_TAG: Final = 0x12
@@ -22,17 +33,37 @@ _TWO_64: Final = 1 << 64
 
 def key_of(pair: bytes) -> bytes:
     """Return the key of an attribute, in UTF-8; empty where it has none."""
-    if not pair or pair[0] != KEY_TAG:
+    if not pair:
         return b""
     length = pair[1]
-    if length < LONG_VARINT:
+    if pair[0] == KEY_TAG and length < LONG_VARINT:
         return pair[2 : 2 + length]
     begin, end = read_slice(pair, 1, len(pair))
+    if pair[0] != KEY_TAG:
+        # The value comes first, and the key field, if there is one, is the rest.
+        if end == len(pair):
+            return b""
+        begin, end = read_slice(pair, end + 1, len(pair))
     return pair[begin:end]
 
 
+def value_of(pair: bytes, prefix: bytes) -> bytes:
+    """Return the value field of an attribute whose key field is `prefix`."""
+    if pair[0] == KEY_TAG:
+        return pair[len(prefix) :]
+    return pair[: len(pair) - len(prefix)]
+
+
+def key_first(pair: bytes) -> bytes:
+    """Return the attribute with its key before its value."""
+    if not pair or pair[0] == KEY_TAG:
+        return pair
+    _, end = read_slice(pair, 1, len(pair))
+    return pair[end:] + pair[:end]
+
+
 def key_prefix(key: str) -> bytes:
-    """Return what an attribute of that key begins with; the rest of it is its value field."""
+    """Return the key field of an attribute; the rest of it is its value field."""
     encoded = key.encode()
     return bytes((KEY_TAG,)) + encode_varint(len(encoded)) + encoded
 
@@ -76,5 +107,7 @@ def values_written_as(text: str) -> frozenset[bytes]:
     return frozenset(values)
 
 
-OVERFLOW_PAIR: Final = key_prefix(OVERFLOW_ATTRIBUTE) + bytes((VALUE_TAG, 2, BOOL_TAG, 1))
+_TRUE: Final = bytes((VALUE_TAG, 2, BOOL_TAG, 1))
+OVERFLOW_PAIR_VALUE_FIRST: Final = _TRUE + key_prefix(OVERFLOW_ATTRIBUTE)
+OVERFLOW_PAIR: Final = key_prefix(OVERFLOW_ATTRIBUTE) + _TRUE
 """The only attribute of an overflow series."""

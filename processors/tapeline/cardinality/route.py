@@ -6,7 +6,12 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from tapeline.cardinality.config import LabelPolicy
-from tapeline.cardinality.key_values import OVERFLOW_PAIR, key_of
+from tapeline.cardinality.key_values import (
+    OVERFLOW_PAIR,
+    OVERFLOW_PAIR_VALUE_FIRST,
+    key_first,
+    key_of,
+)
 from tapeline.otlp.wire import encode_varint
 
 __all__ = [
@@ -16,6 +21,7 @@ __all__ = [
     "Reason",
     "ResourceView",
     "Route",
+    "is_overflow",
     "merged",
     "refused",
     "resource_content",
@@ -24,6 +30,7 @@ __all__ = [
 OVERFLOW_PAIRS: Final = (OVERFLOW_PAIR,)
 """The attributes of an overflow series."""
 
+_OVERFLOW_FORMS: Final = (OVERFLOW_PAIR, OVERFLOW_PAIR_VALUE_FIRST)
 _SERVICE_NAME: Final = b"service.name"
 
 
@@ -48,10 +55,11 @@ class Reason:
 class Route(NamedTuple):
     """What becomes of a stream.
 
-    `pairs` is what the output has: the given object itself where nothing changed. `removed` holds
-    the attributes as they were before they went or were rewritten. `resource` is the content of
-    the output's resource where it is another one. `label` is the label that decided. No limit
-    on series may refuse what `is_protected`.
+    `pairs` is the given object itself, unless the stream is folded: then it is what the output
+    has, sorted, keys before values, so that one identity has one spelling. `removed` holds the
+    attributes as they were before they went or were rewritten. `resource` is the content of the
+    output's resource, sorted likewise, where it is another one than the stream's. `label` is the
+    label that decided. No limit on series may refuse what `is_protected`.
     """
 
     action: Action
@@ -130,7 +138,7 @@ def merged(
     point: Judged, around: Judged | None, pairs: tuple[bytes, ...], *, is_protected: bool
 ) -> Route:
     """Return the route of a series that remains a series, be it another one."""
-    if pairs == OVERFLOW_PAIRS:
+    if is_overflow(pairs):
         point.note(Reason.IDENTITY, "")
     reason, label = point.reason, point.label
     removed = point.removed or []
@@ -142,7 +150,7 @@ def merged(
         return Route(Action.PASS, pairs, is_protected=is_protected)
     return Route(
         Action.FOLD,
-        pairs if point.pairs is None else tuple(filter(None, point.pairs)),
+        tuple(sorted(map(key_first, filter(None, point.pairs or pairs)))),
         tuple(removed),
         None if around is None else _content(around),
         reason,
@@ -156,5 +164,11 @@ def _content(around: Judged) -> bytes | None:
 
 
 def resource_content(pairs: Iterable[bytes]) -> bytes:
-    """Return the content of a resource that has these attributes and nothing else."""
-    return b"".join(b"\x0a" + encode_varint(len(pair)) + pair for pair in pairs)
+    """Return the content of a resource that has these attributes, sorted, and nothing else."""
+    ordered = sorted(map(key_first, pairs))
+    return b"".join(b"\x0a" + encode_varint(len(pair)) + pair for pair in ordered)
+
+
+def is_overflow(pairs: tuple[bytes, ...]) -> bool:
+    """Return whether these are the attributes of an overflow series."""
+    return len(pairs) == 1 and pairs[0] in _OVERFLOW_FORMS

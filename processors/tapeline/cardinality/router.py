@@ -10,11 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tapeline.cardinality.config import OTHER, LabelPolicy
-from tapeline.cardinality.key_values import (
-    key_of,
-    string_value,
-    text_of,
-)
+from tapeline.cardinality.key_values import key_of, string_value, text_of, value_of
 from tapeline.cardinality.label_values import LabelValues, ValueBudget
 from tapeline.cardinality.normalise import Normaliser
 from tapeline.cardinality.route import (
@@ -24,6 +20,7 @@ from tapeline.cardinality.route import (
     Reason,
     ResourceView,
     Route,
+    is_overflow,
     merged,
     refused,
 )
@@ -98,8 +95,8 @@ class Router:
         """
         rule = self._rules.for_metric(metric_name)
         if rule.is_plain:
-            if pairs == OVERFLOW_PAIRS and not rule.is_protected:
-                return Route(Action.FOLD, pairs, reason=Reason.IDENTITY)
+            if is_overflow(pairs) and not rule.is_protected:
+                return Route(Action.FOLD, OVERFLOW_PAIRS, reason=Reason.IDENTITY)
             return _new(Route, (Action.PASS, pairs, (), None, "", "", rule.is_protected))
         if generation > self._generation:
             self._begin(generation)
@@ -133,7 +130,7 @@ class Router:
                 label = labels.get(key_of(pair))
                 values = None if label is None else sets.get((label.name, is_resource))
                 if label is not None and values is not None:
-                    values.touch(_normalised(label, pair[len(label.prefix) :]), generation)
+                    values.touch(_normalised(label, value_of(pair, label.prefix)), generation)
 
     def dump(self) -> Iterable[DumpedValues]:
         """Yield what a snapshot keeps."""
@@ -206,7 +203,7 @@ class Router:
             if label is None:
                 continue
             missing.discard(key)
-            value = pair[len(label.prefix) :]
+            value = value_of(pair, label.prefix)
             if value in label.protected:
                 continue
             if label.normaliser is not None:
@@ -269,7 +266,7 @@ def _normalise(
     number: int,
 ) -> bytes:
     """Return the value field as it is rewritten, and note what that means."""
-    value = pairs[number][len(label.prefix) :]
+    value = value_of(pairs[number], label.prefix)
     text = text_of(value)
     if text is None:
         return value
@@ -305,6 +302,6 @@ def _normalised(label: LabelRule, value: bytes) -> bytes:
 def _has_protected(labels: Mapping[bytes, LabelRule], pairs: tuple[bytes, ...]) -> bool:
     for pair in pairs:
         label = labels.get(key_of(pair))
-        if label is not None and pair[len(label.prefix) :] in label.protected:
+        if label is not None and value_of(pair, label.prefix) in label.protected:
             return True
     return False

@@ -32,7 +32,7 @@ NO_RULE: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """What holds for one label. `prefix` is what its attribute begins with on the wire.
+    """What holds for one label. `prefix` is its attribute's key field.
 
     `limit` is None where only `normaliser` or `protected` (value fields) matter.
     """
