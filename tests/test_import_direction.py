@@ -21,7 +21,10 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 PURE = (
     "cardinality/demand.py",
+    "cardinality/fixes.py",
     "cardinality/label_text.py",
+    "cardinality/report.py",
+    "cardinality/report_merge.py",
     "cardinality/sketches.py",
     "cardinality/snapshot_format.py",
     "otlp",

@@ -8,27 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 
+from label_streams import ids, pair, streams
 from tapeline.cardinality.demand import Demand, DemandLimits
 from tapeline.cardinality.sketches import DISTINCT_ERROR, FREQUENT_ERROR
 
 TOLERANCE = 6 * DISTINCT_ERROR  # beyond six standard errors once in 10^9
-
-
-def pair(key: str, value: str) -> bytes:
-    """Return an encoded KeyValue with a string."""
-    return KeyValue(key=key, value=AnyValue(string_value=value)).SerializeToString()
-
-
-def streams(*columns: tuple[str, list[str]]) -> list[tuple[bytes, ...]]:
-    """Return the attributes of streams, from each label's values."""
-    return list(
-        zip(*([pair(key, value) for value in values] for key, values in columns), strict=True)
-    )
-
-
-def ids(count: int, prefix: str = "id") -> list[str]:
-    """Return so many different values."""
-    return [f"{prefix}-{number}" for number in range(count)]
 
 
 def test_distinct_values_of_each_label_are_counted_within_the_sketchs_error() -> None:

@@ -230,3 +230,31 @@ def test_workers_have_a_file_each(path: Path) -> None:
 
     assert again == [{"worker": 0}, {"worker": 1}]
     assert path.with_name("cardinality.1").exists()
+
+
+def test_a_successor_in_the_same_process_takes_the_mark_away(path: Path) -> None:
+    """At a reload nothing is read, but a crash after it must be seen as one."""
+    written(path, clean=True)
+    successor = SnapshotFile(path, version=1)
+
+    assert successor.claim()
+    successor.close()
+
+    assert opened_reading(path).outcome is ReadOutcome.UNCLEAN
+
+
+def test_a_mark_that_can_not_be_removed_stops_everything(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were it to stay, the next crash would be taken for a clean end, and be counted twice."""
+    written(path, clean=True)
+
+    def fixed(self: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError(1, f"{self} stays, {missing_ok}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", fixed)
+        file = SnapshotFile(path, version=1)
+        assert file.read().outcome is ReadOutcome.ERROR
+        assert file.write(STATE) is WriteOutcome.NOT_OURS
+        assert not SnapshotFile(path, version=1).claim()

@@ -21,7 +21,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from tapeline.cardinality.label_text import value_text
 from tapeline.cardinality.sketches import DistinctCount, FrequentItems
 
-__all__ = ["Demand", "DemandLimits", "LabelDemand", "MetricDemand", "Offender"]
+__all__ = ["Demand", "DemandLimits", "LabelDemand", "Look", "MetricDemand", "Offender"]
 
 _KEY_TAG: Final = 0x0A
 _VALUE_TAG: Final = 0x12
@@ -104,6 +104,26 @@ class _Metric:
         return _BYTES_A_METRIC + self.refused.size_bytes + sketches
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of a metric, with its sketches still to be read."""
+
+    metric: str
+    new_streams: int
+    refused_streams: int
+    labels: dict[bytes, list[_Label]]
+
+    def read(self, top: int) -> MetricDemand:
+        """Read the sketches. They may have gone on meanwhile; each is read in one piece."""
+        demands = [_label_demand(key, periods, top) for key, periods in self.labels.items()]
+        return MetricDemand(
+            self.metric,
+            new_streams=self.new_streams,
+            refused_streams=self.refused_streams,
+            labels=tuple(sorted(demands, key=lambda one: (-one.distinct_values, one.key))),
+        )
+
+
 class Demand:
     """Watches new streams of every metric, within limits; each limit hit is counted."""
 
@@ -164,20 +184,23 @@ class Demand:
             default=0,
         )
 
-    def of_metric(self, metric: str, *, top: int = 5) -> MetricDemand:
-        """Return what is known of a metric, with so many samples and offenders of each label."""
+    def look_at(self, metric: str) -> "Look":
+        """Return a view of a metric that can be read later, and while more is noted."""
         found = [period[metric] for period in self._periods if metric in period]
         labels: dict[bytes, list[_Label]] = {}
         for one in found:
             for key, label in one.labels.items():
                 labels.setdefault(key, []).append(label)
-        demands = [_label_demand(key, of_label, top) for key, of_label in labels.items()]
-        return MetricDemand(
+        return Look(
             metric,
             new_streams=max((one.new_streams for one in found), default=0),
             refused_streams=self.refused_streams(metric),
-            labels=tuple(sorted(demands, key=lambda one: (-one.distinct_values, one.key))),
+            labels=labels,
         )
+
+    def of_metric(self, metric: str, *, top: int = 5) -> MetricDemand:
+        """Return what is known of a metric, with so many samples and offenders of each label."""
+        return self.look_at(metric).read(top)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """Apache DataSketches, which ships no types, wrapped: distinct counts and frequent items.
 
 Both begin small and grow to a fixed size, so that a label with three values costs next to nothing.
+Every method is one call that holds Python's lock, so that a sketch may be read in one thread while
+another one adds to it.
 """
 
 from collections.abc import Callable, Iterable

@@ -98,8 +98,26 @@ class SnapshotFile:
                 return Reading(ReadOutcome.IN_USE)
             return self._read()
         except OSError as error:
+            self.close()  # A mark that stays would call a later crash a clean end.
             self._tell(f"the state {self._path} can't be read: {error.strerror or error}")
             return Reading(ReadOutcome.ERROR)
+
+    def claim(self) -> bool:
+        """Make the file ours without reading it, for who has the state already: at a reload.
+
+        The mark that the predecessor left is removed; what it wrote is old from the first batch on.
+        False where that can't be done; then nothing will be written.
+        """
+        try:
+            if not self._take_lock():
+                self._tell(f"{self._path} is in use by another process: no state is kept")
+                return False
+            self._taken_mark()
+        except OSError as error:
+            self._tell(f"the state {self._path} can't be kept: {error.strerror or error}")
+            self.close()
+            return False
+        return True
 
     def write(self, data: Plain, *, clean: bool = False) -> WriteOutcome:
         """Put a snapshot in place of the last one, or leave that one as it is.
