@@ -39,8 +39,8 @@ def shannon_entropy(text: str) -> float:
     if length > _MAX_TABLE:
         counts = Counter(text).values()
         return math.log2(length) - sum(count * math.log2(count) for count in counts) / length
-    weights = map(_WEIGHTS.__getitem__, map(text.count, set(text)))
-    return math.log2(length) - sum(weights) / length
+    count_of, weights = text.count, _WEIGHTS
+    return math.log2(length) - sum([weights[count_of(c)] for c in set(text)]) / length
 
 
 def _vocabulary(words: str) -> frozenset[str]:

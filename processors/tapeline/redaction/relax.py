@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-__all__ = ["relax"]
+__all__ = ["relax", "shortest"]
 
 _MAX_BYTES_A_CHARACTER: Final = 4
 _MAX_REPEAT: Final = 64
@@ -44,12 +44,22 @@ def relax(pattern: str) -> str:
 
     Raises ValueError for what the standard library's `re` can't parse, or what has no counterpart.
     """
-    try:
-        tree = _parser.parse(_scoped_flags(pattern), re.ASCII)
-    except re.error as error:
-        raise ValueError(f"pattern {pattern!r} can't be relaxed: {error}") from error
+    tree = _parsed(pattern)
     body = _sequence(list(tree), depth=0, is_last=True)
     return f"(?i:{body})" if tree.state.flags & re.IGNORECASE else body
+
+
+def shortest(pattern: str) -> int:
+    """Return how many characters a match of a pattern has at least; ValueError as `relax`."""
+    least: int = _parsed(pattern).getwidth()[0]
+    return least
+
+
+def _parsed(pattern: str) -> Any:
+    try:
+        return _parser.parse(_scoped_flags(pattern), re.ASCII)
+    except re.error as error:
+        raise ValueError(f"pattern {pattern!r} can't be relaxed: {error}") from error
 
 
 def _scoped_flags(pattern: str) -> str:

@@ -1,7 +1,7 @@
 """Matches the value rules of a pack against a text: keywords first, patterns where they call."""
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -10,10 +10,14 @@ import re2
 
 from tapeline.redaction.filters import CHECKS, is_published, placeholder_reason, shannon_entropy
 from tapeline.redaction.pack import compile_pattern
-from tapeline.redaction.relax import relax
-from tapeline.redaction.rule import ValueRule
+from tapeline.redaction.relax import relax, shortest
+from tapeline.redaction.rule import Near, ValueRule
 
 __all__ = ["Candidate", "Prefilter", "ValueMatcher"]
+
+
+_new: Final = tuple.__new__
+"""Half the cost of calling the named tuple."""
 
 
 class Candidate(NamedTuple):
@@ -67,15 +71,22 @@ def _note(number: int, _start: int, _end: int, _flags: int, hits: Any) -> None:
     hits.append(number)
 
 
+_Spans = Sequence[tuple[int, int]]
+_Match = Callable[[Any, bytes, int, int], _Spans]
+_ANYWHERE: Final = re2._Anchor.UNANCHORED  # noqa: SLF001 - see _matching
+
+
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     """A value rule with its patterns compiled."""
 
     rule: ValueRule
-    pattern: re2._Regexp
-    groups: tuple[int, ...]
-    require: tuple[re2._Regexp, ...]
-    allow: tuple[re2._Regexp, ...]
+    keywords: tuple[str, ...]
+    match: _Match
+    shortest: int
+    """Bytes that every match has at least."""
+    require: tuple[_Match, ...]
+    allow: _Match | None
     published: frozenset[str]
 
 
@@ -106,48 +117,59 @@ class ValueMatcher:
         `data` is the text as bytes; `context` stands for what is around the whole text: its key.
         """
         lowered = f"{text}\0{context}".lower()
-        for number in sorted(rules):
+        for number in sorted(rules) if len(rules) > 1 else rules:
             compiled = self._compiled[number]
-            if any(keyword in lowered for keyword in compiled.rule.keywords):
-                yield from self._of_rule(compiled, text, data, context)
+            for keyword in compiled.keywords:
+                if keyword in lowered:
+                    yield from _of_rule(compiled, text, data, context)
+                    break
 
-    @staticmethod
-    def _of_rule(compiled: _Compiled, text: str, data: bytes, context: str) -> Iterator[Candidate]:
-        rule = compiled.rule
-        for match in compiled.pattern.finditer(data):
-            start, end = _span(match, compiled.groups)
-            if start == end:
-                continue
-            reason = _reason(compiled, text[start:end])
-            if (
-                not reason
-                and rule.near is not None
-                and not _is_near(rule, text, context, start, end)
-            ):
+
+def _of_rule(compiled: _Compiled, text: str, data: bytes, context: str) -> Iterator[Candidate]:
+    rule, match = compiled.rule, compiled.match
+    position, length = 0, len(data)
+    while length - position >= compiled.shortest:
+        spans = match(_ANYWHERE, data, position, length)
+        whole = spans[0]
+        if whole[0] < 0:
+            return
+        # The first group that took part, or the whole match.
+        start, end = whole
+        for span in spans[1:]:
+            if span[0] >= 0:
+                start, end = span
+                break
+        if start != end:
+            if rule.near is not None and not _is_near(rule.near, text, context, start, end):
                 reason = "has none of the rule's words close by"
-            yield Candidate(rule.id, start, end, reason)
+            else:
+                reason = _reason(compiled, text[start:end])
+            yield _new(Candidate, (rule.id, start, end, reason))
+        if position == length:
+            return
+        position = whole[1] if whole[1] > position else position + 1
 
 
 def _compiled(rule: ValueRule) -> _Compiled:
-    pattern = compile_pattern(rule.pattern)
     return _Compiled(
         rule,
-        pattern,
-        tuple(range(1, pattern.groups + 1)),
-        tuple(map(compile_pattern, rule.require)),
-        tuple(map(compile_pattern, rule.allow)),
+        rule.keywords,
+        _matching(rule.pattern),
+        shortest(rule.pattern),
+        tuple(map(_matching, rule.require)),
+        _matching("|".join(f"(?:{pattern})" for pattern in rule.allow)) if rule.allow else None,
         frozenset(rule.published),
     )
 
 
-def _span(match: Any, groups: tuple[int, ...]) -> tuple[int, int]:
-    """Return the first group that took part, or the whole match."""
-    for group in groups:
-        start, end = match.span(group)
-        if start >= 0:
-            return start, end
-    start, end = match.span()
-    return start, end
+def _matching(pattern: str) -> _Match:
+    """Return RE2's own search, which gives the spans of all groups, -1 for those without a part.
+
+    The package's methods around it, made of a generator and objects, take more time than the search
+    itself; the tests hold the two equal.
+    """
+    match: _Match = compile_pattern(pattern)._regexp.Match  # noqa: SLF001
+    return match
 
 
 def _reason(compiled: _Compiled, secret: str) -> str:
@@ -157,9 +179,10 @@ def _reason(compiled: _Compiled, secret: str) -> str:
     if reason:
         return reason
     data = secret.encode("ascii")
-    if any(pattern.search(data) is None for pattern in compiled.require):
-        return "lacks what the rule requires"
-    if any(pattern.search(data) is not None for pattern in compiled.allow):
+    for match in compiled.require:
+        if match(_ANYWHERE, data, 0, len(data))[0][0] < 0:
+            return "lacks what the rule requires"
+    if compiled.allow is not None and compiled.allow(_ANYWHERE, data, 0, len(data))[0][0] >= 0:
         return "is allowed by the rule"
     if rule.stop_words and any(map(secret.lower().__contains__, rule.stop_words)):
         return "holds a stop word of the rule"
@@ -170,16 +193,13 @@ def _measured_reason(compiled: _Compiled, secret: str) -> str:
     rule = compiled.rule
     if rule.entropy is not None and shannon_entropy(secret) <= rule.entropy:
         return "has too little entropy"
-    if is_published(secret, compiled.published):
+    if compiled.published and is_published(secret, compiled.published):
         return "is a published sample"
     if rule.check is not None and not CHECKS[rule.check](secret):
         return "fails the rule's check"
     return ""
 
 
-def _is_near(rule: ValueRule, text: str, context: str, start: int, end: int) -> bool:
-    near = rule.near
-    if near is None:
-        return True
+def _is_near(near: Near, text: str, context: str, start: int, end: int) -> bool:
     around = f"{context} {text[max(0, start - near.within) : end + near.within]}".lower()
-    return any(keyword in around for keyword in near.keywords)
+    return any([keyword in around for keyword in near.keywords])  # noqa: C419 - half the time
