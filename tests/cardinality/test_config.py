@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from tapeline.cardinality.config import CardinalityConfig, Mode
+from tapeline.cardinality.config import CardinalityConfig, Mode, SummaryPolicy
 
 LOKI = Path(__file__).parents[2] / "config" / "loki" / "loki.yaml"
 
@@ -36,6 +36,7 @@ LOKI = Path(__file__).parents[2] / "config" / "loki" / "loki.yaml"
         {"metrics": [{"match": "a", "normalize": {"x": [{"pattern": "a", "with": "{y}"}]}}]},
         {"metrics": [{"match": "a", "normalize": {"x": [{"pattern": "[a-z]", "with": "y"}]}}]},
         {"protect": {"labels": {"venue": "binance"}}},
+        {"protect": {"labels": {"venue": [""]}}},
         {"logs": {"labels": {"x": {"limit": 1, "policy": "drop_label"}}}},
         {"traces": {"span_names": {"normalize": ["uuid"]}}},
     ],
@@ -72,14 +73,14 @@ def test_what_cannot_be_meant_is_refused(section: dict[str, Any]) -> None:
         ),
         (
             {"protect": {"labels": {"venue": ["__other__"]}}},
-            "protect.labels.venue: '__other__' is what other values are rewritten to",
+            "protect.labels.venue: '__other__' stands for values beyond a limit",
         ),
         (
             {
                 "metrics": [{"match": "a", "normalize": {"route": ["number"]}}],
-                "protect": {"labels": {"route": ["/orders/{number}"]}},
+                "protect": {"labels": {"route": ["/orders/7"]}},
             },
-            "protect.labels.route: '/orders/{number}' is what",
+            "'/orders/7' does not occur: normalize of metrics[0] makes '/orders/{number}' of it",
         ),
     ],
 )
@@ -104,7 +105,20 @@ def test_a_narrower_rule_before_a_wider_one_is_fine() -> None:
     )
 
     assert config.mode is Mode.OBSERVE
+    assert config.metrics[1].summary is SummaryPolicy.COUNT_SUM
     assert config.metrics[0].match == ("http.server.*",)
+
+
+def test_a_rule_that_rewrites_may_meet_what_is_protected() -> None:
+    """Protection is from limits; a placeholder can be protected, ids can't."""
+    config = CardinalityConfig.model_validate(
+        {
+            "metrics": [{"match": "pnl.total", "normalize": {"order": ["number"]}}],
+            "protect": {"metrics": ["pnl.*"], "labels": {"order": ["{number}"]}},
+        }
+    )
+
+    assert config.protect.metrics == ("pnl.*",)
 
 
 def test_a_section_written_out_reads_back_equal() -> None:

@@ -6,7 +6,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tapeline.cardinality.key_values import (
     OVERFLOW_PAIR,
-    OVERFLOW_PAIR_VALUE_FIRST,
+    has_value,
     key_first,
     key_of,
     key_prefix,
@@ -78,10 +78,25 @@ def test_a_text_stands_for_every_value_that_looks_like_it() -> None:
 def test_the_overflow_attribute_is_the_specification_s() -> None:
     """`otel.metric.overflow=true`, the boolean."""
     assert _pair("otel.metric.overflow", bool_value=True) == OVERFLOW_PAIR
-    assert key_first(OVERFLOW_PAIR_VALUE_FIRST) == OVERFLOW_PAIR
 
 
 def test_an_attribute_without_a_key_has_an_empty_one() -> None:
     """Protobuf leaves empty fields out."""
     assert key_of(b"") == b""
     assert key_of(KeyValue(value=AnyValue(string_value="x")).SerializeToString()) == b""
+
+
+def test_an_empty_text_is_no_value() -> None:
+    """In either order of the fields, and whatever way the value is empty."""
+    empty = [
+        b"",
+        _pair("k", string_value=""),
+        key_prefix("k"),
+        KeyValue(key="k", value=AnyValue()).SerializeToString(),
+        string_value("") + key_prefix("k"),
+    ]
+
+    assert not any(map(has_value, empty))
+    assert has_value(_pair("k", int_value=0))
+    assert has_value(string_value("x") + key_prefix("k"))
+    assert has_value(_pair("", string_value="x"))

@@ -9,7 +9,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tapeline.cardinality.config import CardinalityConfig
-from tapeline.cardinality.key_values import OVERFLOW_PAIR, OVERFLOW_PAIR_VALUE_FIRST
+from tapeline.cardinality.key_values import OVERFLOW_PAIR
 from tapeline.cardinality.router import Action, Reason, ResourceView, Route, Router
 from tapeline.cardinality.rules import Rules
 
@@ -18,9 +18,9 @@ Labels = dict[str, str | int | bool]
 
 
 def _pair(name: str, value: str | int) -> bytes:
-    any_value = (
-        AnyValue(string_value=value) if isinstance(value, str) else AnyValue(int_value=value)
-    )
+    any_value = AnyValue()
+    kind = {str: "string_value", bool: "bool_value", int: "int_value"}[type(value)]
+    setattr(any_value, kind, value)
     return KeyValue(key=name, value=any_value).SerializeToString()
 
 
@@ -33,6 +33,15 @@ def _resource(labels: Labels) -> ResourceView:
     return ResourceView(
         Resource(attributes=map(KeyValue.FromString, pairs)).SerializeToString(), pairs
     )
+
+
+def _backwards(pairs: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return the attributes as a collector writes them: the value before the key."""
+    turned = []
+    for pair in pairs:
+        key_bytes = 2 + pair[1]
+        turned.append(pair[key_bytes:] + pair[:key_bytes])
+    return tuple(turned)
 
 
 def _read(pairs: tuple[bytes, ...]) -> Labels:
@@ -79,16 +88,28 @@ def test_without_rules_a_stream_passes_as_it_is() -> None:
     assert router.value_count == 0
 
 
-def test_an_overflow_series_from_outside_is_folded() -> None:
-    """It has the identity of an output, which has one writer. A further label makes it another."""
-    for router in (_router(), _on({"normalize": {"x": ["uuid"]}})):
-        folded = router.route("m", GATEWAY, (OVERFLOW_PAIR,), 1)
-        assert router.route("m", GATEWAY, (OVERFLOW_PAIR_VALUE_FIRST,), 1) == folded
-        passed = router.route("m", GATEWAY, (OVERFLOW_PAIR, _pair("y", "1")), 1)
+@pytest.mark.parametrize("router", [_router(), _on({"normalize": {"x": ["uuid"]}})])
+@pytest.mark.parametrize("name", ["otel.metric.overflow", "otel_metric_overflow"])
+@pytest.mark.parametrize("value", [True, "true"])
+def test_an_overflow_series_from_outside_is_folded(
+    router: Router, name: str, value: str | int
+) -> None:
+    """Prometheus takes all these for the overflow series, which has one writer."""
+    pair = _pair(name, value)
+    for pairs in ((pair,), _backwards((pair,)), (_pair("x", ""), pair, _pair("y", ""))):
+        route = router.route("m", GATEWAY, pairs, 1)
 
-        assert (folded.action, folded.reason) == (Action.FOLD, Reason.IDENTITY)
-        assert folded.pairs == (OVERFLOW_PAIR,)
-        assert passed.action is Action.PASS
+        assert (route.action, route.reason) == (Action.FOLD, Reason.IDENTITY)
+        assert route.pairs == (OVERFLOW_PAIR,)
+
+
+def test_with_a_further_label_it_is_no_overflow_series() -> None:
+    """Nor is it with another value."""
+    for router in (_router(), _on({"normalize": {"x": ["uuid"]}})):
+        more: Labels = {"otel.metric.overflow": True, "y": "1"}
+
+        assert _route(router, more).action is Action.PASS
+        assert _route(router, {"otel.metric.overflow": "yes"}).action is Action.PASS
 
 
 @pytest.mark.parametrize(
@@ -166,11 +187,33 @@ def test_what_looks_like_an_output_is_folded_from_the_first(
     assert route.removed == ()
 
 
-def test_other_is_a_value_as_any_where_nothing_becomes_it() -> None:
+def test_other_takes_no_room_and_is_an_output_only_where_it_is_written() -> None:
     """Only replace_value writes it."""
-    route = _route(_on({"labels": {"x": {"limit": 5}}}), {"x": "__other__"})
+    router = _on({"labels": {"x": {"limit": 1}}})
 
-    assert route.action is Action.PASS
+    assert _route(router, {"x": "__other__"}).action is Action.PASS
+    assert router.value_count == 0
+
+
+def test_an_empty_label_is_none() -> None:
+    """As in Prometheus: it takes no room, and does not tell an output from another."""
+    router = _on(
+        {"labels": {"x": {"limit": 1, "policy": "drop_label"}, "y": {"limit": 0}}},
+    )
+
+    route = _route(router, {"side": "buy", "x": "", "y": ""})
+    without = _route(router, {"side": "buy"})
+
+    assert (route.action, route.reason) == (Action.FOLD, Reason.IDENTITY)
+    assert route.pairs == without.pairs == _pairs({"side": "buy"})
+    assert router.value_count == 0
+
+
+def test_what_remains_may_be_the_overflow_series() -> None:
+    """Then it has that one's spelling."""
+    router = _on({"labels": {"x": {"limit": 0, "policy": "drop_label"}}})
+
+    assert _route(router, {"x": "1", "otel_metric_overflow": "true"}).pairs == (OVERFLOW_PAIR,)
 
 
 def test_a_refused_series_takes_no_room() -> None:
@@ -200,19 +243,19 @@ def test_a_protected_value_carries_its_series_past_every_limit() -> None:
     router = _on(
         {
             "labels": {"venue": {"limit": 0}, "x": {"limit": 0, "policy": "drop_series"}},
-            "normalize": {"order": ["number"], "venue": ["number"]},
+            "normalize": {"order": ["number"], "venue": ["uuid"]},
         },
-        protect={"labels": {"venue": ["binance", "7"]}},
+        protect={"labels": {"venue": ["binance", "7", "{uuid}"]}},
     )
 
     passed = _route(router, {"venue": "binance", "x": "1"})
     seven = _route(router, {"venue": 7, "x": "1"})
-    rewritten = _route(router, {"venue": "binance", "x": "1", "order": "9"})
+    rewritten = _route(router, {"venue": UUID, "x": "1", "order": "9"})
 
     assert (passed.action, passed.is_protected) == (Action.PASS, True)
     assert seven.action is Action.PASS
     assert (rewritten.action, rewritten.is_protected) == (Action.FOLD, True)
-    assert _read(rewritten.pairs) == {"venue": "binance", "x": "1", "order": "{number}"}
+    assert _read(rewritten.pairs) == {"venue": "{uuid}", "x": "1", "order": "{number}"}
     assert router.value_count == 0
     assert _route(router, {"venue": "x", "x": "1"}).action is Action.DROP
 
@@ -343,7 +386,7 @@ def test_a_dump_carries_admitted_values_over() -> None:
 
 
 NAMES = ["x", "y", "z"]
-VALUES = st.sampled_from(["1", "2", "a", "__other__", "{number}", "n/7", "vip"])
+VALUES = st.sampled_from(["1", "2", "a", "__other__", "{number}", "n/7", "vip", ""])
 POLICIES = st.sampled_from(["overflow", "replace_value", "drop_label", "drop_series"])
 RULES = st.fixed_dictionaries(
     {
@@ -364,34 +407,34 @@ class _Model:
         self._admitted: dict[str, set[str]] = {name: set() for name in NAMES}
 
     def route(self, labels: dict[str, str]) -> tuple[Action, dict[str, Any]]:
-        self._result: dict[str, Any] = dict(labels)
+        present = {name: value for name, value in labels.items() if value}
+        self._result: dict[str, Any] = dict(present)
         self._verdicts: set[str] = set()
-        is_protected = "vip" in (labels.get("x"), labels.get("y"))
+        is_protected = "vip" in (present.get("x"), present.get("y"))
         before = {name: set(values) for name, values in self._admitted.items()}
-        marks = [self._look(name, labels[name], is_protected=is_protected) for name in labels]
+        marks = [self._look(name, present[name], is_protected=is_protected) for name in present]
         if self._verdicts:
             self._admitted = before
             if "drop_series" in self._verdicts:
                 return Action.DROP, dict(labels)
             return Action.FOLD, {"otel.metric.overflow": True}
         lacks_one = any(
-            config["policy"] == "drop_label" and name not in labels
+            config["policy"] == "drop_label" and name not in present
             for name, config in self._limits.items()
         )
-        changed = lacks_one or any(marks) or self._result != labels
-        return (Action.FOLD if changed else Action.PASS), self._result
+        if lacks_one or any(marks) or self._result != present:
+            return Action.FOLD, self._result
+        return Action.PASS, dict(labels)
 
     def _look(self, name: str, value: str, *, is_protected: bool) -> bool:
         """Apply what holds for one label; return whether the value looks like an output's."""
-        if name in ("x", "y") and value == "vip":
-            return False
         if name in self._normalize:
             value = {"1": "{number}", "2": "{number}", "n/7": "n/{number}"}.get(value, value)
         self._result[name] = value
         config = self._limits.get(name)
         if config is not None:
-            if value == "__other__" and config["policy"] == "replace_value":
-                return True
+            if value == "__other__":
+                return bool(config["policy"] == "replace_value")
             if not is_protected:
                 self._count(name, value, config)
         return name in self._normalize and "{number}" in value
@@ -405,15 +448,6 @@ class _Model:
             del self._result[name]
         else:
             self._verdicts.add(config["policy"])
-
-
-def _backwards(pairs: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Return the attributes as a collector writes them: the value before the key."""
-    turned = []
-    for pair in pairs:
-        key_bytes = 2 + pair[1]
-        turned.append(pair[key_bytes:] + pair[:key_bytes])
-    return tuple(turned)
 
 
 @given(RULES, st.lists(st.dictionaries(st.sampled_from([*NAMES, "w"]), VALUES), max_size=20))

@@ -34,16 +34,23 @@ def test_without_a_rule_the_default_holds() -> None:
     assert (rule.number, rule.limit, rule.is_plain) == (NO_RULE, 7, True)
 
 
-def test_a_protected_metric_is_left_alone() -> None:
-    """Whatever a rule says that matches it too."""
+def test_of_a_protected_metric_only_ids_are_rewritten() -> None:
+    """No limit of a rule that matches it holds."""
     rules = _rules(
         protect={"metrics": ["pnl.*"], "labels": {"venue": ["binance"]}},
-        metrics=[{"match": "*", "labels": {"x": {"limit": 1}}}],
+        metrics=[
+            {"match": "pnl.total", "labels": {"x": {"limit": 1}}, "normalize": {"y": ["hex"]}},
+            {"match": "*", "resource": {"labels": {"x": {"limit": 1}}}},
+        ],
     )
 
-    assert rules.for_metric("pnl.total").is_protected
-    assert rules.for_metric("pnl.total").is_plain
-    assert not rules.for_metric("other").is_protected
+    total, other = rules.for_metric("pnl.total"), rules.for_metric("pnl.other")
+
+    assert total.is_protected
+    assert {*total.labels} == {b"y"}
+    assert not total.limits_labels
+    assert (other.is_protected, other.is_plain) == (True, True)
+    assert not rules.for_metric("x").is_protected
 
 
 def test_a_protected_value_is_known_without_a_rule() -> None:

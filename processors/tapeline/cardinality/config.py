@@ -13,7 +13,6 @@ from tapeline.cardinality.normalise import (
     Normaliser,
     OwnPattern,
     compile_pattern,
-    placeholder,
 )
 from tapeline.pipeline.durations import Duration
 
@@ -107,7 +106,7 @@ Globs = Annotated[
     tuple[Glob, ...], Field(min_length=1, max_length=MAX_NAMES), BeforeValidator(_listed)
 ]
 AttributeName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_attribute)]
-Value = Annotated[str, Field(max_length=1024)]
+Value = Annotated[str, Field(min_length=1, max_length=1024)]
 TenantName = Annotated[str, Field(min_length=1, max_length=256)]
 Limit = Annotated[int, Field(ge=0, le=MAX_LIMIT)]
 Positive = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
@@ -207,9 +206,9 @@ class RuleConfig(BaseModel):
     # sum of those seen within gauge_window.
     gauge: GaugePolicy = GaugePolicy.LAST
 
-    # Summaries that would have to become one. pass: they are left as they are, beyond the limit
-    # too. count_sum: they are summed up without their quantiles.
-    summary: SummaryPolicy = SummaryPolicy.PASS
+    # Summaries that would have to become one. count_sum: they are summed up, without their
+    # quantiles. pass: they are left as they are beyond the limit too, which bounds nothing.
+    summary: SummaryPolicy = SummaryPolicy.COUNT_SUM
 
     # Limits on values, by label (attribute of the data points).
     labels: dict[AttributeName, LabelConfig] = Field(default={}, max_length=MAX_NAMES)
@@ -227,12 +226,13 @@ class ProtectConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Metrics that are left as they are: one name or a list, in the form of a rule's `match`.
+    # Metrics by name, one or a list, in the form of a rule's `match`. Of the rule that matches such
+    # a metric only `normalize` holds.
     metrics: Annotated[tuple[Glob, ...], Field(max_length=MAX_NAMES), BeforeValidator(_listed)] = ()
 
     # Values by label, in full: {venue: [binance, coinbase]}. No limit, on series or on a label,
-    # refuses a series that has one, and the value itself is never rewritten. Other labels of such
-    # a series are: normalize them where they may hold ids.
+    # refuses a series that has one. Other labels of it may then have any number of values:
+    # normalize them where they may hold ids.
     labels: dict[AttributeName, tuple[Value, ...]] = Field(default={}, max_length=MAX_NAMES)
 
 
@@ -363,23 +363,21 @@ class CardinalityConfig(BaseModel):
     def _rules_can_apply(self) -> Self:
         before: list[tuple[str, str]] = []
         for number, rule in enumerate(self.metrics):
+            place = f"metrics[{number}].match"
+            rewrites = bool(rule.normalize or rule.resource.normalize)
             for pattern in rule.match:
-                self._check_reachable(f"metrics[{number}].match", pattern, before)
+                _check_first(place, pattern, before)
+                if not rewrites:
+                    self._check_unprotected(place, pattern)
             before.extend((f"metrics[{number}]", pattern) for pattern in rule.match)
         return self
 
-    def _check_reachable(self, place: str, pattern: str, before: list[tuple[str, str]]) -> None:
+    def _check_unprotected(self, place: str, pattern: str) -> None:
         for guard in self.protect.metrics:
             if covers(guard, pattern):
                 raise ValueError(
-                    f"{place}: {pattern!r} never applies: protect.metrics has {guard!r}, and what"
-                    " is protected is left as it is; take one of the two out"
-                )
-        for earlier, other in before:
-            if covers(other, pattern):
-                raise ValueError(
-                    f"{place}: {pattern!r} never applies: {earlier} ({other!r}) matches all of it"
-                    " first; put the narrower rule before it, or take one of the two out"
+                    f"{place}: {pattern!r} never applies: protect.metrics has {guard!r}, and no"
+                    " limit holds for what is protected; take one of the two out"
                 )
 
     @model_validator(mode="after")
@@ -396,17 +394,39 @@ class CardinalityConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _protected_values_are_no_results(self) -> Self:
+    def _protected_values_can_occur(self) -> Self:
         for label, values in self.protect.labels.items():
-            marks = []
-            for rule in self.metrics:
-                for pattern in rule.normalize.get(label, ()):
-                    name = pattern.name if isinstance(pattern, PatternConfig) else pattern
-                    marks.append(placeholder(name))
-            for value in values:
-                if value == OTHER or any(mark in value for mark in marks):
+            place = f"protect.labels.{label}"
+            if OTHER in values:
+                raise ValueError(
+                    f"{place}: {OTHER!r} stands for values beyond a limit, which are what"
+                    " protection is from; take it out"
+                )
+            for number, rule in enumerate(self.metrics):
+                rewritten = _rewritten(rule.normalize.get(label, ()), values)
+                for value, result in rewritten.items():
                     raise ValueError(
-                        f"protect.labels.{label}: {value!r} is what other values are rewritten to,"
-                        " and a series has one writer; take it out"
+                        f"{place}: {value!r} does not occur: normalize of metrics[{number}] makes"
+                        f" {result!r} of it; protect that, or take one of the two out"
                     )
         return self
+
+
+def _check_first(place: str, pattern: str, before: list[tuple[str, str]]) -> None:
+    for earlier, other in before:
+        if covers(other, pattern):
+            raise ValueError(
+                f"{place}: {pattern!r} never applies: {earlier} ({other!r}) matches all of it"
+                " first; put the narrower rule before it, or take one of the two out"
+            )
+
+
+def _rewritten(
+    patterns: tuple[Named | PatternConfig, ...], values: tuple[str, ...]
+) -> dict[str, str]:
+    """Return the values that patterns change, each with what it becomes."""
+    normaliser = normaliser_of(patterns)
+    if normaliser is None:
+        return {}
+    results = {value: normaliser.rewrite(value) for value in values}
+    return {value: result for value, result in results.items() if result != value}

@@ -11,8 +11,9 @@ from tapeline.cardinality.config import OVERFLOW_ATTRIBUTE
 from tapeline.otlp.wire import LONG_VARINT, encode_varint, read_slice, read_varint
 
 __all__ = [
+    "EMPTY_VALUES",
     "OVERFLOW_PAIR",
-    "OVERFLOW_PAIR_VALUE_FIRST",
+    "has_value",
     "key_first",
     "key_of",
     "key_prefix",
@@ -45,6 +46,15 @@ def key_of(pair: bytes) -> bytes:
             return b""
         begin, end = read_slice(pair, end + 1, len(pair))
     return pair[begin:end]
+
+
+def has_value(pair: bytes) -> bool:
+    """Return whether there is a value, and not the empty text, which backends take for none."""
+    if not pair:
+        return False
+    _, end = read_slice(pair, 1, len(pair))
+    value = pair[end:] if pair[0] == KEY_TAG else pair[:end]
+    return value not in EMPTY_VALUES
 
 
 def value_of(pair: bytes, prefix: bytes) -> bytes:
@@ -107,7 +117,8 @@ def values_written_as(text: str) -> frozenset[bytes]:
     return frozenset(values)
 
 
-_TRUE: Final = bytes((VALUE_TAG, 2, BOOL_TAG, 1))
-OVERFLOW_PAIR_VALUE_FIRST: Final = _TRUE + key_prefix(OVERFLOW_ATTRIBUTE)
-OVERFLOW_PAIR: Final = key_prefix(OVERFLOW_ATTRIBUTE) + _TRUE
+OVERFLOW_PAIR: Final = key_prefix(OVERFLOW_ATTRIBUTE) + bytes((VALUE_TAG, 2, BOOL_TAG, 1))
 """The only attribute of an overflow series."""
+
+EMPTY_VALUES: Final = frozenset({b"", bytes((VALUE_TAG, 0)), string_value("")})
+"""Value fields that backends take for no label at all."""

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from tapeline.cardinality.config import LabelPolicy
+from tapeline.cardinality.config import OVERFLOW_ATTRIBUTE, LabelPolicy
 from tapeline.cardinality.key_values import (
     OVERFLOW_PAIR,
-    OVERFLOW_PAIR_VALUE_FIRST,
+    has_value,
     key_first,
     key_of,
+    key_prefix,
+    values_written_as,
 )
 from tapeline.otlp.wire import encode_varint
 
@@ -30,7 +32,13 @@ __all__ = [
 OVERFLOW_PAIRS: Final = (OVERFLOW_PAIR,)
 """The attributes of an overflow series."""
 
-_OVERFLOW_FORMS: Final = (OVERFLOW_PAIR, OVERFLOW_PAIR_VALUE_FIRST)
+# Prometheus writes names with `_`, and has no types: these are all one label to it.
+_OVERFLOW_FORMS: Final = frozenset(
+    form
+    for name in (OVERFLOW_ATTRIBUTE, OVERFLOW_ATTRIBUTE.replace(".", "_"))
+    for value in values_written_as("true")
+    for form in (key_prefix(name) + value, value + key_prefix(name))
+)
 _SERVICE_NAME: Final = b"service.name"
 
 
@@ -56,10 +64,10 @@ class Route(NamedTuple):
     """What becomes of a stream.
 
     `pairs` is the given object itself, unless the stream is folded: then it is what the output
-    has, sorted, keys before values, so that one identity has one spelling. `removed` holds the
-    attributes as they were before they went or were rewritten. `resource` is the content of the
-    output's resource, sorted likewise, where it is another one than the stream's. `label` is the
-    label that decided. No limit on series may refuse what `is_protected`.
+    has, sorted, keys before values and without empty ones: one identity has one spelling.
+    `removed` holds the attributes as they were before they went or were rewritten. `resource` is
+    the content of the output's resource, spelled likewise, unless that is the stream's. `label`
+    is the label that decided. No limit on series may refuse what `is_protected`.
     """
 
     action: Action
@@ -129,46 +137,58 @@ def refused(
         content: bytes | None = resource_content(named)
         removed = pairs + gone
     else:
-        content = None if around is None else _content(around)
+        content = _content(around, resource)
         removed = pairs + tuple(around.removed or () if around else ())
     return Route(Action.FOLD, OVERFLOW_PAIRS, removed, content, Reason.LABEL_LIMIT, deciding.label)
 
 
 def merged(
-    point: Judged, around: Judged | None, pairs: tuple[bytes, ...], *, is_protected: bool
+    point: Judged,
+    around: Judged | None,
+    resource: ResourceView,
+    pairs: tuple[bytes, ...],
+    *,
+    is_protected: bool,
 ) -> Route:
     """Return the route of a series that remains a series, be it another one."""
     if is_overflow(pairs):
         point.note(Reason.IDENTITY, "")
-    reason, label = point.reason, point.label
-    removed = point.removed or []
-    if around is not None:
-        if _WEIGHTS[around.reason] > _WEIGHTS[reason]:
-            reason, label = around.reason, around.label
-        removed = [*removed, *(around.removed or ())]
-    if reason == Reason.NONE:
+    deciding = point
+    if around is not None and _WEIGHTS[around.reason] > _WEIGHTS[point.reason]:
+        deciding = around
+    if deciding.reason == Reason.NONE:
         return Route(Action.PASS, pairs, is_protected=is_protected)
+    remaining = tuple(_spelled(point.pairs or pairs))
     return Route(
         Action.FOLD,
-        tuple(sorted(map(key_first, filter(None, point.pairs or pairs)))),
-        tuple(removed),
-        None if around is None else _content(around),
-        reason,
-        label,
+        OVERFLOW_PAIRS if is_overflow(remaining) else remaining,
+        (*(point.removed or ()), *((around.removed or ()) if around else ())),
+        _content(around, resource),
+        deciding.reason,
+        deciding.label,
         is_protected,
     )
 
 
-def _content(around: Judged) -> bytes | None:
-    return None if around.pairs is None else resource_content(filter(None, around.pairs))
+def _content(around: Judged | None, resource: ResourceView) -> bytes | None:
+    """Return the output's resource, where its attributes have anything to do with the route."""
+    if around is None or around.reason == Reason.NONE:
+        return None
+    return resource_content(around.pairs or resource.pairs)
 
 
 def resource_content(pairs: Iterable[bytes]) -> bytes:
-    """Return the content of a resource that has these attributes, sorted, and nothing else."""
-    ordered = sorted(map(key_first, pairs))
-    return b"".join(b"\x0a" + encode_varint(len(pair)) + pair for pair in ordered)
+    """Return the content of an output's resource: these attributes and nothing else."""
+    return b"".join(b"\x0a" + encode_varint(len(pair)) + pair for pair in _spelled(pairs))
 
 
 def is_overflow(pairs: tuple[bytes, ...]) -> bool:
-    """Return whether these are the attributes of an overflow series."""
-    return len(pairs) == 1 and pairs[0] in _OVERFLOW_FORMS
+    """Return whether a backend takes these for the attributes of an overflow series."""
+    if _OVERFLOW_FORMS.isdisjoint(pairs):
+        return False
+    return len(list(filter(has_value, pairs))) == 1
+
+
+def _spelled(pairs: Iterable[bytes]) -> list[bytes]:
+    """Return the attributes as outputs have them: keys first, sorted, none without a value."""
+    return sorted(map(key_first, filter(has_value, pairs)))

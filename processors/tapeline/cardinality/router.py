@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tapeline.cardinality.config import OTHER, LabelPolicy
-from tapeline.cardinality.key_values import key_of, string_value, text_of, value_of
+from tapeline.cardinality.key_values import EMPTY_VALUES, key_of, string_value, text_of, value_of
 from tapeline.cardinality.label_values import LabelValues, ValueBudget
 from tapeline.cardinality.normalise import Normaliser
 from tapeline.cardinality.route import (
@@ -95,6 +95,7 @@ class Router:
         """
         rule = self._rules.for_metric(metric_name)
         if rule.is_plain:
+            # A metric that is protected whole has no outputs of Tapeline's own.
             if is_overflow(pairs) and not rule.is_protected:
                 return Route(Action.FOLD, OVERFLOW_PAIRS, reason=Reason.IDENTITY)
             return _new(Route, (Action.PASS, pairs, (), None, "", "", rule.is_protected))
@@ -170,9 +171,12 @@ class Router:
         pairs: tuple[bytes, ...],
     ) -> Route:
         self._admitted.clear()
-        is_protected = rule.protects_values and (
-            _has_protected(rule.labels, pairs)
-            or _has_protected(rule.resource_labels, resource.pairs)
+        is_protected = rule.is_protected or (
+            rule.protects_values
+            and (
+                _has_protected(rule.labels, pairs)
+                or _has_protected(rule.resource_labels, resource.pairs)
+            )
         )
         sets = self._sets_of(rule, metric_name) if rule.limits_labels and not is_protected else None
         point = self._judge(rule, pairs, sets, is_resource=False)
@@ -182,7 +186,7 @@ class Router:
         if point.verdict is not None or (around is not None and around.verdict is not None):
             self.undo()
             return refused(point, around, resource, pairs)
-        return merged(point, around, pairs, is_protected=is_protected)
+        return merged(point, around, resource, pairs, is_protected=is_protected)
 
     def _judge(
         self,
@@ -202,16 +206,17 @@ class Router:
             label = labels.get(key)
             if label is None:
                 continue
-            missing.discard(key)
             value = value_of(pair, label.prefix)
-            if value in label.protected:
+            if value in EMPTY_VALUES:
                 continue
+            missing.discard(key)
             if label.normaliser is not None:
                 value = _normalise(judged, label, label.normaliser, pairs, number)
             if label.limit is None:
                 continue
-            if value == _OTHER_VALUE and label.policy is LabelPolicy.REPLACE_VALUE:
-                judged.note(Reason.IDENTITY, label.name)
+            if value == _OTHER_VALUE:
+                if label.policy is LabelPolicy.REPLACE_VALUE:
+                    judged.note(Reason.IDENTITY, label.name)
             elif sets is not None and not self._admit(
                 self._values(sets, label, is_resource=is_resource), value
             ):
@@ -302,6 +307,8 @@ def _normalised(label: LabelRule, value: bytes) -> bytes:
 def _has_protected(labels: Mapping[bytes, LabelRule], pairs: tuple[bytes, ...]) -> bool:
     for pair in pairs:
         label = labels.get(key_of(pair))
-        if label is not None and value_of(pair, label.prefix) in label.protected:
-            return True
+        if label is not None and label.protected:
+            value = _normalised(label, value_of(pair, label.prefix))
+            if value in label.protected:
+                return True
     return False

@@ -11,7 +11,6 @@ from tapeline.cardinality.config import (
     GaugePolicy,
     LabelConfig,
     LabelPolicy,
-    ProtectConfig,
     RuleConfig,
     SeriesPolicy,
     SummaryPolicy,
@@ -75,15 +74,13 @@ class Rules:
         self._tenant_limits = dict(config.tenants.limits)
         self._tenant_default = config.tenants.default_limit
         protect = config.protect
+        everything = RuleConfig(match=("*",))
         self._rules = [
-            (compile_globs(rule.match), _metric_rule(config, number, rule))
+            (compile_globs(rule.match), _both(config, number, rule))
             for number, rule in enumerate(config.metrics)
         ]
-        self._otherwise = _metric_rule(config, NO_RULE, RuleConfig(match=("*",)))
+        self._otherwise = _both(config, NO_RULE, everything)
         self._protected = compile_globs(protect.metrics) if protect.metrics else None
-        self._protected_rule = _metric_rule(
-            config, NO_RULE, RuleConfig(match=("*",)), is_protected=True
-        )
         self._by_name: dict[str, MetricRule] = {}
 
     def for_metric(self, name: str) -> MetricRule:
@@ -100,24 +97,34 @@ class Rules:
         return self._tenant_limits.get(tenant, self._tenant_default)
 
     def _find(self, name: str) -> MetricRule:
-        if self._protected is not None and self._protected.match(name):
-            return self._protected_rule
-        for matcher, rule in self._rules:
-            if matcher.match(name):
-                return rule
-        return self._otherwise
+        is_protected = self._protected is not None and bool(self._protected.match(name))
+        found = (rules for matcher, rules in self._rules if matcher.match(name))
+        return next(found, self._otherwise)[is_protected]
+
+
+def _both(
+    config: CardinalityConfig, number: int, rule: RuleConfig
+) -> tuple[MetricRule, MetricRule]:
+    """Compile a rule as it is, and as it is for metrics that are protected."""
+    bare = rule.model_copy(
+        update={
+            "labels": {},
+            "resource": rule.resource.model_copy(update={"labels": {}}),
+        }
+    )
+    return (
+        _metric_rule(config, number, rule, is_protected=False),
+        _metric_rule(config, number, bare, is_protected=True),
+    )
 
 
 def _metric_rule(
-    config: CardinalityConfig, number: int, rule: RuleConfig, *, is_protected: bool = False
+    config: CardinalityConfig, number: int, rule: RuleConfig, *, is_protected: bool
 ) -> MetricRule:
-    labels: Mapping[bytes, LabelRule] = {}
-    resource_labels: Mapping[bytes, LabelRule] = {}
-    if not is_protected:
-        protect = config.protect
-        labels = _label_rules(rule.labels, rule.normalize, protect, {*protect.labels})
-        own = rule.resource
-        resource_labels = _label_rules(own.labels, own.normalize, protect, set())
+    protected = {} if is_protected else config.protect.labels
+    resource = rule.resource
+    labels = _label_rules({*protected}, rule.labels, rule.normalize, protected)
+    resource_labels = _label_rules(set(), resource.labels, resource.normalize, protected)
     every = (*labels.values(), *resource_labels.values())
     return MetricRule(
         number=number,
@@ -137,15 +144,15 @@ def _metric_rule(
 
 
 def _label_rules(
+    further: set[str],
     limits: Mapping[str, LabelConfig],
     patterns: Mapping[str, FittingPatterns],
-    protect: ProtectConfig,
-    further: set[str],
+    protected: Mapping[str, tuple[str, ...]],
 ) -> Mapping[bytes, LabelRule]:
     rules = {}
     for name in sorted({*limits, *patterns, *further}):
         limit = limits.get(name)
-        values = protect.labels.get(name, ())
+        values = protected.get(name, ())
         rules[name.encode()] = LabelRule(
             name=name,
             prefix=key_prefix(name),
