@@ -12,9 +12,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tapeline.otlp.wire import MalformedRequestError, read_varint
 
-__all__ = ["MAX_CHARACTERS", "value_text"]
+__all__ = ["MAX_CHARACTERS", "MAX_NAME_CHARACTERS", "name_text", "value_text"]
 
 MAX_CHARACTERS: Final = 80
+MAX_NAME_CHARACTERS: Final = 256
 _CUT: Final = "…"
 _VALUE_TAG: Final = 0x12
 _STRING_TAG: Final = 0x0A
@@ -29,9 +30,19 @@ def value_text(encoded: bytes) -> str:
     text = _string(encoded)
     if text is None:
         text = _other(encoded)
-    if len(text) <= MAX_CHARACTERS:
-        return text
-    return text[: MAX_CHARACTERS - 1] + _CUT
+    return _shown(text, MAX_CHARACTERS)
+
+
+def name_text(name: str) -> str:
+    """Return a name as it can be shown: at most MAX_NAME_CHARACTERS, and valid UTF-8."""
+    return _shown(name, MAX_NAME_CHARACTERS)
+
+
+def _shown(text: str, max_characters: int) -> str:
+    if len(text) > max_characters:
+        text = text[: max_characters - 1] + _CUT
+    # Bytes that were no UTF-8 may stand in it as lone surrogates, which nothing can encode.
+    return text.encode(errors="replace").decode()
 
 
 def _string(encoded: bytes) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from tapeline.cardinality.demand import Demand, LabelDemand, Look
 from tapeline.cardinality.fixes import WideLabel, fix_of
+from tapeline.cardinality.label_text import name_text
 
 __all__ = [
     "LabelState",
@@ -26,7 +27,6 @@ Report: TypeAlias = dict[str, Any]
 MAX_METRICS: Final = 100
 MAX_LABELS: Final = 5
 MAX_SAMPLES: Final = 5
-_LONGEST_NAME: Final = 256
 _FEW_VALUES: Final = 10
 _SHARE_OF_LIMIT: Final = 50
 """A label needs no fix below a fiftieth of its metric's limit, or below _FEW_VALUES."""
@@ -154,7 +154,7 @@ def _metric(figures: MetricFigures, look: Look) -> Report:
     known = look.read(MAX_SAMPLES)
     limited = {label.label: label for label in state.labels}
     return {
-        "metric": _cut(state.metric),
+        "metric": name_text(state.metric),
         "limit": state.limit,
         "policy": state.policy,
         "admitted": state.admitted,
@@ -208,12 +208,8 @@ def _label(
 def _text(text: TextState) -> Report:
     return {
         "kind": text.kind,
-        "name": _cut(text.name),
+        "name": name_text(text.name),
         "limit": text.limit,
         "admitted": text.admitted,
         "replaced": text.replaced,
     }
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
