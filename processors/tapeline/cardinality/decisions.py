@@ -1,0 +1,491 @@
+"""What becomes of the points of a metric that are not all admitted already.
+
+First all of them are looked at, which may find a request malformed; only then is anything decided
+and remembered, so a refused request leaves nothing behind.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from tapeline.cardinality.admission import GENERATIONS_KEPT, Group
+from tapeline.cardinality.config import SeriesPolicy, SummaryPolicy
+from tapeline.cardinality.demand import Demand
+from tapeline.cardinality.folding.folder import Folder
+from tapeline.cardinality.folding.outcome import FoldOutcome
+from tapeline.cardinality.folding.outputs import (
+    GaugeFold,
+    Output,
+    OutputIdentity,
+    Temporality,
+)
+from tapeline.cardinality.metric_reader import MetricView
+from tapeline.cardinality.point_keys import PointKeys, time_of
+from tapeline.cardinality.point_layout import (
+    EXPONENTIAL_HISTOGRAM,
+    HISTOGRAM,
+    NO_RECORDED_VALUE,
+    SUM,
+    SUMMARY,
+    Point,
+    read_point,
+)
+from tapeline.cardinality.route import OVERFLOW_PAIRS, Action, Route
+from tapeline.cardinality.router import Router
+from tapeline.cardinality.series_keys import Spellings, series_key
+from tapeline.cardinality.sources import Source, Sources
+from tapeline.otlp.index import RecordIndex
+
+__all__ = ["Decider", "DeciderOptions", "Look", "Reason", "Result", "Tally"]
+
+_new: Final = tuple.__new__
+
+
+class Result:
+    """What became of a point, beside what folding says, as own metrics name it."""
+
+    ADMITTED: Final = "admitted"
+    PASSED: Final = "passed"
+    """Of a protected series, or a summary that is left as it is: beyond a limit."""
+    DROPPED: Final = "dropped"
+    SEVERAL_KINDS: Final = "several_kinds"
+    """Its metric has data of more than one kind: parsers differ in which one counts."""
+    TOO_MANY_PRODUCERS: Final = "too_many_producers"
+
+
+class Reason:
+    """Why a stream is not passed on, beside the reasons of a route."""
+
+    SERIES_LIMIT: Final = "series_limit"
+    RESOURCE_LIMIT: Final = "resource_limit"
+    UNCERTAIN: Final = "uncertain"
+    """There is room, but it may have been folded and forgotten: its past would count twice."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many points of each metric met which fate, by the metric's name and the fate's.
+
+    `results` counts every point once: a Result, or a FoldOutcome. `reasons` counts the points that
+    did not pass by why not.
+    """
+
+    admitted: Counter[str] = field(default_factory=Counter)
+    results: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+class _Item(NamedTuple):
+    """A point to decide on. `output` is that of its stream, where it is folded already.
+
+    `pairs` are its attributes, key first. Where a glance showed that the stream is folded, they are
+    left out, and `point` is _UNREAD.
+    """
+
+    record: int
+    key: int
+    output: Output | None
+    point: Point
+    pairs: tuple[bytes, ...]
+
+
+_UNREAD: Final = Point((), 0, 0, 0, has_exemplars=False)
+
+
+class Look(NamedTuple):
+    """A metric's points that have to be decided on."""
+
+    view: MetricView
+    source: Source
+    items: Sequence[_Item]
+
+
+class _Way(NamedTuple):
+    """Where a new stream goes: into an output (which then lacks `removed`), on, or nowhere."""
+
+    result: str
+    output: Output | None = None
+    removed: tuple[bytes, ...] = ()
+    reason: str = ""
+
+
+_ADMITTED: Final = _Way(Result.ADMITTED)
+_PASSED: Final = _Way(Result.PASSED)
+
+
+@dataclass(slots=True)
+class _Promoted:
+    """A stream that was folded and passes now: points up to its last folded one are old news."""
+
+    last_time_unix_nano: int
+    output: Output
+    group: Group
+    since: int
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeciderOptions:
+    """What decisions depend on, beside the rules."""
+
+    warmup_ns: int
+    strict: bool
+
+
+class Decider:
+    """Decides on points, one metric at a time, and remembers what it must."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        router: Router,
+        demand: Demand,
+        folder: Folder,
+        options: DeciderOptions,
+    ) -> None:
+        self._sources = sources
+        self._router = router
+        self._demand = demand
+        self._folder = folder
+        self._options = options
+        self._spellings = Spellings()
+        self._promoted: dict[int, _Promoted] = {}
+        self._output_groups: dict[int, Group] = {}
+        self._touched: set[int] = set()
+        self._generation = 0
+
+    def begin(self, generation: int, now_unix_nano: int) -> None:
+        """Begin a generation."""
+        self._generation = generation
+        self._touched.clear()
+        self._output_groups = {
+            key: group for key, group in self._output_groups.items() if key in group
+        }
+        oldest = generation - GENERATIONS_KEPT
+        for key, one in list(self._promoted.items()):
+            if one.seen < oldest:
+                del self._promoted[key]
+                one.group.give_back(1)
+                for producer in one.group.producers:
+                    producer.raise_floor(now_unix_nano, now_unix_nano)
+            elif one.since < oldest:
+                del self._promoted[key]
+                one.group.current.add(key)
+
+    def look(
+        self,
+        payload: bytes,
+        index: RecordIndex,
+        place: tuple[MetricView, Source],
+        point_keys: PointKeys,
+        now_unix_nano: int,
+    ) -> Look | None:
+        """Return what has to be decided; None where all points are of admitted series.
+
+        Raises MalformedRequestError where a point or an attribute does not parse.
+        """
+        view, source = place
+        group = source.group
+        keys, is_plain = point_keys
+        unknown = set(keys)
+        if source.stand_in is None:
+            unknown -= group.current
+            if group.older and not source.state.rule.limits_labels:
+                seen = group.see(unknown)
+                if seen:
+                    unknown -= seen
+                    latest = max(
+                        time_of(payload, index.record_begins[record], index.record_ends[record])
+                        for record, key in enumerate(keys, view.first)
+                        if key in seen
+                    )
+                    group.note_lead(latest - now_unix_nano)
+        if not unknown:
+            return None
+        items = []
+        begins, ends = index.record_begins, index.record_ends
+        output_of = self._folder.output_of
+        is_glance_enough = is_plain and self._is_glance_enough(source)
+        for record, key in enumerate(keys, view.first):
+            if key not in unknown:
+                continue
+            if is_glance_enough and key is not None:
+                output = output_of(key)
+                if output is not None:
+                    items.append(_new(_Item, (record, key, output, _UNREAD, ())))
+                    continue
+            point = read_point(payload, begins[record], ends[record], view.kind)
+            items.append(self._item(source, record, point))
+        return Look(view, source, items)
+
+    def decide(
+        self, payload: bytes, index: RecordIndex, look: Look, tally: Tally, now_unix_nano: int
+    ) -> list[int] | None:
+        """Fold, admit or drop what was looked at; return the records that stay, in order.
+
+        None where all stay as they are.
+        """
+        view, source, items = look
+        begins, ends = index.record_begins, index.record_ends
+        fold = self._folder.fold
+        producer = source.producer
+        gone: set[int] = set()
+        stale: set[int] = set()
+        results: list[str] = []
+        new = _New([], [])
+        for item in items:
+            record, key, output, point, _ = item
+            removed: tuple[bytes, ...] = ()
+            if output is None or point is not _UNREAD:
+                way = self._way(source, item, new, now_unix_nano)
+                output, removed = way.output, way.removed
+                if output is None:
+                    results.append(way.result)
+                    if way.result not in _STAYING:
+                        gone.add(record)
+                    elif point.flags & NO_RECORDED_VALUE:
+                        stale.add(record)
+                    continue
+            content = payload[begins[record] : ends[record]]
+            results.append(fold(key, output, producer, content, now_unix_nano, removed))
+            gone.add(record)
+        self._note(source.metric.name, tally, results, new)
+        tally.admitted[source.metric.name] += view.stop - view.first - len(items)
+        return _staying(view, gone, stale)
+
+    def touch_outputs(self, keys: Iterable[int]) -> None:
+        """Note that these outputs were written: those that count as series were seen."""
+        for key in keys:
+            group = self._output_groups.get(key)
+            if group is not None and key not in group.current and not group.see({key}):
+                group.admit(key)
+
+    def _item(self, source: Source, record: int, point: Point) -> _Item:
+        spell = self._spellings
+        spelled = [spell[content] for content in point.pairs]
+        arranged = source.state.orders.arrange(point.pairs, spelled)
+        key = series_key(source.attribute_tag, arranged, source.key)
+        pairs = tuple([spelling[1] for spelling in spelled])
+        return _new(_Item, (record, key, self._folder.output_of(key), point, pairs))
+
+    def _is_glance_enough(self, source: Source) -> bool:
+        """Whether of a folded stream's point nothing matters but its stream.
+
+        Otherwise it may be promoted, or the values of its labels have to be kept alive.
+        """
+        return not source.state.rule.limits_labels and (
+            source.stand_in is not None or not source.group.has_room
+        )
+
+    def _way(self, source: Source, item: _Item, new: "_New", now_unix_nano: int) -> _Way:
+        """Return where a point goes, whose stream may be known."""
+        _, key, output, point, pairs = item
+        group = source.group
+        name = source.metric.name
+        # An earlier point of this batch may have settled it.
+        output = output or self._folder.output_of(key)
+        if source.stand_in is None and output is None:
+            if key in group.current:
+                return _ADMITTED
+            if group.older and group.see({key}):
+                group.note_lead(point.time_unix_nano - now_unix_nano)
+                self._router.touch(name, source.resource.view, pairs, self._generation)
+                return _ADMITTED
+            promoted = self._promoted.get(key)
+            if promoted is not None:
+                return self._way_of_promoted(promoted, point)
+        if output is not None:
+            if source.state.rule.limits_labels and key not in self._touched:
+                self._touched.add(key)
+                self._router.touch(name, source.resource.view, pairs, self._generation)
+            if source.stand_in is None and self._is_promoted(source, item, point, output):
+                return _ADMITTED
+            of_output = output.identity.pairs
+            removed = () if not point.has_exemplars else _without(pairs, of_output)
+            return _Way("", output, removed)
+        new.pairs.append(pairs)
+        way = self._way_of_new(source, item, now_unix_nano)
+        if way.result not in _STAYING:
+            new.refused.append((key, way.reason))
+        return way
+
+    def _way_of_promoted(self, promoted: _Promoted, point: Point) -> _Way:
+        promoted.seen = self._generation
+        if point.time_unix_nano > promoted.last_time_unix_nano:
+            return _ADMITTED
+        self._folder.mark_for_emission(promoted.output, point.time_unix_nano)
+        return _Way(FoldOutcome.LATE)
+
+    def _is_promoted(self, source: Source, item: _Item, point: Point, output: Output) -> bool:
+        """Admit a folded stream that began anew, if there is room and only that kept it out."""
+        start, time = point.start_unix_nano, point.time_unix_nano
+        if (
+            output.identity.pairs != OVERFLOW_PAIRS
+            or not source.group.has_room
+            or not self._folder.may_promote(item.key, start, time)
+        ):
+            return False
+        view = source.resource.view
+        route = self._router.route(source.metric.name, view, item.pairs, self._generation)
+        if route.action is not Action.PASS:
+            return False
+        output, last_time = self._folder.promote(item.key)
+        self._folder.mark_for_emission(output, last_time)
+        source.group.take(1)
+        self._promoted[item.key] = _Promoted(
+            last_time, output, source.group, self._generation, self._generation
+        )
+        return True
+
+    def _way_of_new(self, source: Source, item: _Item, now_unix_nano: int) -> _Way:
+        """Decide on a stream that is neither admitted nor folded."""
+        rule = source.state.rule
+        stays_whole = source.metric.kind == SUMMARY and rule.summary is SummaryPolicy.PASS
+        if source.stand_in is not None:
+            if rule.is_protected or stays_whole:
+                return _PASSED
+            return self._beyond(source, item, Reason.RESOURCE_LIMIT)
+        view = source.resource.view
+        route = self._router.route(source.metric.name, view, item.pairs, self._generation)
+        is_protected = route.is_protected or stays_whole
+        if route.action is Action.DROP and not stays_whole:
+            return _Way(Result.DROPPED, reason=route.reason)
+        if route.action is Action.FOLD and not stays_whole:
+            return self._way_of_changed(source, item, route)
+        return self._way_of_unchanged(source, item, now_unix_nano, is_protected=is_protected)
+
+    def _way_of_unchanged(
+        self, source: Source, item: _Item, now_unix_nano: int, *, is_protected: bool
+    ) -> _Way:
+        """Admit a stream that no rule on labels holds back, if there is room."""
+        group = source.group
+        has_room = group.has_room
+        if has_room and (is_protected or self._is_certain(source, item.point, now_unix_nano)):
+            group.admit(item.key)
+            group.note_lead(item.point.time_unix_nano - now_unix_nano)
+            return _ADMITTED
+        if is_protected:
+            if self._sources.global_room.is_left:
+                group.admit(item.key)
+            return _PASSED
+        self._router.undo()
+        return self._beyond(source, item, Reason.UNCERTAIN if has_room else Reason.SERIES_LIMIT)
+
+    def _way_of_changed(self, source: Source, item: _Item, route: Route) -> _Way:
+        """Return the way to the output that a route names, whose identity counts as a series."""
+        to = source
+        if route.resource is not None:
+            beside = self._sources.beside(source, route.resource)
+            if beside is None:
+                self._router.undo()
+                return _Way(Result.TOO_MANY_PRODUCERS, reason=Reason.RESOURCE_LIMIT)
+            to = beside
+        if to.stand_in is not None:
+            to = to.stand_in
+        elif route.pairs != OVERFLOW_PAIRS:
+            key = self._output_key(to, route.pairs)
+            if key not in to.group:
+                if not to.group.has_room and not route.is_protected:
+                    self._router.undo()
+                    return self._beyond(source, item, Reason.SERIES_LIMIT)
+                to.group.admit(key)
+            self._output_groups[key] = to.group
+            output = self._output(to, key, route.pairs)
+            return _Way("", output, route.removed, route.reason)
+        output = self._output(to, self._output_key(to, OVERFLOW_PAIRS), OVERFLOW_PAIRS)
+        return _Way("", output, route.removed, route.reason)
+
+    def _beyond(self, source: Source, item: _Item, reason: str) -> _Way:
+        """Return the way of a stream for which there is no room, by the policy of its metric."""
+        if source.state.rule.policy is SeriesPolicy.DROP_SERIES:
+            return _Way(Result.DROPPED, reason=reason)
+        to = source.stand_in or source
+        output = self._output(to, self._output_key(to, OVERFLOW_PAIRS), OVERFLOW_PAIRS)
+        return _Way("", output, item.pairs, reason)
+
+    def _output_key(self, source: Source, pairs: tuple[bytes, ...]) -> int:
+        spelled = [self._spellings[pair] for pair in pairs]
+        arranged = source.state.orders.arrange(pairs, spelled)
+        return series_key(source.attribute_tag, arranged, source.output_seed)
+
+    def _output(self, source: Source, key: int, pairs: tuple[bytes, ...]) -> Output:
+        def identity() -> OutputIdentity:
+            resource = source.resource
+            return OutputIdentity(
+                resource=resource.view.content,
+                resource_schema_url=resource.schema_url,
+                scope=source.scope,
+                scope_schema_url=source.scope_schema_url,
+                metric=source.output_metric,
+                pairs=pairs,
+                gauge=GaugeFold(source.state.rule.gauge),
+            )
+
+        return self._folder.output(key, identity)
+
+    def _is_certain(self, source: Source, point: Point, now_unix_nano: int) -> bool:
+        """Whether nothing of a new stream can be in an overflow that has forgotten it.
+
+        Passed on whole it would then count twice.
+        """
+        producer = source.producer
+        forgotten = producer.fold_evicted_up_to_unix_nano
+        if not forgotten or not _is_counting(source):
+            return True
+        start = point.start_unix_nano
+        if start in (0, point.time_unix_nano):
+            return False
+        options = self._options
+        return start > forgotten or (
+            not options.strict and producer.is_warm(now_unix_nano, options.warmup_ns)
+        )
+
+    def _note(self, metric: str, tally: Tally, results: Iterable[str], new: "_New") -> None:
+        for result, count in Counter(results).items():
+            tally.results[metric, result] += count
+        if new.pairs:
+            self._demand.note_new(metric, new.pairs)
+        if new.refused:
+            self._demand.note_refused(metric, [key for key, _ in new.refused])
+            for reason, count in Counter([reason for _, reason in new.refused]).items():
+                tally.reasons[metric, reason] += count
+
+
+class _New(NamedTuple):
+    """Streams of a metric that were unknown before a batch: attributes, and those refused."""
+
+    pairs: list[tuple[bytes, ...]]
+    refused: list[tuple[int, str]]
+
+
+_STAYING: Final = frozenset({Result.ADMITTED, Result.PASSED})
+
+
+def _without(pairs: tuple[bytes, ...], kept: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple([pair for pair in pairs if pair not in kept])
+
+
+def _is_counting(source: Source) -> bool:
+    """Whether a source's points count up since their start."""
+    metric = source.metric
+    if metric.kind == SUM:
+        return metric.is_monotonic and metric.temporality == Temporality.CUMULATIVE
+    if metric.kind in (HISTOGRAM, EXPONENTIAL_HISTOGRAM):
+        return metric.temporality == Temporality.CUMULATIVE
+    return metric.kind == SUMMARY
+
+
+def _staying(view: MetricView, gone: set[int], stale: set[int]) -> list[int] | None:
+    """Return the records that stay, those without a value last: they end their series."""
+    if not gone and not stale:
+        return None
+    records = [record for record in range(view.first, view.stop) if record not in gone]
+    if stale:
+        records.sort(key=stale.__contains__)
+    return None if len(records) == view.stop - view.first and _is_sorted(records) else records
+
+
+def _is_sorted(records: list[int]) -> bool:
+    return all(before < after for before, after in pairwise(records))

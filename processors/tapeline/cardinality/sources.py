@@ -1,0 +1,422 @@
+"""Whose points they are: resources, scopes and metrics, found by the slices that name them.
+
+A source is a producer with what the limits say of it: one metric of one resource and scope. The
+same slices give the same source without being read again; other slices that mean the same do too.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics, ScopeMetrics
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
+from xxhash import xxh3_64_intdigest
+
+from tapeline.cardinality.admission import GENERATIONS_KEPT, Admission, Group, Room
+from tapeline.cardinality.folding.folder import Folder
+from tapeline.cardinality.folding.outputs import MetricIdentity, Producer, Temporality
+from tapeline.cardinality.key_values import key_of, key_prefix, text_of
+from tapeline.cardinality.metric_reader import MetricView, RequestView
+from tapeline.cardinality.point_layout import EXPONENTIAL_HISTOGRAM, HISTOGRAM, KINDS, SUM
+from tapeline.cardinality.router import ResourceView
+from tapeline.cardinality.rules import MetricRule, Rules
+from tapeline.cardinality.series_keys import KeyOrders, attribute_bytes
+from tapeline.otlp.wire import MalformedRequestError, WireType, encode_varint
+
+__all__ = ["MAX_SOURCES", "Resource", "Scope", "Source", "SourceLimits", "Sources"]
+
+MAX_SOURCES: Final = 200_000
+"""Producers that are known at a time; points of further ones are refused and counted."""
+
+_MAX_IDENTITY_BYTES: Final = 256 << 20
+_BYTES_A_SOURCE: Final = 900
+# Slices that were read before: when they are more, all are read anew.
+_MAX_SLICE_BYTES: Final = 64 << 20
+_BYTES_A_SLICE: Final = 300
+_MAX_DESCRIPTION: Final = 1024
+
+_SERVICE_NAME: Final = b"service.name"
+_RESOURCE_ATTRIBUTES_TAG: Final = 1 << 3 | WireType.LENGTH_DELIMITED
+_WITH_TEMPORALITY: Final = frozenset({SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM})
+_DATA_NAMES: Final = {
+    5: "gauge",
+    7: "sum",
+    9: "histogram",
+    10: "exponential_histogram",
+    11: "summary",
+}
+
+
+@dataclass(slots=True, eq=False)
+class Resource:
+    """A resource: its content, and who it belongs to.
+
+    `is_known` is False of one that came when there were `max_resources` others.
+    """
+
+    key: int
+    view: ResourceView
+    schema_url: bytes
+    tenant: str
+    generation: int
+    is_known: bool
+
+
+@dataclass(slots=True, eq=False)
+class MetricState:
+    """What all sources of one metric name share."""
+
+    rule: MetricRule
+    room: Room
+    orders: KeyOrders
+
+
+@dataclass(slots=True, eq=False)
+class Source:
+    """One metric of one resource and scope. `key` is the seed of its series' keys.
+
+    `output_seed` is that of the series which Tapeline writes in its place: they are cumulative.
+    `stand_in` is the source whose overflow takes everything, where the resource is one too many.
+    """
+
+    key: int
+    metric: MetricIdentity
+    output_metric: MetricIdentity
+    resource: Resource
+    scope: bytes
+    scope_key: int
+    scope_schema_url: bytes
+    state: MetricState
+    group: Group
+    producer: Producer
+    generation: int
+    output_seed: int
+    attribute_tag: int
+    stand_in: "Source | None" = None
+
+    @property
+    def identity_bytes(self) -> int:
+        """About what it holds in memory by itself."""
+        metric = self.metric
+        texts = len(metric.name) + len(metric.unit) + len(metric.description)
+        return _BYTES_A_SOURCE + texts + len(self.scope)
+
+
+class Scope:
+    """A scope of a resource as it stood on the wire, and the sources found in it so far."""
+
+    __slots__ = ("content", "key", "resource", "schema_url", "sources")
+
+    def __init__(self, resource: Resource, key: int, content: bytes, schema_url: bytes) -> None:
+        self.resource = resource
+        self.key = key
+        self.content = content
+        self.schema_url = schema_url
+        self.sources: dict[tuple[int, tuple[bytes, bytes, bytes, bytes]], Source | None] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """How many resources are kept apart, who owns a series, and how many series there may be."""
+
+    max_resources: int
+    tenant_by: str
+    global_limit: int
+
+
+class Sources:
+    """Finds the source of every metric in a request, and forgets those that are idle."""
+
+    def __init__(self, rules: Rules, limits: SourceLimits, seed: int) -> None:
+        self.admission = Admission()
+        self.global_room = Room(limits.global_limit)
+        self.by_key: dict[int, Source] = {}
+        self.resources: dict[int, Resource] = {}
+        self.metrics: dict[str, MetricState] = {}
+        self.tenants: dict[str, Room] = {}
+        self.folder: Folder
+        self._fold_evicted_up_to_unix_nano = 0
+        self._rules = rules
+        self._limits = limits
+        self._tenant_key = limits.tenant_by.encode()
+        self._seed = seed
+        self._stand_ins: dict[int, Resource] = {}
+        self._scopes: dict[tuple[bytes, bytes], Scope] = {}
+        self._slice_bytes = 0
+        self._identity_bytes = 0
+        self._now_unix_nano = 0
+        self._generation = 0
+
+    def scopes_of(self, view: RequestView, generation: int, now_unix_nano: int) -> dict[int, Scope]:
+        """Return the scopes of a request by the number of their container.
+
+        Raises MalformedRequestError where a resource or a scope does not parse.
+        """
+        self._generation = generation
+        self._now_unix_nano = now_unix_nano
+        found = {}
+        for number, (resource, header) in view.scopes.items():
+            slices = (view.resources[resource], header)
+            scope = self._scopes.get(slices) or self._read_scope(slices)
+            scope.resource.generation = generation
+            found[number] = scope
+        return found
+
+    def source_of(self, scope: Scope, view: MetricView) -> Source | None:
+        """Return the source of a metric's points; None where they can't be told or are too many.
+
+        Raises MalformedRequestError where the metric does not parse.
+        """
+        slices = (view.kind, view.header)
+        source = scope.sources.get(slices)
+        if source is None:
+            source = self._read_metric(scope, view)
+            if source is None:
+                return None
+            if source.stand_in is None:
+                scope.sources[slices] = source
+                self._note_slices(sum(map(len, view.header)))
+        if source.generation != self._generation:
+            source.generation = self._generation
+        return source
+
+    def beside(self, source: Source, content: bytes) -> Source | None:
+        """Return the source that is the same but for its resource, which has this content."""
+        resource = self._resource_of(ResourceMetrics(resource=ResourceMessage.FromString(content)))
+        scope = Scope(resource, source.scope_key, source.scope, source.scope_schema_url)
+        return self._source(scope, source.metric)
+
+    def remove_idle(self, generation: int) -> None:
+        """Forget resources and sources that were not seen for four whole generations."""
+        oldest = generation - GENERATIONS_KEPT
+        for known in (self.resources, self._stand_ins):
+            for key in [key for key, one in known.items() if one.generation < oldest]:
+                self._identity_bytes -= len(known.pop(key).view.content)
+        for source in [source for source in self.by_key.values() if source.generation < oldest]:
+            if source.producer.streams or len(source.group):
+                continue
+            del self.by_key[source.key]
+            self._identity_bytes -= source.identity_bytes
+            # Nobody will know up to when its series were counted, so all new sources are told.
+            self.folder.raise_global_floor(source.producer.evicted_up_to_unix_nano)
+            self._fold_evicted_up_to_unix_nano = max(
+                self._fold_evicted_up_to_unix_nano, source.producer.fold_evicted_up_to_unix_nano
+            )
+        self.admission.remove_empty({source.producer for source in self.by_key.values()})
+        metrics = {source.metric.name for source in self.by_key.values()}
+        self.metrics = {name: state for name, state in self.metrics.items() if name in metrics}
+        tenants = {group.tenant for group in self.admission.groups.values()}
+        self.tenants = {name: room for name, room in self.tenants.items() if name in tenants}
+        self._forget_slices()
+
+    def _note_slices(self, size_bytes: int) -> None:
+        self._slice_bytes += size_bytes + _BYTES_A_SLICE
+        if self._slice_bytes > _MAX_SLICE_BYTES:
+            self._forget_slices()
+
+    def _forget_slices(self) -> None:
+        self._scopes.clear()
+        self._slice_bytes = 0
+
+    def _read_scope(self, slices: tuple[bytes, bytes]) -> Scope:
+        try:
+            around = ResourceMetrics.FromString(slices[0])
+            within = ScopeMetrics.FromString(slices[1])
+        except DecodeError as error:
+            raise MalformedRequestError(f"a resource or scope does not parse: {error}") from error
+        resource = self._resource_of(around)
+        own = within.scope
+        attributes = sorted(set(_pairs(own.attributes)))
+        schema_url = within.schema_url.encode()
+        key = self._digest((own.name.encode(), own.version.encode(), schema_url, *attributes))
+        scope = Scope(resource, key, own.SerializeToString(deterministic=True), schema_url)
+        if resource.is_known:
+            self._scopes[slices] = scope
+            self._note_slices(len(slices[0]) + len(slices[1]))
+        return scope
+
+    def _resource_of(self, around: ResourceMetrics) -> Resource:
+        pairs = _pairs(around.resource.attributes)
+        key = self._digest(sorted(set(pairs)))
+        known = self.resources.get(key)
+        if known is not None:
+            known.generation = self._generation
+            return known
+        tenant = next(
+            (text_of_pair(pair) for pair in pairs if key_of(pair) == self._tenant_key), ""
+        )
+        content = around.resource.SerializeToString(deterministic=True)
+        resource = Resource(
+            key=key,
+            view=ResourceView(content, pairs),
+            schema_url=around.schema_url.encode(),
+            tenant=tenant,
+            generation=self._generation,
+            is_known=len(self.resources) < self._limits.max_resources and self._has_room,
+        )
+        if resource.is_known:
+            self.resources[key] = resource
+            self._identity_bytes += len(content)
+        return resource
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self.by_key) < MAX_SOURCES and self._identity_bytes < _MAX_IDENTITY_BYTES
+
+    def _read_metric(self, scope: Scope, view: MetricView) -> Source | None:
+        before, first, after, behind = view.header
+        data = first + after
+        name = _DATA_NAMES[view.kind]
+        try:
+            outer = Metric.FromString(before + behind)
+            held = Metric.FromString(bytes((view.kind << 3 | 2,)) + encode_varint(len(data)) + data)
+        except DecodeError as error:
+            raise MalformedRequestError(f"a metric does not parse: {error}") from error
+        if outer.WhichOneof("data") is not None:
+            # Data of two kinds: parsers differ in which one counts.
+            return None
+        temporality, is_monotonic = 0, False
+        if view.kind in _WITH_TEMPORALITY:
+            inner = getattr(held, name)
+            temporality = inner.aggregation_temporality
+            is_monotonic = view.kind == SUM and inner.is_monotonic
+        description = outer.description[:_MAX_DESCRIPTION]
+        return self._source(
+            scope,
+            MetricIdentity(
+                outer.name, outer.unit, view.kind, temporality, is_monotonic, description
+            ),
+        )
+
+    def _source(self, scope: Scope, metric: MetricIdentity) -> Source | None:
+        resource = scope.resource
+        seed = self._seed_of(resource, scope, metric)
+        source = self.by_key.get(seed)
+        if source is not None and resource.is_known:
+            source.resource = resource
+            return source
+        if not self._has_room:
+            return None
+        stand_in = None if resource.is_known else self._stand_in(resource, metric)
+        if stand_in is None and not resource.is_known:
+            return None
+        source = self._new_source(scope, metric, seed, stand_in)
+        if stand_in is None:
+            self.by_key[seed] = source
+            self._identity_bytes += source.identity_bytes
+            source.group.producers.add(source.producer)
+        return source
+
+    def _new_source(
+        self, scope: Scope, metric: MetricIdentity, seed: int, stand_in: Source | None
+    ) -> Source:
+        resource = scope.resource
+        output_metric, output_seed = metric, seed
+        if metric.temporality == Temporality.DELTA:
+            output_metric = replace(metric, temporality=Temporality.CUMULATIVE)
+            output_seed = self._seed_of(resource, scope, output_metric)
+        state = self._metric_state(metric.name)
+        producer = stand_in.producer if stand_in else self._new_producer(scope, seed, metric)
+        return Source(
+            key=seed,
+            metric=metric,
+            output_metric=output_metric,
+            resource=resource,
+            scope=scope.content,
+            scope_key=scope.key,
+            scope_schema_url=scope.schema_url,
+            state=state,
+            group=self._group(metric.name, resource.tenant, state, stand_in),
+            producer=producer,
+            generation=self._generation,
+            output_seed=output_seed,
+            attribute_tag=KINDS[metric.kind].attributes,
+            stand_in=stand_in,
+        )
+
+    def _new_producer(self, scope: Scope, seed: int, metric: MetricIdentity) -> Producer:
+        is_synthetic = scope.resource.key in self._stand_ins
+        now = self._now_unix_nano
+        producer = self.folder.producer(seed, metric, now, is_synthetic=is_synthetic)
+        producer.fold_evicted_up_to_unix_nano = self._fold_evicted_up_to_unix_nano
+        return producer
+
+    def _stand_in(self, resource: Resource, metric: MetricIdentity) -> Source | None:
+        """Return the source of the resource that has nothing but the service's name."""
+        pairs = [pair for pair in resource.view.pairs if key_of(pair) == _SERVICE_NAME][:1]
+        key = self._digest(pairs)
+        known = self.resources.get(key) or self._stand_ins.get(key)
+        if known is None:
+            if len(self._stand_ins) >= self._limits.max_resources:
+                pairs, key = [], self._digest(())
+            content = attribute_bytes(_RESOURCE_ATTRIBUTES_TAG, pairs)
+            known = self._stand_ins.get(key) or Resource(
+                key=key,
+                view=ResourceView(content, tuple(pairs)),
+                schema_url=b"",
+                tenant=resource.tenant,
+                generation=self._generation,
+                is_known=True,
+            )
+            self._stand_ins[key] = known
+            self._identity_bytes += len(content)
+        known.generation = self._generation
+        scope = Scope(known, self._digest((b"", b"", b"")), b"", b"")
+        return self._source(scope, metric)
+
+    def _metric_state(self, name: str) -> MetricState:
+        state = self.metrics.get(name)
+        if state is None:
+            rule = self._rules.for_metric(name)
+            state = MetricState(rule, Room(rule.limit), KeyOrders())
+            self.metrics[name] = state
+        return state
+
+    def _group(
+        self, metric: str, tenant: str, state: MetricState, stand_in: Source | None
+    ) -> Group:
+        group = self.admission.groups.get((metric, tenant))
+        if stand_in is not None:
+            if group is None:
+                return stand_in.group
+            # Where it loses series, the overflow that takes its points must know of that.
+            group.producers.add(stand_in.producer)
+        if group is None:
+            rooms = [state.room, self.global_room]
+            limit = self._rules.tenant_limit(tenant)
+            if limit is not None:
+                rooms.append(self.tenants.setdefault(tenant, Room(limit)))
+            group = self.admission.add(metric, tenant, rooms)
+        return group
+
+    def _seed_of(self, resource: Resource, scope: Scope, metric: MetricIdentity) -> int:
+        return self._digest(
+            (
+                resource.key.to_bytes(8, "little"),
+                scope.key.to_bytes(8, "little"),
+                metric.name.encode(),
+                metric.unit.encode(),
+                bytes((metric.kind, metric.temporality & 0xFF, metric.is_monotonic)),
+            )
+        )
+
+    def _digest(self, parts: Iterable[bytes]) -> int:
+        """Return a key of some texts, which no other texts have."""
+        framed = b"".join([len(part).to_bytes(8, "little") + part for part in parts])
+        return xxh3_64_intdigest(framed, self._seed)
+
+
+def text_of_pair(pair: bytes) -> str:
+    """Return an attribute's value as text; empty where it is neither a string nor a number."""
+    key = key_of(pair)
+    return text_of(pair[len(key_prefix(key.decode())) :]) or ""
+
+
+def _pairs(attributes: Iterable[KeyValue]) -> tuple[bytes, ...]:
+    pairs = []
+    for attribute in attributes:
+        attribute.DiscardUnknownFields()
+        pairs.append(attribute.SerializeToString(deterministic=True))
+    return tuple(pairs)
