@@ -8,9 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tapeline.cardinality.folding.exponential import ExponentialTotal
+from tapeline.cardinality.folding.gauges import ContributorGauge, LastGauge
+from tapeline.cardinality.folding.histograms import HistogramTotal
 from tapeline.cardinality.folding.index_table import IndexTable
 from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
 from tapeline.cardinality.folding.outputs import (
+    GaugeFold,
     MetricIdentity,
     Output,
     OutputIdentity,
@@ -19,6 +23,7 @@ from tapeline.cardinality.folding.outputs import (
     Temporality,
 )
 from tapeline.cardinality.folding.streams import IDLE_GENERATIONS, Streams
+from tapeline.cardinality.folding.summaries import SummaryTotal
 from tapeline.cardinality.folding.sums import MonotonicSum, NonMonotonicSum
 from tapeline.cardinality.folding.totals import Total
 
@@ -32,6 +37,13 @@ _MAX_EVICTIONS_PER_ROTATION: Final = 1000
 _TEMPORAL_KINDS: Final = frozenset(
     {PointKind.SUM, PointKind.HISTOGRAM, PointKind.EXPONENTIAL_HISTOGRAM}
 )
+_TOTALS: Final[Mapping[int, Callable[[], Total]]] = {
+    PointKind.HISTOGRAM: HistogramTotal,
+    PointKind.EXPONENTIAL_HISTOGRAM: ExponentialTotal,
+    PointKind.SUMMARY: SummaryTotal,
+}
+# Outcomes of points that added something.
+_COUNTED: Final = frozenset({FoldOutcome.ADDED, FoldOutcome.RESET_AT_UNKNOWN_TIME})
 # The field of the exemplars in the points of each kind (metrics.proto); a summary has none.
 _EXEMPLAR_FIELDS: Final[Mapping[int, int]] = {
     PointKind.GAUGE: 5,
@@ -112,20 +124,40 @@ class Folder:
         return producer
 
     def output(self, key: int, make: Callable[[], OutputIdentity]) -> Output:
-        """Return the output with this key, made where it is new."""
+        """Return the output with this key, made where it is new. To be asked for each point."""
         output = self._outputs.get(key)
         if output is None:
             identity = make()
-            total = _total(identity)
+            total = _total(identity, self.options)
             output = Output(key, identity, total, self._earliest_start)
             output.floor_unix_nano = self._lost_up_to
+            output.generation = self._streams.generation
             self._outputs[key] = output
         return output
 
     def output_of(self, stream_key: int) -> Output | None:
         """Return the output that a stream is folded into, or None."""
         slot = self._streams.slots.get(stream_key)
-        return None if slot is None else self._output_table[self._streams.outputs[slot]]
+        if slot is None:
+            return None
+        output = self._output_table[self._streams.outputs[slot]]
+        if output.is_gone:
+            self._evict(slot)
+            return None
+        return output
+
+    def is_current(self, stream_key: int) -> bool:
+        """Say whether a folded stream was seen in this generation already."""
+        slot = self._streams.slots.get(stream_key)
+        return slot is not None and self._streams.is_current(slot)
+
+    def evict_output(self, key: int) -> None:
+        """Forget an output; each of its streams is evicted when it is next seen, or idle."""
+        output = self._outputs.pop(key, None)
+        if output is not None:
+            output.is_gone = True
+            # Should it come back, its start must be after all that it has written.
+            self.start_outputs_after(max(output.last_emitted_unix_nano, output.newest_unix_nano))
 
     def may_promote(self, stream_key: int, start_unix_nano: int, time_unix_nano: int) -> bool:
         """Say whether a folded stream began anew after its last point, so that it may pass."""
@@ -145,7 +177,7 @@ class Folder:
         self._remove(slot)
         return output, time
 
-    def fold(
+    def fold(  # noqa: C901, PLR0912 — a call more is a tenth of the time a point may take.
         self,
         stream_key: int,
         output: Output,
@@ -163,7 +195,14 @@ class Folder:
         streams.now_unix_nano = now_unix_nano
         slot = streams.slots.get(stream_key)
         if slot is not None:
-            output = self._output_table[streams.outputs[slot]]
+            known = self._output_table[streams.outputs[slot]]
+            if known.is_gone:
+                self._evict(slot)
+                slot = None
+            else:
+                output = known
+        if output.is_gone:
+            output = self._revive(output)
         if producer.kind != output.kind or producer.is_monotonic != output.is_monotonic:
             return FoldOutcome.CONFLICTING_KIND
         try:
@@ -184,9 +223,14 @@ class Folder:
         if not output.is_dirty:
             output.is_dirty = True
             self._dirty.append(output)
-        if exemplars and outcome is not FoldOutcome.LATE:
+        if exemplars and outcome in _COUNTED:
             output.exemplars.keep(exemplars, removed)
         return outcome
+
+    def _revive(self, output: Output) -> Output:
+        """Return the output that stands for one which was evicted meanwhile."""
+        output.is_gone = output.key in self._outputs
+        return self._outputs.setdefault(output.key, output)
 
     def _advance(
         self,
@@ -207,7 +251,7 @@ class Folder:
             return self._end(slot, output, time)
         outcome = FoldOutcome.ADDED
         if is_delta:
-            output.total.add(value)
+            output.total.add_delta(value)
         else:
             # A start that equals its time is an unknown one (data model, "Resets and gaps").
             is_new_start = last < start < time
@@ -218,8 +262,6 @@ class Folder:
     def _end(self, slot: int, output: Output, time: int) -> FoldOutcome:
         """Take note that a stream has no value now; its baseline stays."""
         if output.total.withdraw(self._streams, slot):
-            # What it contributed is gone, and a late point must not bring it back.
-            self._streams.times[slot] = time
             self.mark_for_emission(output, time)
         return FoldOutcome.NO_RECORDED_VALUE
 
@@ -252,7 +294,9 @@ class Folder:
         else:
             outcome = FoldOutcome.BASELINE
         is_counted = outcome is FoldOutcome.ADDED
-        if is_counted:
+        if is_counted and producer.is_delta:
+            total.add_delta(value)
+        elif is_counted:
             total.add(value)
         while len(self._streams) >= self.options.max_folded_streams and self._evict_longest_idle():
             pass
@@ -289,15 +333,17 @@ class Folder:
     def _evict(self, slot: int) -> None:
         """Forget a stream, and remember up to when such as it may have been counted."""
         streams = self._streams
-        time, now = streams.times[slot], streams.now_unix_nano
         output = self._output_table[streams.outputs[slot]]
         producer = self._producer_table[streams.producers[slot]]
-        output.floor_unix_nano = max(output.floor_unix_nano, time)
-        producer.raise_floor(time, now)
-        producer.fold_evicted_up_to_unix_nano = max(producer.fold_evicted_up_to_unix_nano, time)
-        if producer.is_synthetic:
-            self.raise_global_floor(time)
         self.evictions += 1
+        if output.total.starts_matter or producer.is_delta:
+            now = streams.now_unix_nano
+            time = min(streams.times[slot], now + self.options.max_ahead_ns)
+            output.floor_unix_nano = max(output.floor_unix_nano, time)
+            producer.raise_floor(time, now)
+            producer.fold_evicted_up_to_unix_nano = max(producer.fold_evicted_up_to_unix_nano, time)
+            if producer.is_synthetic:
+                self.raise_global_floor(time)
         self._remove(slot)
 
     def _remove(self, slot: int) -> None:
@@ -313,6 +359,8 @@ class Folder:
         emitted = []
         for output in self._dirty:
             output.is_dirty = False
+            if output.is_gone:
+                continue
             output.generation = self._streams.generation
             time = max(output.newest_unix_nano, output.last_emitted_unix_nano + _MILLISECOND_NS)
             output.newest_unix_nano = 0
@@ -327,20 +375,32 @@ class Folder:
     def rotate(self, generation: int, now_unix_nano: int) -> int:
         """Evict what is idle for too long, and return how many streams went.
 
-        Called with each batch, after its emissions; generations only grow. It does a bounded
-        amount of work, and goes on with the next call.
+        Gauges and other levels go when they are idle. The others stay, since an eviction costs
+        exactness, until the table is half full. Called with each batch, after its emissions;
+        generations only grow. It does a bounded amount of work, and goes on with the next call.
         """
         streams = self._streams
         streams.now_unix_nano = now_unix_nano
         if generation > streams.generation:
             streams.begin_generation(generation)
             self._drop_idle_outputs(generation)
-        for evicted in range(_MAX_EVICTIONS_PER_ROTATION):
+        before = self.evictions
+        for _ in range(_MAX_EVICTIONS_PER_ROTATION):
+            slot = streams.newly_expired()
+            if slot is None:
+                break
+            output = self._output_table[streams.outputs[slot]]
+            producer = self._producer_table[streams.producers[slot]]
+            if not output.total.starts_matter and not producer.is_delta:
+                self._evict(slot)
+        for _ in range(_MAX_EVICTIONS_PER_ROTATION):
+            if 2 * len(streams) <= self.options.max_folded_streams:
+                break
             slot = streams.expired()
             if slot is None:
-                return evicted
+                break
             self._evict(slot)
-        return _MAX_EVICTIONS_PER_ROTATION
+        return self.evictions - before
 
     def _drop_idle_outputs(self, generation: int) -> None:
         idle = [
@@ -351,9 +411,7 @@ class Folder:
             and output.generation <= generation - IDLE_GENERATIONS
         ]
         for output in idle:
-            # Should it come back, its start must be after all that it has written.
-            self.start_outputs_after(output.last_emitted_unix_nano)
-            del self._outputs[output.key]
+            self.evict_output(output.key)
 
 
 def _refuse_time(start: int, time: int) -> None:
@@ -364,9 +422,15 @@ def _refuse_time(start: int, time: int) -> None:
     raise RefusedPointError(FoldOutcome.TIME_IN_FUTURE)
 
 
-def _total(identity: OutputIdentity) -> Total:
+def _total(identity: OutputIdentity, options: FoldOptions) -> Total:
     """Return an empty total of the kind that an output is."""
     metric = identity.metric
     if metric.kind == PointKind.SUM:
         return MonotonicSum() if metric.is_monotonic else NonMonotonicSum()
+    if metric.kind == PointKind.GAUGE:
+        if identity.gauge == GaugeFold.LAST:
+            return LastGauge()
+        return ContributorGauge(identity.gauge, options.contributor_ns)
+    if metric.kind in _TOTALS:
+        return _TOTALS[metric.kind]()
     raise ValueError(f"metric {metric.name!r}: a metric of kind {metric.kind} can't be folded")

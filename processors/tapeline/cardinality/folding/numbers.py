@@ -3,11 +3,13 @@
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from typing import Final
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, NumberDataPoint
 
+from tapeline.cardinality.folding.exemplars import usable_exemplars
 from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
 
 __all__ = ["LARGEST_TOTAL", "NO_RECORDED_VALUE", "RunningSum", "encode_number", "read_number"]
@@ -22,31 +24,49 @@ _DOUBLE: Final = 0x21
 _INTEGER: Final = 0x31
 _ATTRIBUTES: Final = 0x3A
 _ONE_BYTE_LENGTH: Final = 0x80
-# Start, time and value, each a tag and eight bytes, as most senders write them; by the value's tag.
-_SLOTS_BYTES: Final = 27
-_LAYOUTS: Final[Mapping[int, struct.Struct]] = {
-    _DOUBLE: struct.Struct("<xQxQxd"),
-    _INTEGER: struct.Struct("<xQxQxq"),
-}
-# The same without a start, as gauges come.
-_STARTLESS_BYTES: Final = 18
-_STARTLESS_LAYOUTS: Final[Mapping[int, struct.Struct]] = {
-    _DOUBLE: struct.Struct("<xQxd"),
-    _INTEGER: struct.Struct("<xQxq"),
-}
+# Start, time and value are a tag and eight bytes each. SDKs write them forwards, the collector
+# backwards; gauges may come without a start. Attributes follow, or nothing.
+_FIELD_BYTES: Final = 9
+_FIRST_TAGS: Final = slice(0, 2 * _FIELD_BYTES + 1, _FIELD_BYTES)
+
+
+class _Form(IntEnum):
+    """The order of the fields before the attributes."""
+
+    FORWARDS = 0
+    BACKWARDS = 1
+    FORWARDS_NO_START = 2
+    BACKWARDS_NO_START = 3
+
+
+def _layouts() -> dict[bytes, tuple[struct.Struct, _Form]]:
+    layouts = {}
+    for tag, letter in ((_DOUBLE, "d"), (_INTEGER, "q")):
+        layouts[bytes((_START, _TIME, tag))] = struct.Struct(f"<xQxQx{letter}"), _Form.FORWARDS
+        layouts[bytes((tag, _TIME, _START))] = struct.Struct(f"<x{letter}xQxQ"), _Form.BACKWARDS
+        for end in (b"", bytes((_ATTRIBUTES,))):
+            layouts[bytes((_TIME, tag)) + end] = (
+                struct.Struct(f"<xQx{letter}"),
+                _Form.FORWARDS_NO_START,
+            )
+            layouts[bytes((tag, _TIME)) + end] = (
+                struct.Struct(f"<x{letter}xQ"),
+                _Form.BACKWARDS_NO_START,
+            )
+    return layouts
+
+
+_LAYOUTS: Final[Mapping[bytes, tuple[struct.Struct, _Form]]] = _layouts()
 _DOUBLE_POINT: Final = struct.Struct("<BQBQBd")
 _INTEGER_POINT: Final = struct.Struct("<BQBQBq")
 # Where the time's tag stands behind a start.
 _TIME_AT: Final = 9
-_VALUE_AT: Final = 18
 
 # Far from where doubles end (1.8e308), so that what was added can always be taken out again.
 LARGEST_TOTAL: Final = 1e300
 
 _INT64_MIN: Final = -(1 << 63)
 _INT64_MAX: Final = (1 << 63) - 1
-_NO_EXEMPLARS: Final[tuple[Sequence[bytes]]] = ((),)
-_NO_START: Final = (0,)
 
 
 def read_number(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
@@ -54,20 +74,12 @@ def read_number(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
 
     Raises RefusedPointError: malformed, without a value, NaN or infinite.
     """
-    size = len(point)
-    prefix: tuple[int, ...] = ()
-    layout = None
-    position = 0
-    if size >= _SLOTS_BYTES and point[0] == _START and point[_TIME_AT] == _TIME:
-        layout = _LAYOUTS.get(point[_VALUE_AT])
-        position = _SLOTS_BYTES
-    elif size >= _STARTLESS_BYTES and point[0] == _TIME:
-        prefix = _NO_START
-        layout = _STARTLESS_LAYOUTS.get(point[_TIME_AT])
-        position = _STARTLESS_BYTES
+    layout = _LAYOUTS.get(point[_FIRST_TAGS])
     if layout is None:
         return _read_odd(point)
-    values = layout.unpack_from(point)
+    fields, form = layout
+    size = len(point)
+    position = fields.size
     # Nothing but attributes may follow: a flag there would change what the value means.
     last = size - 1
     while position < last and point[position] == _ATTRIBUTES:
@@ -75,9 +87,19 @@ def read_number(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
         if length >= _ONE_BYTE_LENGTH:
             break
         position += 2 + length
-    if position != size or values[-1] - values[-1] != 0:
+    if position != size:
         return _read_odd(point)
-    return prefix + values + _NO_EXEMPLARS
+    start = 0
+    if form is _Form.BACKWARDS:
+        value, time, start = fields.unpack_from(point)
+    elif form is _Form.FORWARDS:
+        start, time, value = fields.unpack_from(point)
+    elif form is _Form.FORWARDS_NO_START:
+        time, value = fields.unpack_from(point)
+    else:
+        value, time = fields.unpack_from(point)
+    # NaN and infinities differ from themselves by more than nothing.
+    return _read_odd(point) if value - value else (start, time, value, ())
 
 
 def _read_odd(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
@@ -97,8 +119,7 @@ def _read_odd(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
         raise RefusedPointError(FoldOutcome.NOT_A_NUMBER)
     if math.isinf(value):
         raise RefusedPointError(FoldOutcome.INFINITE)
-    exemplars = [exemplar.SerializeToString() for exemplar in message.exemplars]
-    return start, time, value, exemplars
+    return start, time, value, usable_exemplars(message.exemplars)
 
 
 def encode_number(start_unix_nano: int, time_unix_nano: int, value: float) -> bytes:
@@ -127,10 +148,14 @@ class RunningSum:
         """Add a finite number. Raises RefusedPointError where the sum would be too large."""
         if isinstance(value, int):
             self.whole += value
-        elif -LARGEST_TOTAL < self.high + value < LARGEST_TOTAL:
-            self._add_double(value)
         else:
-            raise RefusedPointError(FoldOutcome.TOTAL_TOO_LARGE)
+            self.check(value)
+            self._add_double(value)
+
+    def check(self, value: float) -> None:
+        """Raise RefusedPointError where the sum would be too large with this value."""
+        if not -LARGEST_TOTAL < self.high + value < LARGEST_TOTAL:
+            raise RefusedPointError(FoldOutcome.TOO_LARGE)
 
     def _add_double(self, value: float) -> None:
         high = self.high
@@ -156,8 +181,9 @@ class RunningSum:
         self.take_out(before)
 
     def value(self) -> float:
-        """Return the sum: an int as long as only such were added and it fits 64 bits."""
+        """Return the sum: an int until a double was added or it did not fit 64 bits."""
         if not self.is_double:
-            whole = self.whole
-            return whole if _INT64_MIN <= whole <= _INT64_MAX else float(whole)
+            if _INT64_MIN <= self.whole <= _INT64_MAX:
+                return self.whole
+            self.is_double = True
         return math.fsum((float(self.whole), self.high, self.low))

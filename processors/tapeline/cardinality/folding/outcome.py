@@ -47,10 +47,10 @@ class FoldOutcome(StrEnum):
     UNSORTED_BOUNDS = "unsorted_bounds"
     """Histogram bounds do not increase, or are infinite."""
     ABSURD_SCALE = "absurd_scale"
-    """An exponential histogram's scale is out of -10 to 20, which the data model names."""
+    """An exponential histogram's scale is above 20, or so low that no backend shows it."""
     ABSURD_BUCKETS = "absurd_buckets"
     """Too many buckets, or at places where no double lies."""
-    TOTAL_TOO_LARGE = "total_too_large"
+    TOO_LARGE = "too_large"
     """With it the output's total would not fit its type."""
 
 
@@ -70,7 +70,7 @@ REFUSALS: Final = frozenset(
         FoldOutcome.UNSORTED_BOUNDS,
         FoldOutcome.ABSURD_SCALE,
         FoldOutcome.ABSURD_BUCKETS,
-        FoldOutcome.TOTAL_TOO_LARGE,
+        FoldOutcome.TOO_LARGE,
     }
 )
 """The outcomes of a point that is bad in itself: it changed nothing, and its output saw nothing."""

@@ -155,6 +155,7 @@ class Output:
         "identity",
         "index",
         "is_dirty",
+        "is_gone",
         "is_monotonic",
         "key",
         "kind",
@@ -186,5 +187,6 @@ class Output:
         # Of the folder: whether it folded anything since its last point, its place in the
         # table of outputs with streams, and how many those are.
         self.is_dirty = False
+        self.is_gone = False
         self.index = -1
         self.streams = 0

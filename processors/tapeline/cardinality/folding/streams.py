@@ -49,6 +49,9 @@ class Streams:
         # Oldest first: a mark and the generation it was last given out in.
         self._marks: deque[tuple[int, int]] = deque([(0, 0)])
         self._new_since_mark = 0
+        # Expired marks whose streams `newly_expired` has told, and where in the next it is.
+        self._swept: set[int] = set()
+        self._sweep_at = 0
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -113,20 +116,49 @@ class Streams:
         self._new_since_mark = 0
         following = (self.mark + 1) % _MARKS
         if following == self._marks[0][0]:
-            # All marks are in use: the newest goes on, and evictions will free the oldest.
-            self._marks[-1] = (self.mark, generation)
-            return
+            self._merge_oldest()
         self.mark = following
         self._marks.append((following, generation))
 
+    def _merge_oldest(self) -> None:
+        """Make one mark of the two oldest, so that one is free."""
+        oldest, generation = self._marks.popleft()
+        self._swept.discard(oldest)
+        second = self._marks[0][0]
+        self.marks = self.marks.replace(bytes((oldest,)), bytes((second,)))
+        self._marks[0] = (second, max(generation, self._marks[0][1]))
+
+    def is_current(self, slot: int) -> bool:
+        """Say whether a stream was seen in this generation."""
+        mark = self.marks[slot]
+        return any(mark == one and at == self.generation for one, at in reversed(self._marks))
+
     def expired(self) -> int | None:
         """Return the slot of a stream that is idle for too long, or None."""
-        while len(self._marks) > 1 and self._marks[0][1] <= self.generation - IDLE_GENERATIONS:
+        while len(self._marks) > 1 and self._is_expired(self._marks[0][1]):
             slot = self._find(self._marks[0][0])
             if slot is not None:
                 return slot
-            self._marks.popleft()
+            self._swept.discard(self._marks.popleft()[0])
         return None
+
+    def newly_expired(self) -> int | None:
+        """Return the slot of each stream once that has become idle for too long, then None."""
+        for mark, generation in self._marks:
+            if not self._is_expired(generation):
+                break
+            if mark in self._swept:
+                continue
+            slot = self.marks.find(mark, self._sweep_at)
+            if slot >= 0:
+                self._sweep_at = slot + 1
+                return slot
+            self._swept.add(mark)
+            self._sweep_at = 0
+        return None
+
+    def _is_expired(self, generation: int) -> bool:
+        return generation <= self.generation - IDLE_GENERATIONS
 
     def longest_idle(self) -> int | None:
         """Return the slot of the stream to evict first, or None where there is none."""
@@ -134,7 +166,7 @@ class Streams:
             slot = self._find(self._marks[0][0])
             if slot is not None or len(self._marks) == 1:
                 return slot
-            self._marks.popleft()
+            self._swept.discard(self._marks.popleft()[0])
 
     def _find(self, mark: int) -> int | None:
         slot = self.marks.find(mark, self._cursor)

@@ -53,6 +53,10 @@ class MonotonicSum:
         """Count a value whole. Raises RefusedPointError."""
         self.sum.add(value)
 
+    def add_delta(self, value: float) -> None:
+        """Count a delta. Raises RefusedPointError."""
+        self.sum.add(value)
+
     def begin(self, streams: Streams, slot: int, value: float, *, is_counted: bool) -> None:
         """Remember a stream's first value, for differences."""
         del is_counted
@@ -107,24 +111,32 @@ class MonotonicSum:
 class NonMonotonicSum:
     """The latest values of the cumulative streams that contribute, and all deltas."""
 
-    __slots__ = ("sum",)
+    __slots__ = ("contributors", "has_deltas", "sum")
 
     starts_matter = False
 
     def __init__(self) -> None:
         self.sum = RunningSum()
+        self.contributors = 0
+        self.has_deltas = False
 
     def read(self, point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
         """Return start, time, value and exemplars of a data point. Raises RefusedPointError."""
         return read_number(point)
 
     def add(self, value: float) -> None:
-        """Count a delta, or what a stream contributes at first. Raises RefusedPointError."""
+        """Count what a stream contributes at first. Raises RefusedPointError."""
         self.sum.add(value)
+
+    def add_delta(self, value: float) -> None:
+        """Count a delta. Raises RefusedPointError."""
+        self.sum.add(value)
+        self.has_deltas = True
 
     def begin(self, streams: Streams, slot: int, value: float, *, is_counted: bool) -> None:
         """Let a stream contribute what was added."""
         del is_counted
+        self.contributors += 1
         remember(streams, slot, value)
         streams.flags[slot] |= _CONTRIBUTES
 
@@ -153,6 +165,12 @@ class NonMonotonicSum:
             return False
         streams.flags[slot] &= ~_CONTRIBUTES
         self.sum.take_out(recall(streams, slot))
+        self.contributors -= 1
+        if not self.contributors and not self.has_deltas:
+            # Nothing is exactly nothing.
+            is_double = self.sum.is_double
+            self.sum = RunningSum()
+            self.sum.is_double = is_double
         return True
 
     def encode(self, streams: Streams, start_unix_nano: int, time_unix_nano: int) -> bytes | None:

@@ -24,7 +24,10 @@ class Total(Protocol):
         """
 
     def add(self, value: Any) -> None:
-        """Count a value whole. Raises RefusedPointError."""
+        """Count a cumulative stream's value whole. Raises RefusedPointError."""
+
+    def add_delta(self, value: Any) -> None:
+        """Count a delta. Raises RefusedPointError."""
 
     def begin(self, streams: Streams, slot: int, value: Any, *, is_counted: bool) -> None:
         """Remember a cumulative stream's first value; `is_counted`: it was given to `add`."""
