@@ -317,6 +317,10 @@ def fast_redactor(redactor: Redactor, cache_folder: Path | None = None) -> FastR
     """Return the fast form of a plain redactor; compiles its scan, or takes it from the cache."""
     judge = redactor.judge
     patterns = wire_patterns(
-        judge.pack, judge.name_expressions, judge.compound_names, depth=judge.depth
+        judge.pack,
+        judge.name_expressions,
+        judge.compound_names,
+        judge.vendor_expressions,
+        depth=judge.depth,
     )
     return FastRedactor(redactor, compile_scanner(patterns, cache_folder), judge.max_characters)

@@ -136,6 +136,11 @@ class Judge:
         return self._names.expressions
 
     @property
+    def vendor_expressions(self) -> tuple[bytes, ...]:
+        """Patterns of the vendors' names: a value under one of them alone may be a secret."""
+        return self._names.vendor_expressions
+
+    @property
     def compound_names(self) -> tuple[tuple[str, ...], ...]:
         """The words of the names that may be spread over a key and one within it."""
         return self._names.compounds

@@ -228,13 +228,7 @@ class KeyWords:
 
         A text in which none of them is found holds no name that means a secret.
         """
-        # Two words with whatever may join them are also the one word.
-        longest = {"".join(words): words for words in sorted(self._vendors, key=len)}
-        spelled = [_spelled(words) for words in longest.values()]
-        vendors = [
-            b"(?:" + b"|".join(spelled[at : at + _VENDORS_TOGETHER]) + b")"
-            for at in range(0, len(spelled), _VENDORS_TOGETHER)
-        ]
+        vendors = self.vendor_expressions
         return (
             *(_spelled(words) for words in (*self._terms, *self._deny)),
             *(
@@ -243,6 +237,17 @@ class KeyWords:
             ),
             *(vendor + _AFTER_VENDOR for vendor in vendors),
             *(_BEFORE_VENDOR + vendor for vendor in vendors),
+        )
+
+    @property
+    def vendor_expressions(self) -> tuple[bytes, ...]:
+        """Patterns in Hyperscan's syntax, without regard to case, of the vendors' names alone."""
+        # Two words with whatever may join them are also the one word.
+        longest = {"".join(words): words for words in sorted(self._vendors, key=len)}
+        spelled = [_spelled(words) for words in longest.values()]
+        return tuple(
+            b"(?:" + b"|".join(spelled[at : at + _VENDORS_TOGETHER]) + b")"
+            for at in range(0, len(spelled), _VENDORS_TOGETHER)
         )
 
     def _asks_nothing(self, name: str) -> bool:

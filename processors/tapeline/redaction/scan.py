@@ -40,9 +40,15 @@ class Scanner:
     """Finds where patterns match; one scratch space a thread, and no lock while it scans."""
 
     def __init__(
-        self, databases: Sequence[tuple[int, Any]], confirming: Any, meanings: Sequence[Meaning]
+        self,
+        databases: Sequence[tuple[int, int, Any]],
+        confirming: Any,
+        meanings: Sequence[Meaning],
     ) -> None:
-        """Take the databases to scan with, each with the number of its first pattern.
+        """Take the databases to scan with.
+
+        With each come the number of its first pattern, and how many bytes its matches end behind
+        the last one that is meant.
 
         `confirming` is the one that confirms weak matches, if any.
         """
@@ -60,9 +66,9 @@ class Scanner:
         """
         matches: list[int] = []
         scratches = self._scratches
-        for (first, database), scratch in zip(self._databases, scratches, strict=False):
+        for (first, behind, database), scratch in zip(self._databases, scratches, strict=False):
             note: Callable[[int, int, int, int, object], bool | None]
-            note = _noting(matches, first - (1 << NUMBER_BITS))
+            note = _noting(matches, first - ((1 + behind) << NUMBER_BITS))
             if len(data) > _UNCOUNTED_BYTES:
                 note = _counting(note, matches, max(_MATCHES, len(data) // _BYTES_A_MATCH))
             try:
@@ -91,7 +97,7 @@ class Scanner:
         """The working memory of this thread for each database, the confirming one last."""
         scratches: list[Any] | None = getattr(self._local, "scratches", None)
         if scratches is None:
-            databases = (*(database for _, database in self._databases), self._confirming)
+            databases = (*(database for *_, database in self._databases), self._confirming)
             scratches = [hyperscan.Scratch(database) for database in databases if database]
             self._local.scratches = scratches
         return scratches
@@ -103,10 +109,13 @@ def compile_scanner(patterns: WirePatterns, cache_folder: Path | None = None) ->
     The cache is keyed by content, and by what Hyperscan says of itself and of this processor.
     Raises ValueError where Hyperscan refuses a pattern.
     """
-    databases = [(0, _cached((*patterns.strong, *patterns.weak), cache_folder))]
+    databases = [(0, 0, _cached((*patterns.strong, *patterns.weak), cache_folder))]
     first = len(patterns.strong) + len(patterns.weak)
     for number, pattern in enumerate(patterns.apart, first):
-        databases.append((number, _cached([pattern], cache_folder)))
+        databases.append((number, 0, _cached([pattern], cache_folder)))
+    if patterns.last_keys:
+        first += len(patterns.apart)
+        databases.append((first, 1, _cached(patterns.last_keys, cache_folder)))
     confirming = _cached(patterns.confirming, cache_folder) if patterns.confirming else None
     return Scanner(databases, confirming, patterns.meanings)
 

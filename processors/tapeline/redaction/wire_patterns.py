@@ -7,6 +7,7 @@ covers one way in which the judge can come to a finding:
   that counts only near certain words, those words first and the run in a second look;
 - a name rule, in a text or as an attribute's key: the words of its names;
 - a name made of two keys, one within the other (`api`: {`key`: …}): the outer one's end;
+- a vendor's name as a whole key;
 - an encoding: whatever the judge would decode, since a match may show only then;
 - characters that read as others: full-width, styled and unseen ones.
 
@@ -23,7 +24,15 @@ from tapeline.redaction.decoding import MIN_BLOB_LENGTH
 from tapeline.redaction.pack import Pack
 from tapeline.redaction.relax import relax
 
-__all__ = ["LOOK_ALIKES", "Hint", "Meaning", "Pattern", "WirePatterns", "wire_patterns"]
+__all__ = [
+    "AFTER_LAST_KEY_TAGS",
+    "LOOK_ALIKES",
+    "Hint",
+    "Meaning",
+    "Pattern",
+    "WirePatterns",
+    "wire_patterns",
+]
 
 Pattern = tuple[bytes, bool]
 
@@ -37,7 +46,9 @@ class Hint(IntFlag):
     NAME = 2
     """There may be a name that means a secret."""
     ENCODED = 4
-    """Something may be written in escapes, in base64, in hexadecimal or in odd characters."""
+    """Something may be written in escapes or in odd characters."""
+    BLOB = 8
+    """Base64 or hexadecimal may begin MIN_BLOB_LENGTH characters before the match's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,21 @@ class Meaning:
 
 _KEY_END: Final = rb"\x12"
 """What follows a key in a KeyValue: the tag of its value (opentelemetry-proto, common/v1)."""
+
+# The collector writes every message from its last field to its first, SDKs from the first to the
+# last. So a key stands before its value or after it. After it, the tag of a later field follows, of
+# whichever message ends there; before it stands the end of the value: two characters of a text, or
+# of the last key of a list. What is a plain string in another field has tag and length there.
+_LAST_KEY: Final = rb"[ -~]{2}\x0a[\x01-\xff][\x01-\x1f]?[^\x00-\x1f]*"
+AFTER_LAST_KEY_TAGS: Final = (
+    b"\x08\x09\x0a\x10\x11\x12\x18\x19\x1a\x20\x21\x22\x28\x29\x2a\x30\x31\x32\x35\x38\x39\x3a\x40\x41\x42"
+    b"\x45\x4a\x50\x52\x59\x5a\x60\x61\x62\x69\x6a\x70\x71\x7a\x85"
+)
+"""The first byte of every tag in OTLP (opentelemetry-proto, the three Export requests)."""
+
+_AFTER_LAST_KEY: Final = (
+    b"(?:[" + b"".join(b"\\x%02x" % tag for tag in AFTER_LAST_KEY_TAGS) + b"]|$)"
+)
 
 _INNER_LIST: Final = rb"\x12[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32]"
 """A key's end, then a value that is a list or a map: length, and tag of the AnyValue's member."""
@@ -99,28 +125,36 @@ class WirePatterns:
 
     An element that matches one of `strong` or `apart` has to be looked at; one that only matches
     one of `weak` has to be if it matches one of `confirming`, too. Each pattern of `apart` is best
-    compiled by itself: one pass after the other is twice as fast as all in one.
+    compiled by itself: one pass after the other is twice as fast as all in one. A match of one of
+    `last_keys` ends a byte behind what has to be looked at.
 
-    `meanings` are those of `strong`, of `weak` and of `apart`, one after the other.
+    `meanings` are those of `strong`, `weak`, `apart` and `last_keys`, one after the other.
     """
 
     strong: tuple[Pattern, ...]
     apart: tuple[Pattern, ...]
+    last_keys: tuple[Pattern, ...]
     weak: tuple[Pattern, ...]
     confirming: tuple[Pattern, ...]
     meanings: tuple[Meaning, ...]
 
 
 def wire_patterns(
-    pack: Pack, names: Iterable[bytes], outer_names: Iterable[Sequence[str]], *, depth: int
+    pack: Pack,
+    names: Iterable[bytes],
+    outer_names: Iterable[Sequence[str]],
+    vendors: Iterable[bytes],
+    *,
+    depth: int,
 ) -> WirePatterns:
     """Return the patterns of a pack's rules.
 
     `names` are the judge's own expressions for names, `outer_names` the words of those that may be
-    spread over two keys. `depth` 0 leaves the encodings out, as the judge does. Raises ValueError
-    for a rule whose pattern has no form for the wire.
+    spread over two keys, and `vendors` its expressions for the names of vendors alone. `depth` 0
+    leaves the encodings out, as the judge does. Raises ValueError for a rule whose pattern has no
+    form for the wire.
     """
-    strong, weak, apart = _Patterns(), _Patterns(), _Patterns()
+    strong, weak, apart, last_keys = _Patterns(), _Patterns(), _Patterns(), _Patterns()
     confirming: list[Pattern] = []
     for number, rule in enumerate(pack.value_rules):
         pattern = (relax(rule.pattern).encode(), False)
@@ -130,10 +164,12 @@ def wire_patterns(
         confirming.append(pattern)
         for word in rule.near.keywords:
             weak.add((re.escape(word.encode()), True), Hint.WEAK, number)
-    for name in names:
-        strong.add((_as_key(name), True), Hint.NAME)
-    for name in _outer(outer_names):
-        strong.add((name, True), Hint.NAME)
+    strong.add_all(map(_as_key, names), Hint.NAME)
+    outer = tuple(_outer(outer_names))
+    strong.add_all((name + _INNER_LIST for name in outer), Hint.NAME)
+    last_keys.add_all(
+        (_LAST_KEY + name + _AFTER_LAST_KEY for name in (*outer, *vendors)), Hint.NAME
+    )
     # Read whatever the depth: these are no encoding, but another way to write the same.
     for look in LOOK_ALIKES:
         strong.add((look, False), Hint.ENCODED)
@@ -141,13 +177,14 @@ def wire_patterns(
         for form in _ESCAPES:
             strong.add((form, False), Hint.ENCODED)
         for form in _BLOBS:
-            apart.add((form, False), Hint.ENCODED)
+            apart.add((form, False), Hint.BLOB)
     return WirePatterns(
         strong.patterns,
         apart.patterns,
+        last_keys.patterns,
         weak.patterns,
         tuple(dict.fromkeys(confirming)),
-        (*strong.meanings, *weak.meanings, *apart.meanings),
+        (*strong.meanings, *weak.meanings, *apart.meanings, *last_keys.meanings),
     )
 
 
@@ -160,6 +197,10 @@ class _Patterns:
     def add(self, pattern: Pattern, hint: Hint, *rules: int) -> None:
         known_hint, known_rules = self._meanings.get(pattern, (Hint.NOTHING, ()))
         self._meanings[pattern] = (known_hint | hint, (*known_rules, *rules))
+
+    def add_all(self, names: Iterable[bytes], hint: Hint) -> None:
+        for name in names:
+            self.add((name, True), hint)
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -179,4 +220,4 @@ def _as_key(name: bytes) -> bytes:
 def _outer(terms: Iterable[Sequence[str]]) -> Iterator[bytes]:
     for words in terms:
         for count in range(1, len(words)):
-            yield rb"[_. \t-]*".join(word.encode() for word in words[:count]) + _INNER_LIST
+            yield rb"[_. \t-]*".join(word.encode() for word in words[:count])
