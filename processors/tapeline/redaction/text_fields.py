@@ -143,6 +143,8 @@ def _text_fields(  # noqa: C901, PLR0912 - one loop over bytes: calls would cost
                 singular.append(payload[field])
         if offset >= position:
             continue
+        if position > end:
+            return None
         first = match
         while offset < position:
             match += 1
