@@ -1,7 +1,7 @@
 """What histograms of both kinds and summaries know beside buckets: count, sum, min and max."""
 
 import math
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     ExponentialHistogramDataPoint,
@@ -118,6 +118,17 @@ class TotalAggregates:
             message.sum = float(self.sum.value())
         if self.has_extremes and self.extremes is not None:
             message.min, message.max = self.extremes
+
+    def dump(self) -> list[Any]:
+        """Return the aggregates as plain data."""
+        extremes = None if self.extremes is None else list(self.extremes)
+        return [self.count, self.sum.dump(), self.has_sum, self.has_extremes, extremes]
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        self.count, total, self.has_sum, self.has_extremes, extremes = data
+        self.sum.restore(total)
+        self.extremes = None if extremes is None else (extremes[0], extremes[1])
 
 
 def remember_aggregates(streams: Streams, slot: int, value: Aggregates) -> None:

@@ -87,14 +87,20 @@ class Contributors:
                 self._blocks[number] = extreme(self._values[begin : begin + _BLOCK])
         return extreme(self._blocks)
 
-    def rows(self) -> list[tuple[int, float, int]]:
-        """Return slot, value and time last seen of each, in the order in which they were seen."""
-        rows = []
-        place = self._first
-        while place != _NOBODY:
-            rows.append((self._slots[place], self._values[place], self._seen[place]))
-            place = self._later[place]
-        return rows
+    def dump(self) -> list[Any]:
+        """Return values and order as plain data."""
+        columns = (self._values, self._slots, self._seen, self._earlier, self._later)
+        packed = [column.tobytes() for column in columns]
+        return [self._values.typecode, *packed, self._first, self._last, self.sum.dump()]
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        typecode, values, slots, seen, earlier, later, self._first, self._last, total = data
+        self._values = array(typecode, values)
+        self._slots, self._seen = array("I", slots), array("Q", seen)
+        self._earlier, self._later = array("I", earlier), array("I", later)
+        self._blocks = [None] * -(-len(self._slots) // _BLOCK)
+        self.sum.restore(total)
 
     def _place_of(self, streams: Streams, slot: int) -> int | None:
         place = streams.integers[slot]

@@ -9,7 +9,7 @@ import math
 import struct
 from array import array
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint
@@ -205,6 +205,20 @@ class ExponentialTotal:
             message.zero_threshold = boundary(counts.grid.zero_stop, counts.grid.scale)
         self._total.write(message)
         return message.SerializeToString()
+
+    def dump(self) -> list[Any]:
+        """Return the total as plain data, for a snapshot."""
+        grid, zero_count, *sides = self._counts
+        rows = [[side.first, list(side.counts)] for side in sides]
+        return [grid.scale, grid.zero_stop, zero_count, *rows, self._total.dump()]
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        scale, zero_stop, zero_count, positive, negative, total = data
+        self._counts = Exponential(
+            Grid(scale, zero_stop), zero_count, Buckets(*positive), Buckets(*negative)
+        )
+        self._total.restore(total)
 
     def _add(self, value: Exponential, before: Exponential | None) -> None:
         """Add counts less those before, which are nowhere more."""

@@ -4,17 +4,14 @@ The rules are those of the OpenTelemetry data model's resets and gaps, with one 
 have been counted before is never counted again. README.md says them in full.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from tapeline.cardinality.folding.exponential import ExponentialTotal
-from tapeline.cardinality.folding.gauges import ContributorGauge, LastGauge
-from tapeline.cardinality.folding.histograms import HistogramTotal
 from tapeline.cardinality.folding.index_table import IndexTable
+from tapeline.cardinality.folding.kinds import EXEMPLAR_FIELDS, new_total
+from tapeline.cardinality.folding.options import FoldOptions
 from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
 from tapeline.cardinality.folding.outputs import (
-    GaugeFold,
     MetricIdentity,
     Output,
     OutputIdentity,
@@ -23,13 +20,9 @@ from tapeline.cardinality.folding.outputs import (
     Temporality,
 )
 from tapeline.cardinality.folding.streams import IDLE_GENERATIONS, Streams
-from tapeline.cardinality.folding.summaries import SummaryTotal
-from tapeline.cardinality.folding.sums import MonotonicSum, NonMonotonicSum
-from tapeline.cardinality.folding.totals import Total
 
 __all__ = ["FoldOptions", "Folder"]
 
-_SECOND_NS: Final = 1_000_000_000
 _MILLISECOND_NS: Final = 1_000_000
 # A batch must not stall on evictions; the rest goes with the next.
 _MAX_EVICTIONS_PER_ROTATION: Final = 1000
@@ -37,41 +30,15 @@ _MAX_EVICTIONS_PER_ROTATION: Final = 1000
 _TEMPORAL_KINDS: Final = frozenset(
     {PointKind.SUM, PointKind.HISTOGRAM, PointKind.EXPONENTIAL_HISTOGRAM}
 )
-_TOTALS: Final[Mapping[int, Callable[[], Total]]] = {
-    PointKind.HISTOGRAM: HistogramTotal,
-    PointKind.EXPONENTIAL_HISTOGRAM: ExponentialTotal,
-    PointKind.SUMMARY: SummaryTotal,
-}
 # Outcomes of points that added something.
 _COUNTED: Final = frozenset({FoldOutcome.ADDED, FoldOutcome.RESET_AT_UNKNOWN_TIME})
-# The field of the exemplars in the points of each kind (metrics.proto); a summary has none.
-_EXEMPLAR_FIELDS: Final[Mapping[int, int]] = {
-    PointKind.GAUGE: 5,
-    PointKind.SUM: 5,
-    PointKind.HISTOGRAM: 8,
-    PointKind.EXPONENTIAL_HISTOGRAM: 11,
-    PointKind.SUMMARY: 0,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class FoldOptions:
-    """How folding decides where there is a choice.
-
-    `strict`: an older start never adds. `warmup_ns`: how long a producer must have been seen
-    before it does. `max_ahead_ns`: points further ahead of now are refused.
-    `contributor_ns`: how long a gauge counts in a minimum, maximum or sum.
-    """
-
-    strict: bool = False
-    warmup_ns: int = 120 * _SECOND_NS
-    max_folded_streams: int = 200_000
-    max_ahead_ns: int = 300 * _SECOND_NS
-    contributor_ns: int = 300 * _SECOND_NS
 
 
 class Folder:
-    """All folded streams and the outputs that they became."""
+    """All folded streams and the outputs that they became.
+
+    Its tables are public for `state`, which keeps them over a restart.
+    """
 
     def __init__(
         self, options: FoldOptions, epoch_unix_nano: int, *, state_was_lost: bool = False
@@ -85,30 +52,30 @@ class Folder:
         self.epoch_unix_nano = epoch_unix_nano
         self.global_floor_unix_nano = 0
         self.evictions = 0
-        self._lost_up_to = epoch_unix_nano if state_was_lost else 0
-        self._earliest_start = epoch_unix_nano
-        self._streams = Streams()
-        self._outputs: dict[int, Output] = {}
-        self._output_table: IndexTable[Output] = IndexTable()
-        self._producer_table: IndexTable[Producer] = IndexTable()
-        self._dirty: list[Output] = []
+        self.lost_up_to_unix_nano = epoch_unix_nano if state_was_lost else 0
+        self.earliest_start_unix_nano = epoch_unix_nano
+        self.streams = Streams()
+        self.outputs: dict[int, Output] = {}
+        self.output_table: IndexTable[Output] = IndexTable()
+        self.producer_table: IndexTable[Producer] = IndexTable()
+        self.dirty: list[Output] = []
 
     def __len__(self) -> int:
         """Return how many streams are folded."""
-        return len(self._streams)
+        return len(self.streams)
 
     @property
     def output_count(self) -> int:
         """How many outputs there are."""
-        return len(self._outputs)
+        return len(self.outputs)
 
     def state_bytes(self) -> int:
         """Return about how much memory the streams take."""
-        return self._streams.state_bytes()
+        return self.streams.state_bytes()
 
     def start_outputs_after(self, now_unix_nano: int) -> None:
         """Let outputs that are made from now on start then: what is folded has changed."""
-        self._earliest_start = max(self._earliest_start, now_unix_nano)
+        self.earliest_start_unix_nano = max(self.earliest_start_unix_nano, now_unix_nano)
 
     def raise_global_floor(self, time_unix_nano: int) -> None:
         """Remember up to when producers that nobody knows any more may have been counted."""
@@ -125,22 +92,22 @@ class Folder:
 
     def output(self, key: int, make: Callable[[], OutputIdentity]) -> Output:
         """Return the output with this key, made where it is new. To be asked for each point."""
-        output = self._outputs.get(key)
+        output = self.outputs.get(key)
         if output is None:
             identity = make()
-            total = _total(identity, self.options)
-            output = Output(key, identity, total, self._earliest_start)
-            output.floor_unix_nano = self._lost_up_to
-            output.generation = self._streams.generation
-            self._outputs[key] = output
+            total = new_total(identity, self.options.contributor_ns)
+            output = Output(key, identity, total, self.earliest_start_unix_nano)
+            output.floor_unix_nano = self.lost_up_to_unix_nano
+            output.generation = self.streams.generation
+            self.outputs[key] = output
         return output
 
     def output_of(self, stream_key: int) -> Output | None:
         """Return the output that a stream is folded into, or None."""
-        slot = self._streams.slots.get(stream_key)
+        slot = self.streams.slots.get(stream_key)
         if slot is None:
             return None
-        output = self._output_table[self._streams.outputs[slot]]
+        output = self.output_table[self.streams.outputs[slot]]
         if output.is_gone:
             self._evict(slot)
             return None
@@ -148,12 +115,12 @@ class Folder:
 
     def is_current(self, stream_key: int) -> bool:
         """Say whether a folded stream was seen in this generation already."""
-        slot = self._streams.slots.get(stream_key)
-        return slot is not None and self._streams.is_current(slot)
+        slot = self.streams.slots.get(stream_key)
+        return slot is not None and self.streams.is_current(slot)
 
     def evict_output(self, key: int) -> None:
         """Forget an output; each of its streams is evicted when it is next seen, or idle."""
-        output = self._outputs.pop(key, None)
+        output = self.outputs.pop(key, None)
         if output is not None:
             output.is_gone = True
             # Should it come back, its start must be after all that it has written.
@@ -161,10 +128,10 @@ class Folder:
 
     def may_promote(self, stream_key: int, start_unix_nano: int, time_unix_nano: int) -> bool:
         """Say whether a folded stream began anew after its last point, so that it may pass."""
-        slot = self._streams.slots.get(stream_key)
+        slot = self.streams.slots.get(stream_key)
         if slot is None:
             return False
-        return self._streams.times[slot] < start_unix_nano < time_unix_nano
+        return self.streams.times[slot] < start_unix_nano < time_unix_nano
 
     def promote(self, stream_key: int) -> tuple[Output, int]:
         """Fold a stream no more; return its output and its last time in Unix nanoseconds.
@@ -172,8 +139,8 @@ class Folder:
         What it added stays; what it contributes to a gauge or non-monotonic sum goes.
         Raises KeyError where it is not folded.
         """
-        slot = self._streams.slots[stream_key]
-        output, time = self._output_table[self._streams.outputs[slot]], self._streams.times[slot]
+        slot = self.streams.slots[stream_key]
+        output, time = self.output_table[self.streams.outputs[slot]], self.streams.times[slot]
         self._remove(slot)
         return output, time
 
@@ -191,11 +158,11 @@ class Folder:
         A stream stays with the output that its first point went to. `removed` are the contents
         of the point's KeyValues that the output has not.
         """
-        streams = self._streams
+        streams = self.streams
         streams.now_unix_nano = now_unix_nano
         slot = streams.slots.get(stream_key)
         if slot is not None:
-            known = self._output_table[streams.outputs[slot]]
+            known = self.output_table[streams.outputs[slot]]
             if known.is_gone:
                 self._evict(slot)
                 slot = None
@@ -222,15 +189,15 @@ class Folder:
             output.newest_unix_nano = time
         if not output.is_dirty:
             output.is_dirty = True
-            self._dirty.append(output)
+            self.dirty.append(output)
         if exemplars and outcome in _COUNTED:
             output.exemplars.keep(exemplars, removed)
         return outcome
 
     def _revive(self, output: Output) -> Output:
         """Return the output that stands for one which was evicted meanwhile."""
-        output.is_gone = output.key in self._outputs
-        return self._outputs.setdefault(output.key, output)
+        output.is_gone = output.key in self.outputs
+        return self.outputs.setdefault(output.key, output)
 
     def _advance(
         self,
@@ -241,7 +208,7 @@ class Folder:
         is_delta: bool,
     ) -> FoldOutcome:
         """Fold a point of a stream that is folded already."""
-        streams = self._streams
+        streams = self.streams
         start, time, value, _ = reading
         streams.marks[slot] = streams.mark
         last = streams.times[slot]
@@ -261,7 +228,7 @@ class Folder:
 
     def _end(self, slot: int, output: Output, time: int) -> FoldOutcome:
         """Take note that a stream has no value now; its baseline stays."""
-        if output.total.withdraw(self._streams, slot):
+        if output.total.withdraw(self.streams, slot):
             self.mark_for_emission(output, time)
         return FoldOutcome.NO_RECORDED_VALUE
 
@@ -270,7 +237,7 @@ class Folder:
         output.newest_unix_nano = max(output.newest_unix_nano, time_unix_nano)
         if not output.is_dirty:
             output.is_dirty = True
-            self._dirty.append(output)
+            self.dirty.append(output)
 
     def _begin(
         self,
@@ -298,17 +265,17 @@ class Folder:
             total.add_delta(value)
         elif is_counted:
             total.add(value)
-        while len(self._streams) >= self.options.max_folded_streams and self._evict_longest_idle():
+        while len(self.streams) >= self.options.max_folded_streams and self._evict_longest_idle():
             pass
-        slot = self._streams.add(
+        slot = self.streams.add(
             stream_key,
             time,
-            self._output_table.acquire(output),
-            self._producer_table.acquire(producer),
+            self.output_table.acquire(output),
+            self.producer_table.acquire(producer),
         )
         if not producer.is_delta:
-            total.begin(self._streams, slot, value, is_counted=is_counted)
-        self._streams.next_mark(self.options.max_folded_streams)
+            total.begin(self.streams, slot, value, is_counted=is_counted)
+        self.streams.next_mark(self.options.max_folded_streams)
         return outcome
 
     def _is_new(self, output: Output, producer: Producer, start: int, time: int) -> bool:
@@ -320,11 +287,11 @@ class Folder:
         )
         options = self.options
         return start > floor or (
-            not options.strict and producer.is_warm(self._streams.now_unix_nano, options.warmup_ns)
+            not options.strict and producer.is_warm(self.streams.now_unix_nano, options.warmup_ns)
         )
 
     def _evict_longest_idle(self) -> bool:
-        slot = self._streams.longest_idle()
+        slot = self.streams.longest_idle()
         if slot is None:
             return False
         self._evict(slot)
@@ -332,9 +299,9 @@ class Folder:
 
     def _evict(self, slot: int) -> None:
         """Forget a stream, and remember up to when such as it may have been counted."""
-        streams = self._streams
-        output = self._output_table[streams.outputs[slot]]
-        producer = self._producer_table[streams.producers[slot]]
+        streams = self.streams
+        output = self.output_table[streams.outputs[slot]]
+        producer = self.producer_table[streams.producers[slot]]
         self.evictions += 1
         if output.total.starts_matter or producer.is_delta:
             now = streams.now_unix_nano
@@ -347,29 +314,29 @@ class Folder:
         self._remove(slot)
 
     def _remove(self, slot: int) -> None:
-        streams = self._streams
-        output = self._output_table[streams.outputs[slot]]
+        streams = self.streams
+        output = self.output_table[streams.outputs[slot]]
         output.total.withdraw(streams, slot)
-        self._output_table.release(output)
-        self._producer_table.release(self._producer_table[streams.producers[slot]])
+        self.output_table.release(output)
+        self.producer_table.release(self.producer_table[streams.producers[slot]])
         streams.remove(slot)
 
     def emissions(self) -> list[tuple[Output, bytes]]:
         """Return each output that folded anything since the last call, and its data point."""
         emitted = []
-        for output in self._dirty:
+        for output in self.dirty:
             output.is_dirty = False
             if output.is_gone:
                 continue
-            output.generation = self._streams.generation
+            output.generation = self.streams.generation
             time = max(output.newest_unix_nano, output.last_emitted_unix_nano + _MILLISECOND_NS)
             output.newest_unix_nano = 0
-            body = output.total.encode(self._streams, output.start_unix_nano, time)
-            exemplars = output.exemplars.take(_EXEMPLAR_FIELDS[output.kind])
+            body = output.total.encode(self.streams, output.start_unix_nano, time)
+            exemplars = output.exemplars.take(EXEMPLAR_FIELDS[output.kind])
             if body is not None:
                 output.last_emitted_unix_nano = time
                 emitted.append((output, body + exemplars + output.attributes))
-        self._dirty.clear()
+        self.dirty.clear()
         return emitted
 
     def rotate(self, generation: int, now_unix_nano: int) -> int:
@@ -379,7 +346,7 @@ class Folder:
         exactness, until the table is half full. Called with each batch, after its emissions;
         generations only grow. It does a bounded amount of work, and goes on with the next call.
         """
-        streams = self._streams
+        streams = self.streams
         streams.now_unix_nano = now_unix_nano
         if generation > streams.generation:
             streams.begin_generation(generation)
@@ -389,8 +356,8 @@ class Folder:
             slot = streams.newly_expired()
             if slot is None:
                 break
-            output = self._output_table[streams.outputs[slot]]
-            producer = self._producer_table[streams.producers[slot]]
+            output = self.output_table[streams.outputs[slot]]
+            producer = self.producer_table[streams.producers[slot]]
             if not output.total.starts_matter and not producer.is_delta:
                 self._evict(slot)
         for _ in range(_MAX_EVICTIONS_PER_ROTATION):
@@ -405,7 +372,7 @@ class Folder:
     def _drop_idle_outputs(self, generation: int) -> None:
         idle = [
             output
-            for output in self._outputs.values()
+            for output in self.outputs.values()
             if output.streams == 0
             and not output.is_dirty
             and output.generation <= generation - IDLE_GENERATIONS
@@ -420,17 +387,3 @@ def _refuse_time(start: int, time: int) -> None:
     if start > time:
         raise RefusedPointError(FoldOutcome.START_AFTER_TIME)
     raise RefusedPointError(FoldOutcome.TIME_IN_FUTURE)
-
-
-def _total(identity: OutputIdentity, options: FoldOptions) -> Total:
-    """Return an empty total of the kind that an output is."""
-    metric = identity.metric
-    if metric.kind == PointKind.SUM:
-        return MonotonicSum() if metric.is_monotonic else NonMonotonicSum()
-    if metric.kind == PointKind.GAUGE:
-        if identity.gauge == GaugeFold.LAST:
-            return LastGauge()
-        return ContributorGauge(identity.gauge, options.contributor_ns)
-    if metric.kind in _TOTALS:
-        return _TOTALS[metric.kind]()
-    raise ValueError(f"metric {metric.name!r}: a metric of kind {metric.kind} can't be folded")

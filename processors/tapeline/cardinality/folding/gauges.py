@@ -1,7 +1,7 @@
 """Gauges: the last value, or the least, the greatest or the sum of those seen lately."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from tapeline.cardinality.folding.contributors import Contributors
 from tapeline.cardinality.folding.numbers import encode_number, read_number
@@ -67,6 +67,14 @@ class LastGauge:
             return None
         return encode_number(0, time_unix_nano, self._value)
 
+    def dump(self) -> list[Any]:
+        """Return the total as plain data, for a snapshot."""
+        return [self._time_unix_nano, self._value]
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        self._time_unix_nano, self._value = data
+
 
 class ContributorGauge:
     """The least, the greatest or the sum of the latest values of those seen lately."""
@@ -128,3 +136,11 @@ class ContributorGauge:
             return None
         value = contributors.sum.value() if self._is_sum else contributors.extreme()
         return encode_number(0, time_unix_nano, value)
+
+    def dump(self) -> list[Any]:
+        """Return the total as plain data, for a snapshot."""
+        return self._contributors.dump()
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        self._contributors.restore(data)

@@ -6,7 +6,7 @@ output's bounds are the intersection of all that it ever saw, and nothing is est
 
 from array import array
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint
@@ -131,6 +131,15 @@ class HistogramTotal:
         )
         self._total.write(message)
         return message.SerializeToString()
+
+    def dump(self) -> list[Any]:
+        """Return the total as plain data, for a snapshot."""
+        return [self._bounds, list(self._counts), self._total.dump()]
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        self._bounds, self._counts, total = data
+        self._total.restore(total)
 
     def _is_lower(self, value: Histogram, bounds: bytes, counts: Sequence[int]) -> bool:
         """Say whether a bucket fell, as far as its bounds are still the same."""

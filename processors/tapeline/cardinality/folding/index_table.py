@@ -45,3 +45,15 @@ class IndexTable(Generic[Item]):
             self._items[item.index] = None
             self._free.append(item.index)
             item.index = -1
+
+    def items(self) -> list[Item | None]:
+        """Return the objects by their numbers, None where a number is free."""
+        return list(self._items)
+
+    def restore(self, items: list[Item | None]) -> None:
+        """Take over what `items` returned; the counts on the objects are the caller's."""
+        self._items = list(items)
+        self._free = [index for index, item in enumerate(items) if item is None]
+        for index, item in enumerate(items):
+            if item is not None:
+                item.index = index

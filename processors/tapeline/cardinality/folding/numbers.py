@@ -4,7 +4,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, NumberDataPoint
@@ -187,3 +187,11 @@ class RunningSum:
                 return self.whole
             self.is_double = True
         return math.fsum((float(self.whole), self.high, self.low))
+
+    def dump(self) -> list[Any]:
+        """Return the sum as plain data."""
+        return [self.whole, self.high, self.low, self.is_double]
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        self.whole, self.high, self.low, self.is_double = data

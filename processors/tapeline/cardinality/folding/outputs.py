@@ -21,6 +21,14 @@ __all__ = [
 # The field of the attributes in the points of each kind (metrics.proto).
 _ATTRIBUTE_FIELDS: Final[Mapping[int, int]] = {5: 7, 7: 7, 9: 9, 10: 1, 11: 7}
 
+_REMEMBERED: Final = (
+    "seen_since_unix_nano",
+    "last_seen_unix_nano",
+    "last_eviction_unix_nano",
+    "evicted_up_to_unix_nano",
+    "fold_evicted_up_to_unix_nano",
+)
+
 
 class PointKind(IntEnum):
     """The kind of a metric's points: the field number of its data in `Metric` (metrics.proto)."""
@@ -134,6 +142,15 @@ class Producer:
             and now_unix_nano - self.seen_since_unix_nano >= warmup_ns
             and now_unix_nano - self.last_eviction_unix_nano >= warmup_ns
         )
+
+    def dump(self) -> list[int]:
+        """Return what it remembers as plain data, for a snapshot."""
+        return [getattr(self, name) for name in _REMEMBERED]
+
+    def restore(self, data: list[int]) -> None:
+        """Take over what `dump` returned."""
+        for name, value in zip(_REMEMBERED, data, strict=True):
+            setattr(self, name, value)
 
     def raise_floor(self, last_time_unix_nano: int, now_unix_nano: int) -> None:
         """Remember that a stream was evicted whose last point is of that time."""

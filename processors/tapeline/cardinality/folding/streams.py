@@ -6,7 +6,7 @@ of which the key's place in the dictionary is more than half.
 
 from array import array
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["IDLE_GENERATIONS", "Streams"]
 
@@ -21,6 +21,7 @@ IDLE_GENERATIONS: Final = 5
 # Bytes of a stream that no column's own size shows: the key (a 64-bit integer is 48 with its
 # allocator's rounding) and the slot's number.
 _KEY_AND_SLOT_BYTES: Final = 48 + 32
+_COLUMNS: Final = ("keys", "times", "integers", "doubles", "outputs", "producers")
 
 
 class Streams:
@@ -195,3 +196,57 @@ class Streams:
         )
         fixed = sum(column.__sizeof__() for column in columns)
         return fixed + self.detail_bytes + _KEY_AND_SLOT_BYTES * len(self.slots)
+
+    def dump(self) -> dict[str, Any]:
+        """Return all rows as plain data: columns as their memory."""
+        shared: dict[bytes, int] = {}
+        bounds = {
+            slot: shared.setdefault(packed, len(shared))
+            for slot, packed in enumerate(self.bounds)
+            if packed is not None
+        }
+        return {
+            "columns": {name: getattr(self, name).tobytes() for name in _COLUMNS},
+            "flags": bytes(self.flags),
+            "marks": bytes(self.marks),
+            "details": {
+                slot: detail for slot, detail in enumerate(self.details) if detail is not None
+            },
+            "bounds": bounds,
+            "shared_bounds": list(shared),
+            "mark": self.mark,
+            "generation": self.generation,
+            "now": self.now_unix_nano,
+            "given_marks": [list(given) for given in self._marks],
+            "new_since_mark": self._new_since_mark,
+            "swept": sorted(self._swept),
+            "sweep_at": self._sweep_at,
+            "cursor": self._cursor,
+        }
+
+    def restore(self, data: dict[str, Any]) -> None:
+        """Take over what `dump` returned."""
+        for name, packed in data["columns"].items():
+            column = getattr(self, name)
+            setattr(self, name, array(column.typecode, packed))
+        self.flags, self.marks = bytearray(data["flags"]), bytearray(data["marks"])
+        self.details = [None] * len(self.keys)
+        self.bounds = [None] * len(self.keys)
+        for slot, detail in data["details"].items():
+            self.set_detail(slot, detail)
+        shared = data["shared_bounds"]
+        for slot, number in data["bounds"].items():
+            self.bounds[slot] = shared[number]
+        free = [slot for slot, mark in enumerate(self.marks) if mark == _FREE]
+        self._free = array("I", free)
+        self.slots = {
+            key: slot
+            for slot, (key, mark) in enumerate(zip(self.keys, self.marks, strict=True))
+            if mark != _FREE
+        }
+        self.mark, self.generation = data["mark"], data["generation"]
+        self.now_unix_nano = data["now"]
+        self._marks = deque((mark, generation) for mark, generation in data["given_marks"])
+        self._new_since_mark = data["new_since_mark"]
+        self._swept, self._sweep_at = set(data["swept"]), data["sweep_at"]
+        self._cursor = data["cursor"]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.metrics.v1.metrics_pb2 import SummaryDataPoint
@@ -96,3 +97,11 @@ class SummaryTotal:
             count=self._total.count,
             sum=float(self._total.sum.value()),
         ).SerializeToString()
+
+    def dump(self) -> list[Any]:
+        """Return the total as plain data, for a snapshot."""
+        return self._total.dump()
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        self._total.restore(data)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from tapeline.cardinality.folding.numbers import RunningSum, encode_number, read_number
 from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
@@ -107,6 +107,15 @@ class MonotonicSum:
         self._emitted = value
         return encode_number(start_unix_nano, time_unix_nano, value)
 
+    def dump(self) -> list[Any]:
+        """Return the total as plain data, for a snapshot."""
+        return [self.sum.dump(), self._emitted]
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        total, self._emitted = data
+        self.sum.restore(total)
+
 
 class NonMonotonicSum:
     """The latest values of the cumulative streams that contribute, and all deltas."""
@@ -177,3 +186,12 @@ class NonMonotonicSum:
         """Return a data point without attributes and exemplars."""
         del streams
         return encode_number(start_unix_nano, time_unix_nano, self.sum.value())
+
+    def dump(self) -> list[Any]:
+        """Return the total as plain data, for a snapshot."""
+        return [self.sum.dump(), self.contributors, self.has_deltas]
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
+        total, self.contributors, self.has_deltas = data
+        self.sum.restore(total)

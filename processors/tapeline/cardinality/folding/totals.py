@@ -48,3 +48,9 @@ class Total(Protocol):
 
     def encode(self, streams: Streams, start_unix_nano: int, time_unix_nano: int) -> bytes | None:
         """Return a data point without attributes and exemplars, or None where there is none."""
+
+    def dump(self) -> list[Any]:
+        """Return the total as plain data, for a snapshot."""
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over what `dump` returned."""
