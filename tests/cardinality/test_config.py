@@ -38,6 +38,7 @@ LOKI = Path(__file__).parents[2] / "config" / "loki" / "loki.yaml"
         {"protect": {"labels": {"venue": "binance"}}},
         {"protect": {"labels": {"venue": [""]}}},
         {"logs": {"labels": {"x": {"limit": 1, "policy": "drop_label"}}}},
+        {"traces": {"attributes": {"span.name": {"limit": 1}}}},
         {"traces": {"span_names": {"normalize": ["uuid"]}}},
     ],
     ids=str,

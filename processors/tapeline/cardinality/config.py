@@ -19,6 +19,7 @@ from tapeline.pipeline.durations import Duration
 __all__ = [
     "OTHER",
     "OVERFLOW_ATTRIBUTE",
+    "SPAN_NAME",
     "CardinalityConfig",
     "GaugePolicy",
     "LabelConfig",
@@ -39,6 +40,8 @@ __all__ = [
 
 OTHER: Final = "__other__"
 """What stands in place of a value beyond a limit."""
+SPAN_NAME: Final = "span.name"
+"""The label of span names, as span metrics name that dimension."""
 OVERFLOW_ATTRIBUTE: Final = "otel.metric.overflow"
 """OpenTelemetry specification, metrics SDK, "Cardinality limits": the only attribute, and true."""
 
@@ -101,11 +104,18 @@ def _attribute(name: str) -> str:
     return name
 
 
+def _span_attribute(name: str) -> str:
+    if name == SPAN_NAME:
+        raise ValueError(f"{SPAN_NAME} is the name of the span, which `span_names` limits")
+    return name
+
+
 Glob = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_glob)]
 Globs = Annotated[
     tuple[Glob, ...], Field(min_length=1, max_length=MAX_NAMES), BeforeValidator(_listed)
 ]
 AttributeName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_attribute)]
+SpanAttribute = Annotated[AttributeName, AfterValidator(_span_attribute)]
 Value = Annotated[str, Field(min_length=1, max_length=1024)]
 TenantName = Annotated[str, Field(min_length=1, max_length=256)]
 Limit = Annotated[int, Field(ge=0, le=MAX_LIMIT)]
@@ -232,7 +242,7 @@ class ProtectConfig(BaseModel):
 
     # Values by label, in full: {venue: [binance, coinbase]}. No limit, on series or on a label,
     # refuses a series that has one. Other labels of it may then have any number of values:
-    # normalize them where they may hold ids.
+    # normalize them where they may hold ids. Attributes of logs and spans pass by it, too.
     labels: dict[AttributeName, tuple[Value, ...]] = Field(default={}, max_length=MAX_NAMES)
 
 
@@ -291,7 +301,7 @@ class TracesConfig(BaseModel):
 
     # Attributes of spans by name, each with values of each service: what the `dimensions` of the
     # collector's span_metrics name.
-    attributes: dict[AttributeName, SpanLabelConfig] = Field(default={}, max_length=MAX_NAMES)
+    attributes: dict[SpanAttribute, SpanLabelConfig] = Field(default={}, max_length=MAX_NAMES)
 
 
 class CardinalityConfig(BaseModel):

@@ -3,7 +3,8 @@
 Time comes as a generation: a number that grows by one every quarter of `idle_ttl`.
 """
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -19,10 +20,12 @@ DIGEST_BYTES: Final = 16
 class ValueBudget:
     """How many values all labels together may hold, so that memory is bounded by one number."""
 
-    __slots__ = ("free",)
+    __slots__ = ("evicted", "free")
 
     def __init__(self, max_values: int) -> None:
         self.free = max_values
+        self.evicted = 0
+        """Values that went because they were idle, so far."""
 
 
 class LabelValues:
@@ -32,12 +35,10 @@ class LabelValues:
     too.
     """
 
-    __slots__ = ("_budget", "_generation", "_last_seen", "evicted", "limit")
+    __slots__ = ("_budget", "_generation", "_last_seen", "limit")
 
     def __init__(self, limit: int, budget: ValueBudget) -> None:
         self.limit = limit
-        self.evicted = 0
-        """Values that went because they were idle, so far."""
         self._budget = budget
         self._generation = 0
         self._last_seen: dict[bytes, int] = {}
@@ -86,14 +87,16 @@ class LabelValues:
         if generation > self._generation:
             self._rotate(generation)
 
-    def dump(self) -> Iterator[tuple[bytes, int]]:
-        """Yield the values as they are kept, each with the generation in which it was last seen."""
-        yield from self._last_seen.items()
+    def dump(self) -> tuple[list[bytes], bytes]:
+        """Return the values as they are kept, and the generations of their last sights."""
+        return [*self._last_seen], array("q", self._last_seen.values()).tobytes()
 
-    def restore(self, value: bytes, generation: int) -> None:
-        """Take a value of a dump, where there is room."""
-        if value not in self._last_seen and len(self._last_seen) < self.limit:
-            if self._budget.free <= 0:
+    def load(self, values: Iterable[bytes], ages: bytes) -> None:
+        """Take the values of a dump, as far as there is room."""
+        for value, generation in zip(values, array("q", ages), strict=True):
+            if value in self._last_seen:
+                continue
+            if len(self._last_seen) >= self.limit or self._budget.free <= 0:
                 return
             self._budget.free -= 1
             self._last_seen[value] = generation
@@ -106,7 +109,7 @@ class LabelValues:
         for value in idle:
             del self._last_seen[value]
         self._budget.free += len(idle)
-        self.evicted += len(idle)
+        self._budget.evicted += len(idle)
 
 
 def _digest(value: bytes) -> bytes:

@@ -5,9 +5,8 @@ are not its business.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from tapeline.cardinality.config import OTHER, LabelPolicy
 from tapeline.cardinality.key_values import EMPTY_VALUES, key_of, string_value, text_of, value_of
@@ -26,27 +25,13 @@ from tapeline.cardinality.route import (
 )
 from tapeline.cardinality.rules import LabelRule, MetricRule, Rules
 
-__all__ = ["Action", "DumpedValues", "Reason", "ResourceView", "Route", "Router"]
+__all__ = ["Action", "Reason", "ResourceView", "Route", "Router"]
 
 MAX_METRICS: Final = 10_000
 """Metrics whose values are counted apart. Those of further ones are counted together, by rule."""
 
 _OTHER_VALUE: Final = string_value(OTHER)
 _new: Final = tuple.__new__
-
-
-@dataclass(frozen=True, slots=True)
-class DumpedValues:
-    """The admitted values of one label of one metric, each with the generation of its last sight.
-
-    Values of metrics that are counted together are not dumped.
-    """
-
-    metric: str
-    label: str
-    is_resource: bool
-    values: tuple[bytes, ...]
-    generations: tuple[int, ...]
 
 
 _Sets = dict[tuple[str, bool], LabelValues]
@@ -71,6 +56,11 @@ class Router:
     def value_count(self) -> int:
         """Admitted values of all labels."""
         return sum(len(values) for sets in self._sets.values() for values in sets.values())
+
+    @property
+    def evicted(self) -> int:
+        """Values that went because they were idle, so far."""
+        return self._budget.evicted
 
     @property
     def free_values(self) -> int:
@@ -133,35 +123,26 @@ class Router:
                 if label is not None and values is not None:
                     values.touch(_normalised(label, value_of(pair, label.prefix)), generation)
 
-    def dump(self) -> Iterable[DumpedValues]:
-        """Yield what a snapshot keeps."""
-        for metric, sets in self._sets.items():
-            if not isinstance(metric, str):
-                continue
-            for (label, is_resource), values in sets.items():
-                rows = tuple(values.dump())
-                if rows:
-                    yield DumpedValues(
-                        metric,
-                        label,
-                        is_resource,
-                        tuple(value for value, _ in rows),
-                        tuple(generation for _, generation in rows),
-                    )
+    def dump(self) -> list[Any]:
+        """Return what a snapshot keeps, as plain data: metric, label, is of resource, values, ages.
 
-    def load(self, dumped: Iterable[DumpedValues]) -> None:
+        Values of metrics that are counted together are left out.
+        """
+        return [
+            [metric, label, is_resource, *values.dump()]
+            for metric, sets in self._sets.items()
+            if isinstance(metric, str)
+            for (label, is_resource), values in sets.items()
+        ]
+
+    def load(self, dumped: Iterable[Sequence[Any]]) -> None:
         """Take a dump into a new router, as far as its rules still limit those labels."""
-        for row in dumped:
-            rule = self._rules.for_metric(row.metric)
-            labels = rule.resource_labels if row.is_resource else rule.labels
-            label = labels.get(row.label.encode())
-            if label is None or label.limit is None:
-                continue
-            values = self._values(
-                self._sets_of(rule, row.metric), label, is_resource=row.is_resource
-            )
-            for value, generation in zip(row.values, row.generations, strict=True):
-                values.restore(value, generation)
+        for metric, name, is_resource, values, ages in dumped:
+            rule = self._rules.for_metric(metric)
+            label = (rule.resource_labels if is_resource else rule.labels).get(name.encode())
+            if label is not None and label.limit is not None:
+                sets = self._sets_of(rule, metric)
+                self._values(sets, label, is_resource=is_resource).load(values, ages)
 
     def _route(
         self,

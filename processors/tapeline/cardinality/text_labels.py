@@ -1,0 +1,303 @@
+"""Limits on texts that become labels elsewhere: Loki's index labels, and span metrics' dimensions.
+
+Of logs these are resource attributes, of traces span names and attributes of spans. Values beyond
+a limit become `__other__`; what is to be normalised is so before it is counted. A request that
+needs no change is not touched, and of one that does only those resources and spans that do.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from tapeline.cardinality.config import SPAN_NAME, CardinalityConfig, Mode
+from tapeline.cardinality.report import TextState
+from tapeline.cardinality.route import Reason
+from tapeline.cardinality.text_rules import (
+    TextRule,
+    TextValues,
+    Verdict,
+    log_rules,
+    span_name_rule,
+    span_rules,
+)
+from tapeline.cardinality.text_views import LOGS_VIEW, SPAN_NAMES_VIEW, SPANS_VIEW
+from tapeline.otlp.layout import SliceKind
+from tapeline.otlp.signals import Signal
+from tapeline.otlp.splice import splice
+from tapeline.otlp.wire import MalformedRequestError
+from tapeline.pipeline.batch import Batch
+
+__all__ = ["LimitedTexts", "TextLabels"]
+
+GENERATIONS_PER_TTL: Final = 4
+MAX_CACHED_RESOURCES: Final = 4096
+MAX_CACHED_BYTES: Final = 4096
+MAX_KNOWN: Final = 100_000
+MAX_KNOWN_BYTES: Final = 256
+_NANO: Final = 1_000_000_000
+_SERVICE_NAME: Final = "service.name"
+
+
+class LimitedTexts(NamedTuple):
+    """A batch within the limits: the same object where nothing had to change, or in `observe`.
+
+    `rewritten` counts values by label and reason: of logs those of resources, of traces those of
+    spans. In `observe` it counts what would have been rewritten.
+    """
+
+    batch: Batch
+    rewritten: Mapping[tuple[str, str], int]
+
+
+class _CachedResource(NamedTuple):
+    """What a resource becomes (None: it stays), and the labels and reasons for that."""
+
+    content: bytes | None
+    causes: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What was done to the spans of a request. `first` is the number of a scope's first span."""
+
+    first: int = 0
+    changed: dict[int, bytes | None] = field(default_factory=dict)
+    rewritten: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def note(self, number: int, span: Any, rule: TextRule, verdict: Verdict) -> None:
+        """Keep a span of the scope as it is now."""
+        self.changed[self.first + number] = span.SerializeToString()
+        self.rewritten[rule.name, verdict.reason] += 1
+
+
+class TextLabels:
+    """Limits the texts of logs and traces, and holds those that are admitted.
+
+    Texts of metrics' labels are counted elsewhere, so a metrics batch passes as it is.
+    """
+
+    def __init__(self, config: CardinalityConfig) -> None:
+        self._observes = config.mode is Mode.OBSERVE
+        self._generation_nano = max(1, int(config.idle_ttl * _NANO) // GENERATIONS_PER_TTL)
+        self._generation = 0
+        self._log_rules = log_rules(config)
+        self._span_name = span_name_rule(config)
+        self._span_rules = span_rules(config)
+        self._values = TextValues(config.max_label_values)
+        self._resources: dict[bytes, _CachedResource] = {}
+        self._services: dict[bytes, str] = {}
+        self._passing: dict[tuple[str, str], set[bytes]] = {}
+        self._passing_count = 0
+        self._replaced: Counter[tuple[Signal, str]] = Counter()
+
+    @property
+    def evicted(self) -> int:
+        """Values that went because they were idle, so far."""
+        return self._values.evicted
+
+    @property
+    def free_values(self) -> int:
+        """How many more values there is room for, over all labels."""
+        return self._values.free
+
+    def states(self) -> list[TextState]:
+        """Return each limited text: of spans, the admitted values of the service with most."""
+        fullest: Counter[tuple[Signal, str]] = Counter()
+        for (signal, label, _), values in self._values.items():
+            fullest[signal, label] = max(fullest[signal, label], len(values))
+        rows = [("log_label", Signal.LOGS, rule) for rule in self._log_rules.values()]
+        if self._span_name is not None:
+            rows.append(("span_name", Signal.TRACES, self._span_name))
+        rows += [("span_attribute", Signal.TRACES, rule) for rule in self._span_rules.values()]
+        return [
+            TextState(
+                kind,
+                rule.name,
+                rule.limit,
+                admitted=fullest[signal, rule.name],
+                replaced=self._replaced[signal, rule.name],
+            )
+            for kind, signal, rule in rows
+        ]
+
+    def process(self, batch: Batch, now_unix_nano: int) -> LimitedTexts:
+        """Return the batch within the limits. `now_unix_nano` may go back, time doesn't.
+
+        Raises MalformedRequestError where what has to be read does not parse.
+        """
+        generation = now_unix_nano // self._generation_nano
+        if generation > self._generation:
+            self._generation = generation
+            self._resources.clear()
+            self._forget()
+            self._values.begin(generation)
+        self._values.rotate_one()
+        limited = LimitedTexts(batch, {})
+        try:
+            if batch.signal is Signal.LOGS and self._log_rules:
+                limited = self._logs(batch)
+            if batch.signal is Signal.TRACES and (self._span_name or self._span_rules):
+                limited = self._traces(batch)
+        except DecodeError as error:
+            raise MalformedRequestError(
+                f"a resource or span of the {batch.signal} request does not parse: {error}"
+            ) from error
+        for (label, reason), count in limited.rewritten.items():
+            if reason == Reason.LABEL_LIMIT:
+                self._replaced[batch.signal, label] += count
+        return limited
+
+    def dump(self) -> list[Any]:
+        """Return what a snapshot keeps: lists, texts, numbers and bytes."""
+        return self._values.dump()
+
+    def load(self, dumped: Iterable[Sequence[Any]]) -> None:
+        """Take a dump into a new object, as far as its labels still have limits."""
+        limits = {(Signal.LOGS, name): rule.limit for name, rule in self._log_rules.items()}
+        limits |= {(Signal.TRACES, rule.name): rule.limit for rule in self._span_rules.values()}
+        if self._span_name is not None:
+            limits[Signal.TRACES, SPAN_NAME] = self._span_name.limit
+        self._values.load(dumped, limits)
+
+    def _logs(self, batch: Batch) -> LimitedTexts:
+        rewritten: Counter[tuple[str, str]] = Counter()
+        changed: dict[int, bytes | None] = {}
+        number = 0
+        for container in LOGS_VIEW.FromString(batch.payload).containers:
+            for content in container.resources:
+                resource = self._resource(content)
+                if resource.causes:
+                    rewritten.update(resource.causes)
+                    changed[number] = resource.content
+                number += 1
+        if not changed or self._observes:
+            return LimitedTexts(batch, rewritten)
+        index = batch.index
+        numbers = [
+            place for place, header in enumerate(index.headers) if header.kind is SliceKind.RESOURCE
+        ]
+        headers = {numbers[number]: content for number, content in changed.items()}
+        payload = splice(batch.payload, index, headers=headers)
+        return LimitedTexts(batch.with_payload(payload), rewritten)
+
+    def _resource(self, content: bytes) -> _CachedResource:
+        """Judge a resource. Within a generation a judgement stands: values only go between two."""
+        cached = self._resources.get(content)
+        if cached is not None:
+            return cached
+        judged = self._judge_resource(content)
+        if len(content) <= MAX_CACHED_BYTES:
+            if len(self._resources) >= MAX_CACHED_RESOURCES:
+                self._resources.clear()
+            self._resources[content] = judged
+        return judged
+
+    def _judge_resource(self, content: bytes) -> _CachedResource:
+        resource = Resource.FromString(content)
+        causes = []
+        for attribute in resource.attributes:
+            rule = self._log_rules.get(attribute.key)
+            if rule is None:
+                continue
+            values = self._values.of(Signal.LOGS, rule, None)
+            verdict = rule.judge(attribute.value.SerializeToString(), values, self._generation)
+            if verdict is not None:
+                attribute.value.string_value = verdict.text
+                causes.append((rule.name, verdict.reason))
+        if not causes:
+            return _CachedResource(None, ())
+        return _CachedResource(resource.SerializeToString(), tuple(causes))
+
+    def _traces(self, batch: Batch) -> LimitedTexts:
+        work = _Work()
+        # Most requests have no span with such an attribute.
+        with_attributes = any(key in batch.payload for key in self._span_rules)
+        view = SPANS_VIEW if with_attributes else SPAN_NAMES_VIEW
+        for container in view.FromString(batch.payload).containers:
+            service = self._service(b"".join(container.resources))
+            for scope in container.scopes:
+                if self._span_name is not None:
+                    self._limit_names(self._span_name, service, scope.spans, work)
+                if with_attributes:
+                    self._limit_attributes(service, scope.spans, work)
+                work.first += len(scope.spans)
+        if not work.changed or self._observes:
+            return LimitedTexts(batch, work.rewritten)
+        payload = splice(batch.payload, batch.index, records=work.changed)
+        return LimitedTexts(batch.with_payload(payload), work.rewritten)
+
+    def _limit_names(self, rule: TextRule, service: str, spans: Sequence[Any], work: _Work) -> None:
+        known = self._known(service, rule)
+        names: list[bytes] = [span.name for span in spans]
+        if known.issuperset(names):
+            return
+        values = self._values.of(Signal.TRACES, rule, service)
+        for number, name in enumerate(names):
+            if name in known:
+                continue
+            text = name.decode("utf-8", "surrogateescape")
+            verdict = rule.judge_text(text, values, self._generation)
+            if verdict is None:
+                self._know(known, name)
+            else:
+                spans[number].name = verdict.text.encode("utf-8", "surrogateescape")
+                work.note(number, spans[number], rule, verdict)
+
+    def _limit_attributes(self, service: str, spans: Sequence[Any], work: _Work) -> None:
+        rules = self._span_rules
+        for number, span in enumerate(spans):
+            for attribute in span.attributes:
+                rule = rules.get(attribute.key)
+                if rule is None:
+                    continue
+                value, known = b"".join(attribute.values), self._known(service, rule)
+                if value in known:
+                    continue
+                values = self._values.of(Signal.TRACES, rule, service)
+                verdict = rule.judge(value, values, self._generation)
+                if verdict is None:
+                    self._know(known, value)
+                else:
+                    replacement = AnyValue(string_value=verdict.text)
+                    attribute.values[:] = [replacement.SerializeToString()]
+                    work.note(number, span, rule, verdict)
+
+    def _service(self, resource: bytes) -> str:
+        service = self._services.get(resource)
+        if service is None:
+            service = ""
+            for attribute in Resource.FromString(resource).attributes:
+                if attribute.key == _SERVICE_NAME:
+                    service = attribute.value.string_value
+            if len(resource) <= MAX_CACHED_BYTES:
+                if len(self._services) >= MAX_CACHED_RESOURCES:
+                    self._services.clear()
+                self._services[resource] = service
+        return service
+
+    def _known(self, service: str, rule: TextRule) -> set[bytes]:
+        """Return what was judged in this generation, and passes as it is."""
+        known = self._passing.get((service, rule.name))
+        if known is None:
+            self._make_room()
+            known = self._passing[service, rule.name] = set()
+        return known
+
+    def _know(self, known: set[bytes], value: bytes) -> None:
+        if len(value) <= MAX_KNOWN_BYTES:
+            self._make_room()
+            known.add(value)
+
+    def _make_room(self) -> None:
+        if self._passing_count >= MAX_KNOWN:
+            self._forget()
+        self._passing_count += 1
+
+    def _forget(self) -> None:
+        self._passing.clear()
+        self._passing_count = 0
