@@ -83,7 +83,10 @@ class Group:
     @property
     def has_room(self) -> bool:
         """Whether a new series can be admitted."""
-        return all(room.is_left for room in self.rooms)
+        for room in self.rooms:
+            if room.limit is not None and room.admitted >= room.limit:
+                return False
+        return True
 
     def admit(self, key: int) -> None:
         """Admit a series that is not in the group; who calls asks for room before."""

@@ -30,9 +30,11 @@ from tapeline.cardinality.point_layout import (
     SUM,
     SUMMARY,
     Point,
+    plain_times,
     read_point,
+    short_attributes,
 )
-from tapeline.cardinality.route import OVERFLOW_PAIRS, Action, Route
+from tapeline.cardinality.route import OVERFLOW_PAIRS, Action, Route, is_overflow
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.series_keys import Spellings, series_key
 from tapeline.cardinality.sources import Source, Sources
@@ -78,10 +80,11 @@ class Tally:
 
 
 class _Item(NamedTuple):
-    """A point to decide on. `output` is that of its stream, where it is folded already.
+    """A point to decide on.
 
-    `pairs` are its attributes, key first. Where a glance showed that the stream is folded, they are
-    left out, and `point` is _UNREAD.
+    Where a glance showed that its stream is folded, `output` says into what, and nothing else of it
+    is read. `point` is _UNREAD where neither flags nor exemplars are set and times don't matter,
+    since there is no room to admit it. `pairs` are its attributes.
     """
 
     record: int
@@ -160,9 +163,9 @@ class Decider:
         """Begin a generation."""
         self._generation = generation
         self._touched.clear()
-        self._output_groups = {
-            key: group for key, group in self._output_groups.items() if key in group
-        }
+        for key in [key for key, group in self._output_groups.items() if key not in group]:
+            del self._output_groups[key]
+            self._folder.evict_output(key)
         oldest = generation - GENERATIONS_KEPT
         for key, one in list(self._promoted.items()):
             if one.seen < oldest:
@@ -188,26 +191,18 @@ class Decider:
         """
         view, source = place
         group = source.group
-        keys, is_plain = point_keys
+        keys, head_bytes = point_keys
         unknown = set(keys)
         if source.stand_in is None:
             unknown -= group.current
-            if group.older and not source.state.rule.limits_labels:
-                seen = group.see(unknown)
-                if seen:
-                    unknown -= seen
-                    latest = max(
-                        time_of(payload, index.record_begins[record], index.record_ends[record])
-                        for record, key in enumerate(keys, view.first)
-                        if key in seen
-                    )
-                    group.note_lead(latest - now_unix_nano)
+            if group.older and unknown and not source.state.rule.limits_labels:
+                unknown -= _see(payload, index, place, keys, now_unix_nano)
         if not unknown:
             return None
         items = []
         begins, ends = index.record_begins, index.record_ends
         output_of = self._folder.output_of
-        is_glance_enough = is_plain and self._is_glance_enough(source)
+        is_glance_enough = head_bytes > 0 and self._is_glance_enough(source)
         for record, key in enumerate(keys, view.first):
             if key not in unknown:
                 continue
@@ -216,8 +211,13 @@ class Decider:
                 if output is not None:
                     items.append(_new(_Item, (record, key, output, _UNREAD, ())))
                     continue
-            point = read_point(payload, begins[record], ends[record], view.kind)
-            items.append(self._item(source, record, point))
+            begin, end = begins[record], ends[record]
+            item = None
+            if head_bytes and key is not None:
+                item = self._plain_item(source, payload, (record, begin, end, head_bytes), key)
+            if item is None:
+                item = self._item(source, record, read_point(payload, begin, end, view.kind))
+            items.append(item)
         return Look(view, source, items)
 
     def decide(
@@ -238,7 +238,7 @@ class Decider:
         for item in items:
             record, key, output, point, _ = item
             removed: tuple[bytes, ...] = ()
-            if output is None or point is not _UNREAD:
+            if output is None:
                 way = self._way(source, item, new, now_unix_nano)
                 output, removed = way.output, way.removed
                 if output is None:
@@ -262,13 +262,30 @@ class Decider:
             if group is not None and key not in group.current and not group.see({key}):
                 group.admit(key)
 
+    def _plain_item(
+        self, source: Source, payload: bytes, place: tuple[int, int, int, int], key: int
+    ) -> _Item | None:
+        """Return what is to be decided of a point in a usual layout, its attributes in order.
+
+        `place`: its record, its begin and end, and the bytes before its attributes.
+        """
+        record, begin, end, head_bytes = place
+        contents = short_attributes(payload, begin + head_bytes, end, source.attribute_tag)
+        if contents is None or not source.state.orders.is_canonical(contents, self._spellings):
+            return None
+        point = _UNREAD
+        if self._promoted or source.group.has_room:
+            start, time = plain_times(payload, begin, head_bytes)
+            point = _new(Point, (contents, 0, start, time, False))
+        return _new(_Item, (record, key, None, point, contents))
+
     def _item(self, source: Source, record: int, point: Point) -> _Item:
         spell = self._spellings
         spelled = [spell[content] for content in point.pairs]
         arranged = source.state.orders.arrange(point.pairs, spelled)
         key = series_key(source.attribute_tag, arranged, source.key)
         pairs = tuple([spelling[1] for spelling in spelled])
-        return _new(_Item, (record, key, self._folder.output_of(key), point, pairs))
+        return _new(_Item, (record, key, None, point, pairs))
 
     def _is_glance_enough(self, source: Source) -> bool:
         """Whether of a folded stream's point nothing matters but its stream.
@@ -281,17 +298,15 @@ class Decider:
 
     def _way(self, source: Source, item: _Item, new: "_New", now_unix_nano: int) -> _Way:
         """Return where a point goes, whose stream may be known."""
-        _, key, output, point, pairs = item
+        _, key, _, point, pairs = item
         group = source.group
-        name = source.metric.name
-        # An earlier point of this batch may have settled it.
-        output = output or self._folder.output_of(key)
+        output = self._folder.output_of(key)
         if source.stand_in is None and output is None:
             if key in group.current:
                 return _ADMITTED
             if group.older and group.see({key}):
                 group.note_lead(point.time_unix_nano - now_unix_nano)
-                self._router.touch(name, source.resource.view, pairs, self._generation)
+                self._touch(source, pairs)
                 return _ADMITTED
             promoted = self._promoted.get(key)
             if promoted is not None:
@@ -299,7 +314,7 @@ class Decider:
         if output is not None:
             if source.state.rule.limits_labels and key not in self._touched:
                 self._touched.add(key)
-                self._router.touch(name, source.resource.view, pairs, self._generation)
+                self._touch(source, pairs)
             if source.stand_in is None and self._is_promoted(source, item, point, output):
                 return _ADMITTED
             of_output = output.identity.pairs
@@ -310,6 +325,10 @@ class Decider:
         if way.result not in _STAYING:
             new.refused.append((key, way.reason))
         return way
+
+    def _touch(self, source: Source, pairs: tuple[bytes, ...]) -> None:
+        view = source.resource.view
+        self._router.touch(source.metric.name, view, pairs, self._generation)
 
     def _way_of_promoted(self, promoted: _Promoted, point: Point) -> _Way:
         promoted.seen = self._generation
@@ -347,6 +366,9 @@ class Decider:
             if rule.is_protected or stays_whole:
                 return _PASSED
             return self._beyond(source, item, Reason.RESOURCE_LIMIT)
+        if rule.is_plain and not rule.is_protected and not is_overflow(item.pairs):
+            # What the router would say, without the way to it.
+            return self._way_of_unchanged(source, item, now_unix_nano, is_protected=stays_whole)
         view = source.resource.view
         route = self._router.route(source.metric.name, view, item.pairs, self._generation)
         is_protected = route.is_protected or stays_whole
@@ -370,7 +392,8 @@ class Decider:
             if self._sources.global_room.is_left:
                 group.admit(item.key)
             return _PASSED
-        self._router.undo()
+        if not source.state.rule.is_plain:
+            self._router.undo()
         return self._beyond(source, item, Reason.UNCERTAIN if has_room else Reason.SERIES_LIMIT)
 
     def _way_of_changed(self, source: Source, item: _Item, route: Route) -> _Way:
@@ -392,38 +415,26 @@ class Decider:
                     return self._beyond(source, item, Reason.SERIES_LIMIT)
                 to.group.admit(key)
             self._output_groups[key] = to.group
-            output = self._output(to, key, route.pairs)
+            output = self._folder.output(key, lambda: _identity(to, route.pairs))
             return _Way("", output, route.removed, route.reason)
-        output = self._output(to, self._output_key(to, OVERFLOW_PAIRS), OVERFLOW_PAIRS)
-        return _Way("", output, route.removed, route.reason)
+        return _Way("", self._overflow(to), route.removed, route.reason)
 
     def _beyond(self, source: Source, item: _Item, reason: str) -> _Way:
         """Return the way of a stream for which there is no room, by the policy of its metric."""
         if source.state.rule.policy is SeriesPolicy.DROP_SERIES:
             return _Way(Result.DROPPED, reason=reason)
-        to = source.stand_in or source
-        output = self._output(to, self._output_key(to, OVERFLOW_PAIRS), OVERFLOW_PAIRS)
-        return _Way("", output, item.pairs, reason)
+        return _new(_Way, ("", self._overflow(source.stand_in or source), item.pairs, reason))
+
+    def _overflow(self, source: Source) -> Output:
+        key = source.overflow_key
+        if key == 0:
+            key = source.overflow_key = self._output_key(source, OVERFLOW_PAIRS)
+        return self._folder.output(key, lambda: _identity(source, OVERFLOW_PAIRS))
 
     def _output_key(self, source: Source, pairs: tuple[bytes, ...]) -> int:
         spelled = [self._spellings[pair] for pair in pairs]
         arranged = source.state.orders.arrange(pairs, spelled)
         return series_key(source.attribute_tag, arranged, source.output_seed)
-
-    def _output(self, source: Source, key: int, pairs: tuple[bytes, ...]) -> Output:
-        def identity() -> OutputIdentity:
-            resource = source.resource
-            return OutputIdentity(
-                resource=resource.view.content,
-                resource_schema_url=resource.schema_url,
-                scope=source.scope,
-                scope_schema_url=source.scope_schema_url,
-                metric=source.output_metric,
-                pairs=pairs,
-                gauge=GaugeFold(source.state.rule.gauge),
-            )
-
-        return self._folder.output(key, identity)
 
     def _is_certain(self, source: Source, point: Point, now_unix_nano: int) -> bool:
         """Whether nothing of a new stream can be in an overflow that has forgotten it.
@@ -461,6 +472,39 @@ class _New(NamedTuple):
 
 
 _STAYING: Final = frozenset({Result.ADMITTED, Result.PASSED})
+
+
+def _identity(source: Source, pairs: tuple[bytes, ...]) -> OutputIdentity:
+    return OutputIdentity(
+        resource=source.resource.view.content,
+        resource_schema_url=source.resource.schema_url,
+        scope=source.scope,
+        scope_schema_url=source.scope_schema_url,
+        metric=source.output_metric,
+        pairs=pairs,
+        gauge=GaugeFold(source.state.rule.gauge),
+    )
+
+
+def _see(
+    payload: bytes,
+    index: RecordIndex,
+    place: tuple[MetricView, Source],
+    keys: Sequence[int | None],
+    now_unix_nano: int,
+) -> set[int]:
+    """Note which series of older generations were seen, and their newest time; return them."""
+    view, source = place
+    seen = source.group.see(set(keys) - source.group.current)
+    if seen:
+        begins, ends = index.record_begins, index.record_ends
+        latest = max(
+            time_of(payload, begins[record], ends[record], view.kind)
+            for record, key in enumerate(keys, view.first)
+            if key in seen
+        )
+        source.group.note_lead(latest - now_unix_nano)
+    return seen
 
 
 def _without(pairs: tuple[bytes, ...], kept: tuple[bytes, ...]) -> tuple[bytes, ...]:

@@ -5,16 +5,21 @@ from typing import Final, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from tapeline.cardinality.point_layout import SUM, TIME_TAG, attribute_tail, read_point
+from tapeline.cardinality.point_layout import (
+    LONG_HEAD_BYTES,
+    SHORT_HEAD_BYTES,
+    SUM,
+    TIME_TAG,
+    attribute_tail,
+    read_point,
+)
 
 __all__ = ["PointKeys", "point_keys", "time_of"]
 
 # How number points begin that SDKs and the collector write, by the tags at every ninth byte. SDKs
 # go by the fields' numbers: start (0x11, absent where it is 0), time (0x19), value (0x21 or 0x31).
 # The collector goes the other way. Attributes are last in both.
-_LONG_HEAD_BYTES: Final = 27
 _LONG_HEADS: Final = frozenset({b"\x11\x19\x21", b"\x11\x19\x31", b"\x21\x19\x11", b"\x31\x19\x11"})
-_SHORT_HEAD_BYTES: Final = 18
 _SHORT_HEADS: Final = frozenset({b"\x19\x21", b"\x19\x31", b"\x21\x19", b"\x31\x19"})
 
 
@@ -22,11 +27,12 @@ class PointKeys(NamedTuple):
     """A key for each point, None of those with an unusual layout.
 
     The key is that of the attributes as they stand, so it is a series' own only where they stand
-    in canonical order. `is_plain`: no point has anything but times, a number and attributes.
+    in canonical order. `head_bytes`: where the attributes of each point begin, which are all that
+    it has but times and a number. 0: not all points are so plain.
     """
 
     keys: Sequence[int | None]
-    is_plain: bool
+    head_bytes: int
 
 
 def point_keys(
@@ -40,7 +46,7 @@ def point_keys(
                     xxh3_64_intdigest(payload[begin + 27 : end], seed)
                     for begin, end in zip(begins, ends, strict=True)
                 ],
-                is_plain=True,
+                head_bytes=LONG_HEAD_BYTES,
             )
         if {payload[begin : begin + 18 : 9] for begin in begins} <= _SHORT_HEADS:
             return PointKeys(
@@ -48,14 +54,14 @@ def point_keys(
                     xxh3_64_intdigest(payload[begin + 18 : end], seed)
                     for begin, end in zip(begins, ends, strict=True)
                 ],
-                is_plain=True,
+                head_bytes=SHORT_HEAD_BYTES,
             )
     tails = [
         attribute_tail(payload, begin, end, kind) for begin, end in zip(begins, ends, strict=True)
     ]
     return PointKeys(
         [None if tail is None else xxh3_64_intdigest(tail, seed) for tail in tails],
-        is_plain=False,
+        head_bytes=0,
     )
 
 

@@ -31,7 +31,9 @@ __all__ = [
     "Point",
     "PointKind",
     "attribute_tail",
+    "plain_times",
     "read_point",
+    "short_attributes",
 ]
 
 GAUGE: Final = 5
@@ -47,6 +49,10 @@ NO_RECORDED_VALUE: Final = 1
 START_TAG: Final = 2 << 3 | WireType.FIXED64
 TIME_TAG: Final = 3 << 3 | WireType.FIXED64
 _FIXED64_FIELD_BYTES: Final = 9
+LONG_HEAD_BYTES: Final = 3 * _FIXED64_FIELD_BYTES
+SHORT_HEAD_BYTES: Final = 2 * _FIXED64_FIELD_BYTES
+"""What stands before the attributes of most number points: start (or not), time and value."""
+
 # Where a point stands in a request: resource, scope, metric, data and the point itself.
 _DEPTH: Final = 5
 
@@ -158,6 +164,34 @@ def _skip_plain_field(payload: bytes, position: int, end: int) -> int:
     else:
         return 0
     return position if position <= end else 0
+
+
+def short_attributes(payload: bytes, begin: int, end: int, tag: int) -> tuple[bytes, ...] | None:
+    """Return the attributes that lie from `begin` to `end`; None where it is not so simple.
+
+    That is where one is longer than 127 bytes, or where there is anything else.
+    """
+    pairs = []
+    position = begin
+    while position < end:
+        length = payload[position + 1]
+        if payload[position] != tag or length >= LONG_VARINT:
+            return None
+        first = position + 2
+        position = first + length
+        pairs.append(payload[first:position])
+    return tuple(pairs) if position == end else None
+
+
+def plain_times(payload: bytes, begin: int, head_bytes: int) -> tuple[int, int]:
+    """Return the start and the time of a number point of one of the usual layouts."""
+    start = time = 0
+    for field in range(begin, begin + head_bytes, _FIXED64_FIELD_BYTES):
+        if payload[field] == START_TAG:
+            start = int.from_bytes(payload[field + 1 : field + 9], "little")
+        elif payload[field] == TIME_TAG:
+            time = int.from_bytes(payload[field + 1 : field + 9], "little")
+    return start, time
 
 
 def read_point(payload: bytes, begin: int, end: int, kind: int) -> Point:

@@ -22,9 +22,11 @@ __all__ = [
 _KEY_TAG: Final = 0x0A
 _VALUE_TAG: Final = 0x12
 _STRING_TAG: Final = 0x0A
+_SHORTEST_STRING_FIELD: Final = 4
 _SHORTEST_STRING_PAIR: Final = 6
+_NO_KEY: Final = 2
 
-MAX_SPELLINGS: Final = 1 << 14
+MAX_SPELLINGS: Final = 1 << 12
 MAX_SPELLING_BYTES: Final = 256
 MAX_KEY_ORDERS: Final = 64
 """Key sets of one metric whose first order is remembered."""
@@ -48,6 +50,11 @@ class Spellings(dict[bytes, Spelling]):
     A bounded memory of what `_spell` found: most labels of a flood are old acquaintances.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.key_first_keys = CanonicalKeys(value_first=False)
+        self.value_first_keys = CanonicalKeys(value_first=True)
+
     def __missing__(self, content: bytes) -> Spelling:
         spelled = _spell(content)
         if len(content) <= MAX_SPELLING_BYTES:
@@ -62,56 +69,77 @@ def _spell(content: bytes) -> Spelling:
 
     Raises MalformedRequestError where it does not parse.
     """
-    key_bytes = _plain_key_bytes(content)
-    if not key_bytes:
-        try:
-            pair = KeyValue.FromString(content)
-        except DecodeError as error:
-            raise MalformedRequestError(f"a data point's attribute: {error}") from error
-        pair.DiscardUnknownFields()
-        content = pair.SerializeToString(deterministic=True)
-        key = pair.key.encode()
-        key_bytes = len(key) + 1 + len(encode_varint(len(key))) if key else 0
-        return Spelling(key, content, content[key_bytes:] + content[:key_bytes])
-    if key_bytes > 0:
-        value, key = content[key_bytes:], content[2:key_bytes]
-        return Spelling(key, content, value + content[:key_bytes])
-    value, key = content[:key_bytes], content[key_bytes + 2 :]
-    return Spelling(key, content[key_bytes:] + value, content)
-
-
-def _plain_key_bytes(content: bytes) -> int:
-    """Return the size of the key field of a string in one of the encodings of serialisers.
-
-    It is negative where the value comes first, and 0 says that it needs a closer look: only
-    lengths of one byte are understood here.
-    """
-    size = len(content)
-    if size < _SHORTEST_STRING_PAIR or content[1] >= LONG_VARINT:
-        return 0
-    second = 2 + content[1]
-    if second + 2 > size or content[second + 1] >= LONG_VARINT:
-        return 0
-    if second + 2 + content[second + 1] != size:
-        return 0
-    key_at, value_at = (0, second) if content[0] == _KEY_TAG else (second, 0)
-    length = content[value_at + 1] - 2
-    if (
-        content[key_at] != _KEY_TAG
-        or content[value_at] != _VALUE_TAG
-        or not content[key_at + 1]
-        or length < 0
-        or content[value_at + 2] != _STRING_TAG
-        or content[value_at + 3] != length
-    ):
-        return 0
-    text = value_at + 4
     try:
-        content[key_at + 2 : key_at + 2 + content[key_at + 1]].decode()
-        content[text : text + length].decode()
-    except UnicodeDecodeError:
-        return 0
-    return second if key_at == 0 else second - size
+        pair = KeyValue.FromString(content)
+    except DecodeError as error:
+        raise MalformedRequestError(f"a data point's attribute: {error}") from error
+    pair.DiscardUnknownFields()
+    content = pair.SerializeToString(deterministic=True)
+    key = pair.key.encode()
+    key_bytes = 1 + len(encode_varint(len(key))) + len(key) if key else 0
+    return Spelling(key, content, content[key_bytes:] + content[:key_bytes])
+
+
+class CanonicalKeys(dict[bytes, bytes | None]):
+    """The keys of KeyValue contents that are spelled canonically in one order of fields.
+
+    None of those that are not, or that would need a closer look: a bounded memory, as `Spellings`.
+    """
+
+    def __init__(self, *, value_first: bool) -> None:
+        super().__init__()
+        self._plain_key = _plain_key_behind if value_first else _plain_key
+
+    def __missing__(self, content: bytes) -> bytes | None:
+        key = self._plain_key(content)
+        if len(content) <= MAX_SPELLING_BYTES:
+            if len(self) >= MAX_SPELLINGS:
+                self.clear()
+            self[content] = key
+        return key
+
+
+def _plain_key(content: bytes) -> bytes | None:
+    """Return the key if a KeyValue is a short ASCII string, key first, as serialisers write it."""
+    size = len(content)
+    if size < _SHORTEST_STRING_PAIR or content[0] != _KEY_TAG or not content.isascii():
+        return None
+    # In ASCII no byte is above 127, so all lengths are of one byte.
+    value = content[1] + 2
+    rest = size - value
+    if (
+        rest < _SHORTEST_STRING_FIELD
+        or value == _NO_KEY
+        or content[value] != _VALUE_TAG
+        or content[value + 1] != rest - 2
+        or content[value + 2] != _STRING_TAG
+        or content[value + 3] != rest - 4
+    ):
+        return None
+    return content[2:value]
+
+
+def _plain_key_behind(content: bytes) -> bytes | None:
+    """Return the key if a KeyValue is a short ASCII string, as the collector writes it."""
+    size = len(content)
+    if size < _SHORTEST_STRING_PAIR or content[0] != _VALUE_TAG or not content.isascii():
+        return None
+    key = content[1] + 2
+    rest = size - key
+    if (
+        rest <= _NO_KEY
+        or key < _SHORTEST_STRING_FIELD
+        or content[key] != _KEY_TAG
+        or content[key + 1] != rest - 2
+        or content[2] != _STRING_TAG
+        or content[3] != key - 4
+    ):
+        return None
+    return content[key + 2 :]
+
+
+_KEY_FIRST: Final = 1
+_VALUE_FIRST: Final = 2
 
 
 class KeyOrder(NamedTuple):
@@ -129,14 +157,25 @@ class KeyOrders:
     stream would change its key and be counted twice.
     """
 
-    __slots__ = ("_orders",)
+    __slots__ = ("_by_keys", "_orders", "_value_first")
 
     def __init__(self, orders: Iterable[KeyOrder] = ()) -> None:
-        self._orders = {frozenset(order.keys): order for order in orders}
+        self._orders: dict[frozenset[bytes], KeyOrder] = {}
+        self._by_keys: dict[tuple[bytes, ...], bool] = {}
+        self._value_first = False
+        for order in orders:
+            self._take(order)
 
     def dump(self) -> list[KeyOrder]:
         """Return the orders, for the constructor."""
         return list(self._orders.values())
+
+    def is_canonical(self, contents: tuple[bytes, ...], spellings: "Spellings") -> bool:
+        """Return whether a point's attributes are hashed as they stand; False may be a guess."""
+        value_first = self._value_first
+        canonical = spellings.value_first_keys if value_first else spellings.key_first_keys
+        keys = tuple(map(canonical.__getitem__, contents))
+        return self._by_keys.get(keys) is value_first  # type: ignore[call-overload]
 
     def arrange(self, contents: tuple[bytes, ...], spelled: list[Spelling]) -> tuple[bytes, ...]:
         """Return a point's attributes as they are hashed; equal ones become one."""
@@ -146,31 +185,30 @@ class KeyOrders:
             # Illegal in OTLP, and no reason to let a series through twice.
             spelled = list(dict.fromkeys(spelled))
             keys = tuple([spelling[0] for spelling in spelled])
-            contents = ()
+            contents = tuple([spelling[1] for spelling in spelled])
             if len(key_set) != len(keys):
-                return tuple(sorted([spelling[1] for spelling in spelled]))
-        order = self._orders.get(key_set)
-        if order is None:
-            order = self._new_order(key_set, keys, contents, spelled)
-        form = 2 if order[1] else 1
-        if order[0] == keys:
-            return tuple([spelling[form] for spelling in spelled])
+                return tuple(sorted(contents))
+        order = self._orders.get(key_set) or self._new_order(keys, contents, spelled)
+        form = _VALUE_FIRST if order.value_first else _KEY_FIRST
         by_key = {spelling[0]: spelling[form] for spelling in spelled}
-        return tuple([by_key[key] for key in order[0]])
+        return tuple([by_key[key] for key in order.keys])
 
     def _new_order(
-        self,
-        key_set: frozenset[bytes],
-        keys: tuple[bytes, ...],
-        contents: tuple[bytes, ...],
-        spelled: list[Spelling],
+        self, keys: tuple[bytes, ...], contents: tuple[bytes, ...], spelled: list[Spelling]
     ) -> KeyOrder:
         if len(self._orders) >= MAX_KEY_ORDERS or sum(map(len, keys)) > MAX_KEY_BYTES:
             return KeyOrder(tuple(sorted(keys)), value_first=False)
-        value_first = bool(contents) and contents[0] != spelled[0].key_first
+        value_first = bool(keys) and contents[0] != spelled[0].key_first
         order = KeyOrder(keys, value_first and contents[0] == spelled[0].value_first)
-        self._orders[key_set] = order
+        self._take(order)
         return order
+
+    def _take(self, order: KeyOrder) -> None:
+        self._orders[frozenset(order.keys)] = order
+        self._by_keys[order.keys] = order.value_first
+        if len(self._by_keys) == 1:
+            # One sender's form is most likely all others', too.
+            self._value_first = order.value_first
 
 
 def attribute_bytes(tag: int, contents: Sequence[bytes]) -> bytes:

@@ -78,7 +78,8 @@ class Source:
     """One metric of one resource and scope. `key` is the seed of its series' keys.
 
     `output_seed` is that of the series which Tapeline writes in its place: they are cumulative.
-    `stand_in` is the source whose overflow takes everything, where the resource is one too many.
+    `overflow_key` is the key of its overflow series, once that was asked for, and `stand_in` the
+    source whose overflow takes everything, where the resource is one too many.
     """
 
     key: int
@@ -95,6 +96,7 @@ class Source:
     output_seed: int
     attribute_tag: int
     stand_in: "Source | None" = None
+    overflow_key: int = 0
 
     @property
     def identity_bytes(self) -> int:
