@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.chain import Chain
 from tapeline.pipeline.loader import ConfigError
+from tapeline.pipeline.pages import Page
 from tapeline.pipeline.processor import Processor
 from tapeline.pipeline.registry import ProcessorContext, discover, load_factory
 from tapeline.redaction.config import RedactionConfig
@@ -38,7 +39,9 @@ def serve_command(config: Path) -> int:
         settings = load_settings(config)
         form = QuarantineRedaction(settings)
         return run(
-            ServiceSettings(settings.server, settings.downstream, settings.admin),
+            ServiceSettings(
+                settings.server, settings.downstream, settings.admin, _pages_of(settings)
+            ),
             lambda context: build_chain(settings, context),
             reload_chain=lambda context: _reload(config, settings, form, context),
             quarantine_form=form,
@@ -51,6 +54,11 @@ def serve_command(config: Path) -> int:
     except (OSError, ValueError) as error:
         logger.error("%s", error)  # noqa: TRY400 - as above.
         return EXIT_FAILED
+
+
+def _pages_of(settings: Settings) -> dict[str, Page]:
+    pages = {name: settings.factories[name].page for name in settings.chain.names}
+    return {name: page for name, page in pages.items() if page is not None}
 
 
 def _reload(

@@ -8,7 +8,7 @@ __all__ = ["AdminConfig"]
 
 
 class AdminConfig(BaseModel):
-    """Where `/health`, `/health/live`, `/health/ready` and `/metrics` are served."""
+    """Where health, metrics and the pages of processors are served."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -10,14 +10,18 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import tapeline
 from tapeline.admin.config import AdminConfig
+from tapeline.admin.pages import PAGE_HEADERS, check_names, document
 from tapeline.pipeline.addresses import Address
+from tapeline.pipeline.pages import Page
+from tapeline.pipeline.processor import Report
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -52,6 +56,9 @@ class Subject(Protocol):
 
     async def exposition(self) -> bytes:
         """Return the metrics of now, in Prometheus' text format."""
+
+    async def reports(self, name: str) -> Sequence[Report | None]:
+        """Return what the processor of a name reports in each worker; None where it can't."""
 
 
 def bind(config: AdminConfig) -> socket.socket:
@@ -90,11 +97,19 @@ def bind_unix(path: Path) -> socket.socket:
 
 
 class AdminServer:
-    """Serves `/health`, `/health/live`, `/health/ready` and `/metrics` on a bound socket."""
+    """Serves `/health`, `/health/live`, `/health/ready`, `/metrics` and pages on a bound socket.
 
-    def __init__(self, listener: socket.socket, subject: Subject) -> None:
+    A page stands under `/` and the name of its processor.
+    """
+
+    def __init__(
+        self, listener: socket.socket, subject: Subject, pages: Mapping[str, Page]
+    ) -> None:
+        """Begin nothing yet; raises ValueError for a page that can't have its name as path."""
+        check_names(pages)
         self._listener = listener
         self._subject = subject
+        self._pages = pages
         self._started_s = time.monotonic()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -135,6 +150,8 @@ class AdminServer:
             ("/metrics", self._metrics),
         ):
             application.router.add_get(path, _without_store(handler))
+        for name in self._pages:
+            application.router.add_get(f"/{name}", _without_store(partial(self._page, name)))
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         await web.SockSite(runner, self._listener).start()
@@ -177,6 +194,38 @@ class AdminServer:
         del request
         body = await self._subject.exposition()
         return web.Response(body=body, headers={"Content-Type": _CONTENT_TYPE})
+
+    async def _page(self, name: str, request: "web.Request") -> "web.Response":
+        """Answer JSON where the client asks for it, else HTML; 503 where no worker can tell."""
+        from aiohttp import web  # noqa: PLC0415 - loaded long ago
+
+        page = self._pages[name]
+        reports = await self._subject.reports(name)
+        answered = [report for report in reports if report is not None]
+        if not answered:
+            return _json({"error": f"{name} has nothing to report yet; try again"}, 503)
+        # In a thread: health must answer while a large page is made.
+        merged = await asyncio.to_thread(page.merge, answered)
+        if _wants_json(request):
+            workers = {"asked": len(reports), "answered": len(answered)}
+            return _json({"workers": workers, **merged}, 200)
+        text = await asyncio.to_thread(
+            lambda: document(
+                page,
+                page.body(merged),
+                asked=len(reports),
+                answered=len(answered),
+                at=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+            )
+        )
+        return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
+
+
+def _wants_json(request: "web.Request") -> bool:
+    wanted = request.query.get("format")
+    if wanted is not None:
+        return wanted == "json"
+    return "application/json" in request.headers.get("Accept", "")
 
 
 def _json(body: dict[str, object], status: int) -> "web.Response":

@@ -110,4 +110,4 @@ def _rule(label: WideLabel, rule: dict[str, Any]) -> str:
     name = _GLOB_CHARACTERS.sub(lambda match: f"[{match.group()}]", label.metric)
     limit = {"limit": label.limit} if label.has_rule else {}
     section = {"cardinality": {"metrics": [{"match": name, **limit, **rule}]}}
-    return yaml.safe_dump(section, sort_keys=False, allow_unicode=True, width=90)
+    return yaml.safe_dump(section, sort_keys=False, width=90)

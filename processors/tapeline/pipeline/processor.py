@@ -1,12 +1,15 @@
 """What a processor is: bytes and a time in, bytes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from tapeline.pipeline.batch import Batch
 
-__all__ = ["Heir", "Processor", "Result"]
+__all__ = ["Heir", "Processor", "Report", "Reporting", "Result"]
+
+Report: TypeAlias = dict[str, Any]
+"""Plain data that is JSON as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +57,16 @@ class Heir(Protocol):
         """Go on from a processor of the same name, which was closed just now.
 
         It may be of another type or configuration: what does not fit is left behind.
+        """
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """What a processor offers besides: to tell of its state. Its factory's `page` shows it."""
+
+    def report(self) -> Callable[[], Report]:
+        """Look at the state, and return what makes the report of it.
+
+        It is called between two batches, so it must be quick. What it returns is called in another
+        thread, while the next batches run: there is time for texts.
         """

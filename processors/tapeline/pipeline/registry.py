@@ -13,6 +13,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from tapeline.pipeline.pages import Page
 from tapeline.pipeline.processor import Processor
 
 __all__ = [
@@ -49,12 +50,14 @@ class ProcessorFactory:
     """How to make a processor: its name, the model of its config section, and a constructor.
 
     `build` is called once for each chain, at start and at every reload; what it raises stops the
-    start, or the reload.
+    start, or the reload. The admin server shows a `page` of what the processor reports
+    (`tapeline.pipeline.processor.Reporting`) under `/` and its name.
     """
 
     name: str
     config_model: type[BaseModel]
     build: Callable[[Any, ProcessorContext], Processor]
+    page: Page | None = None
 
 
 def discover(installed: Iterable[EntryPoint] | None = None) -> Mapping[str, EntryPoint]:

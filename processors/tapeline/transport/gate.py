@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from tapeline.otlp.framing import MalformedRequestError
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
-from tapeline.pipeline.processor import Processor
+from tapeline.pipeline.processor import Processor, Report, Reporting
 from tapeline.transport.answers import (
     ANSWERS,
     Answer,
@@ -89,6 +89,17 @@ class ChainSlot:
         """Return what the chain emits by itself; nothing where there is none."""
         with self._lock:
             return () if self._chain is None else self._chain.tick(now_unix_nano)
+
+    def report(self, name: str) -> Callable[[], Report] | None:
+        """Let a processor look at its state, and return what makes the report of it.
+
+        None where there is no chain, or where nothing in it is so called and reports.
+        """
+        with self._lock:
+            for processor in () if self._chain is None else self._chain.processors:
+                if processor.name == name and isinstance(processor, Reporting):
+                    return processor.report()
+        return None
 
     def swap(self, chain: BatchChain | None, now_unix_nano: int) -> tuple[Batch, ...]:
         """Put another chain in place, or none; return what the old one emitted at its end."""

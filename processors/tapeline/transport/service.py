@@ -1,5 +1,6 @@
 """`tapeline serve`: one process, or a parent of several, from start to exit status."""
 
+import asyncio
 import logging
 import os
 import select
@@ -15,6 +16,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from tapeline.admin.server import AdminServer, Health, bind, bind_unix
+from tapeline.pipeline.processor import Report
 from tapeline.transport.quarantine import QuarantineForm
 from tapeline.transport.sidecar import ChainBuilder, ServiceSettings, Sidecar
 from tapeline.transport.worker_seat import WorkerSeat, watch_parent
@@ -107,6 +109,12 @@ class _OneProcess:
     async def exposition(self) -> bytes:
         return b"" if self.sidecar is None else self.sidecar.exposition()
 
+    async def reports(self, name: str) -> Sequence[Report | None]:
+        # In a thread: the chain's lock is held for as long as a batch takes.
+        return [
+            None if self.sidecar is None else await asyncio.to_thread(self.sidecar.report, name)
+        ]
+
 
 def _run_one(
     settings: ServiceSettings,
@@ -118,7 +126,7 @@ def _run_one(
     signals = _Signals()
     view = _OneProcess()
     listener = bind(settings.admin) if seat is None else bind_unix(Path(seat.socket_path))
-    admin = AdminServer(listener, view)
+    admin = AdminServer(listener, view, settings.pages)
     admin.start()
     if seat is not None:
         watch_parent(lambda: signals.pretend(signal.SIGTERM))
@@ -180,7 +188,7 @@ def _run_parent(settings: ServiceSettings, worker_command: Sequence[str]) -> int
         raise ValueError("server.workers above 1 needs the command line of a worker")
     signals = _Signals()
     workers = Workers(worker_command, settings.server.workers, CollectorRegistry())
-    admin = AdminServer(bind(settings.admin), workers)
+    admin = AdminServer(bind(settings.admin), workers, settings.pages)
     try:
         workers.start()
         admin.start()

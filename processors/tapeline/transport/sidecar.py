@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, genera
 from tapeline.admin.config import AdminConfig
 from tapeline.pipeline.addresses import Address
 from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.pages import Page
+from tapeline.pipeline.processor import Report
 from tapeline.pipeline.registry import ProcessorContext
 from tapeline.transport.answers import Event
 from tapeline.transport.config import DownstreamConfig, ServerConfig
@@ -35,11 +37,15 @@ _SHARE_FOR_REQUESTS: Final = 0.8
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """The sections of the configuration that the transport needs."""
+    """The sections of the configuration that the transport needs, and the admin server's pages.
+
+    Each page shows what the processor of its name reports.
+    """
 
     server: ServerConfig
     downstream: DownstreamConfig
     admin: AdminConfig
+    pages: Mapping[str, Page] = field(default_factory=dict)
 
 
 class Sidecar:
@@ -169,6 +175,11 @@ class Sidecar:
     def exposition(self) -> bytes:
         """Return the metrics of the transport and of the chain, in Prometheus' text format."""
         return generate_latest(self._registry) + generate_latest(self._chain_registry)
+
+    def report(self, name: str) -> Report | None:
+        """Return what a processor of the chain reports; None where none does. Waits for a batch."""
+        make = self._slot.report(name)
+        return None if make is None else make()
 
     @property
     def _checked_server(self) -> OtlpServer:

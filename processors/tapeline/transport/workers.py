@@ -15,14 +15,19 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from tapeline.admin.exposition import merge_expositions
 from tapeline.admin.server import Health
+from tapeline.pipeline.processor import Report
 from tapeline.transport.worker_seat import WorkerSeat
+
+if TYPE_CHECKING:
+    import aiohttp
 
 __all__ = ["Worker", "Workers"]
 
@@ -159,6 +164,13 @@ class Workers:
         }
         return generate_latest(self._registry) + merge_expositions(texts).encode()
 
+    async def reports(self, name: str) -> Sequence[Report | None]:
+        """Return what the processor of that name reports in each worker; None for no answer."""
+        replies = await asyncio.gather(
+            *(self._ask(w, f"/{name}?format=json") for w in self._workers)
+        )
+        return [None if reply is None else json.loads(reply) for reply in replies]
+
     def _spawn(self, seat: WorkerSeat) -> subprocess.Popen[bytes]:
         path = Path(seat.socket_path)
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -185,7 +197,7 @@ class Workers:
 
     @staticmethod
     async def _ask(worker: Worker, path: str) -> bytes | None:
-        """Return the body that a worker's admin server answers; None where it does not."""
+        """Return the body that a worker's admin server answers; None where it has none to give."""
         import aiohttp  # noqa: PLC0415 - the admin server's thread has loaded it; others don't need it
 
         try:
@@ -196,6 +208,20 @@ class Workers:
                 ) as session,
                 session.get(f"http://worker{path}") as response,
             ):
-                return await response.content.read(_MAX_REPLY_BYTES)
+                if response.status != HTTPStatus.OK:
+                    return None
+                return await _whole(response.content)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
+
+
+async def _whole(content: "aiohttp.StreamReader") -> bytes | None:
+    """Return all that comes, which is more than one read gives; None where it is too much."""
+    chunks = []
+    size_bytes = 0
+    async for chunk in content.iter_any():
+        size_bytes += len(chunk)
+        if size_bytes > _MAX_REPLY_BYTES:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
