@@ -323,6 +323,19 @@ def test_a_dump_carries_admitted_values_over() -> None:
     assert not none.dump()
 
 
+def test_a_span_name_that_is_no_utf_8_is_limited_as_any() -> None:
+    """The collector lets such names pass; what is kept of them can be sent on."""
+    name = {"limit": 1, "normalize": ["number", {"pattern": "ORD-[0-9]+", "with": "order"}]}
+    labels = _of_spans(name)
+    batch = _spans(("s", [("get ORD-1 z", {}), ("put", {})]))
+    broken = Batch(Signal.TRACES, batch.payload.replace(b"z", b"\xff"))
+
+    limited = labels.process(broken, 0)
+
+    assert b"get {order} \xff" in limited.batch.payload
+    assert limited.rewritten == {("span.name", "normalized"): 1, ("span.name", "label_limit"): 1}
+
+
 def test_what_does_not_parse_is_refused() -> None:
     """As malformed, which it is for everybody behind, too."""
     broken_resource = b"\x0a\x05\x0a\x03\x0a\x09x"

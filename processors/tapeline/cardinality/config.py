@@ -223,8 +223,8 @@ class RuleConfig(BaseModel):
     # Limits on values, by label (attribute of the data points).
     labels: dict[AttributeName, LabelConfig] = Field(default={}, max_length=MAX_NAMES)
 
-    # What is rewritten before anything is counted, by label: uuid, hex, number, and patterns of
-    # your own, {pattern: "ORD-[0-9]+", with: order}.
+    # What is rewritten before anything is counted, by label: patterns of your own, which go first,
+    # {pattern: "ORD-[0-9]+", with: order}, and uuid, hex and number, in this order.
     normalize: dict[AttributeName, FittingPatterns] = Field(default={}, max_length=MAX_NAMES)
 
     # The same for attributes of the resource.
