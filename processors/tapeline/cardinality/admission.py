@@ -18,6 +18,9 @@ __all__ = ["GENERATIONS_KEPT", "Admission", "Eviction", "Group", "Room"]
 GENERATIONS_KEPT: Final = 4
 """Whole generations without a sight of a series after which it goes."""
 
+# Clocks differ; but one point of the year 2262 must not make all later streams look old.
+_MAX_LEAD_NANO: Final = 300 * 1_000_000_000
+
 # Series that one batch may have to take out of their sets: 1 ms or so.
 _EVICTIONS_A_STEP: Final = 20_000
 
@@ -105,7 +108,7 @@ class Group:
 
     def note_lead(self, lead_nano: int) -> None:
         """Note by how much a point of this generation was ahead of the clock."""
-        self.lead_nano = max(self.lead_nano, lead_nano)
+        self.lead_nano = max(self.lead_nano, min(lead_nano, _MAX_LEAD_NANO))
 
     def see(self, keys: AbstractSet[int | None]) -> set[int]:
         """Note that those of the keys which are admitted were seen now; return them.

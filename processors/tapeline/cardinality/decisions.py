@@ -7,7 +7,6 @@ and remembered, so a refused request leaves nothing behind.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 from tapeline.cardinality.admission import GENERATIONS_KEPT, Group
@@ -22,9 +21,11 @@ from tapeline.cardinality.folding.outputs import (
     Temporality,
 )
 from tapeline.cardinality.metric_reader import MetricView
+from tapeline.cardinality.output_messages import Staying
 from tapeline.cardinality.point_keys import PointKeys, time_of
 from tapeline.cardinality.point_layout import (
     EXPONENTIAL_HISTOGRAM,
+    GAUGE,
     HISTOGRAM,
     NO_RECORDED_VALUE,
     SUM,
@@ -98,11 +99,18 @@ _UNREAD: Final = Point((), 0, 0, 0, has_exemplars=False)
 
 
 class Look(NamedTuple):
-    """A metric's points that have to be decided on."""
+    """A metric's points that have to be decided on; `keys` has one of each point."""
 
     view: MetricView
     source: Source
+    keys: Sequence[int | None]
     items: Sequence[_Item]
+
+    def last_points(self) -> dict[int | None, int]:
+        """Return the last record of each series by its key."""
+        keys = dict(enumerate(self.keys, self.view.first))
+        keys.update({item.record: item.key for item in self.items})
+        return {key: record for record, key in keys.items()}
 
 
 class _Way(NamedTuple):
@@ -123,7 +131,7 @@ class _Promoted:
     """A stream that was folded and passes now: points up to its last folded one are old news."""
 
     last_time_unix_nano: int
-    output: Output
+    output: Output | None
     group: Group
     since: int
     seen: int
@@ -218,21 +226,18 @@ class Decider:
             if item is None:
                 item = self._item(source, record, read_point(payload, begin, end, view.kind))
             items.append(item)
-        return Look(view, source, items)
+        return Look(view, source, keys, items)
 
     def decide(
         self, payload: bytes, index: RecordIndex, look: Look, tally: Tally, now_unix_nano: int
-    ) -> list[int] | None:
-        """Fold, admit or drop what was looked at; return the records that stay, in order.
-
-        None where all stay as they are.
-        """
-        view, source, items = look
+    ) -> Staying | None:
+        """Fold, admit or drop what was looked at; return what stays, None where all does as is."""
+        view, source, _, items = look
         begins, ends = index.record_begins, index.record_ends
         fold = self._folder.fold
         producer = source.producer
         gone: set[int] = set()
-        stale: set[int] = set()
+        ended: dict[int, int] = {}
         results: list[str] = []
         new = _New([], [])
         for item in items:
@@ -246,14 +251,14 @@ class Decider:
                     if way.result not in _STAYING:
                         gone.add(record)
                     elif point.flags & NO_RECORDED_VALUE:
-                        stale.add(record)
+                        ended[record] = key
                     continue
             content = payload[begins[record] : ends[record]]
             results.append(fold(key, output, producer, content, now_unix_nano, removed))
             gone.add(record)
         self._note(source.metric.name, tally, results, new)
         tally.admitted[source.metric.name] += view.stop - view.first - len(items)
-        return _staying(view, gone, stale)
+        return _staying(look, gone, ended)
 
     def touch_outputs(self, keys: Iterable[int]) -> None:
         """Note that these outputs were written: those that count as series were seen."""
@@ -334,7 +339,8 @@ class Decider:
         promoted.seen = self._generation
         if point.time_unix_nano > promoted.last_time_unix_nano:
             return _ADMITTED
-        self._folder.mark_for_emission(promoted.output, point.time_unix_nano)
+        if promoted.output is not None:
+            self._folder.mark_for_emission(promoted.output, point.time_unix_nano)
         return _Way(FoldOutcome.LATE)
 
     def _is_promoted(self, source: Source, item: _Item, point: Point, output: Output) -> bool:
@@ -352,23 +358,38 @@ class Decider:
             return False
         output, last_time = self._folder.promote(item.key)
         self._folder.mark_for_emission(output, last_time)
-        source.group.take(1)
-        self._promoted[item.key] = _Promoted(
-            last_time, output, source.group, self._generation, self._generation
-        )
+        self._promote(source, item.key, last_time, output)
         return True
+
+    def _promote(
+        self, source: Source, key: int, last_time_unix_nano: int, output: Output | None
+    ) -> _Promoted:
+        """Admit a stream that may have been folded up to a time."""
+        now = self._generation
+        promoted = _Promoted(last_time_unix_nano, output, source.group, now, now)
+        source.group.take(1)
+        self._promoted[key] = promoted
+        return promoted
 
     def _way_of_new(self, source: Source, item: _Item, now_unix_nano: int) -> _Way:
         """Decide on a stream that is neither admitted nor folded."""
         rule = source.state.rule
+        if item.point.flags & NO_RECORDED_VALUE:
+            # It ends what nobody knows here: nothing is admitted for that.
+            passes = rule.is_protected or (source.stand_in is None and source.group.has_room)
+            return _PASSED if passes else _Way(FoldOutcome.NO_RECORDED_VALUE)
         stays_whole = source.metric.kind == SUMMARY and rule.summary is SummaryPolicy.PASS
         if source.stand_in is not None:
-            if rule.is_protected or stays_whole:
-                return _PASSED
-            return self._beyond(source, item, Reason.RESOURCE_LIMIT)
+            stays = rule.is_protected or stays_whole
+            return _PASSED if stays else self._beyond(source, item, Reason.RESOURCE_LIMIT)
         if rule.is_plain and not rule.is_protected and not is_overflow(item.pairs):
             # What the router would say, without the way to it.
             return self._way_of_unchanged(source, item, now_unix_nano, is_protected=stays_whole)
+        return self._way_of_routed(source, item, now_unix_nano, stays_whole=stays_whole)
+
+    def _way_of_routed(
+        self, source: Source, item: _Item, now_unix_nano: int, *, stays_whole: bool
+    ) -> _Way:
         view = source.resource.view
         route = self._router.route(source.metric.name, view, item.pairs, self._generation)
         is_protected = route.is_protected or stays_whole
@@ -385,9 +406,13 @@ class Decider:
         group = source.group
         has_room = group.has_room
         if has_room and (is_protected or self._is_certain(source, item.point, now_unix_nano)):
-            group.admit(item.key)
             group.note_lead(item.point.time_unix_nano - now_unix_nano)
-            return _ADMITTED
+            forgotten = source.producer.fold_evicted_up_to_unix_nano
+            if not forgotten or _is_level(source):
+                group.admit(item.key)
+                return _ADMITTED
+            promoted = self._promote(source, item.key, forgotten, None)
+            return self._way_of_promoted(promoted, item.point)
         if is_protected:
             if self._sources.global_room.is_left:
                 group.admit(item.key)
@@ -511,6 +536,16 @@ def _without(pairs: tuple[bytes, ...], kept: tuple[bytes, ...]) -> tuple[bytes, 
     return tuple([pair for pair in pairs if pair not in kept])
 
 
+def _is_level(source: Source) -> bool:
+    """Whether a source's points say how much there is now, so that none can count twice."""
+    metric = source.metric
+    return metric.kind == GAUGE or (
+        metric.kind == SUM
+        and not metric.is_monotonic
+        and metric.temporality == Temporality.CUMULATIVE
+    )
+
+
 def _is_counting(source: Source) -> bool:
     """Whether a source's points count up since their start."""
     metric = source.metric
@@ -521,15 +556,23 @@ def _is_counting(source: Source) -> bool:
     return metric.kind == SUMMARY
 
 
-def _staying(view: MetricView, gone: set[int], stale: set[int]) -> list[int] | None:
-    """Return the records that stay, those without a value last: they end their series."""
-    if not gone and not stale:
+def _staying(look: Look, gone: set[int], ended: dict[int, int]) -> Staying | None:
+    """Return the points that stay.
+
+    Those that end a series come last, as the collector's exporter takes no notice of what follows
+    one in its metric; for that reason only the first stays there. One whose series goes on in the
+    same metric would end it too late, so it goes.
+    """
+    view = look.view
+    if ended:
+        last_points = look.last_points()
+        gone.update(record for record, key in ended.items() if last_points[key] > record)
+    if not gone and not ended:
         return None
     records = [record for record in range(view.first, view.stop) if record not in gone]
-    if stale:
-        records.sort(key=stale.__contains__)
-    return None if len(records) == view.stop - view.first and _is_sorted(records) else records
-
-
-def _is_sorted(records: list[int]) -> bool:
-    return all(before < after for before, after in pairwise(records))
+    last = [record for record in records if record in ended]
+    if last:
+        records = [record for record in records if record not in ended] + last[:1]
+    if len(records) == view.stop - view.first and records == sorted(records):
+        return None
+    return Staying(view, records, last[1:])

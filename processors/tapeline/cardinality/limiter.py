@@ -12,7 +12,7 @@ from tapeline.cardinality.decisions import Decider, DeciderOptions, Look, Result
 from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.folding.folder import Folder, FoldOptions
 from tapeline.cardinality.metric_reader import SEVERAL_KINDS, read_metrics
-from tapeline.cardinality.output_messages import encode_outputs, rewrite
+from tapeline.cardinality.output_messages import Staying, encode_outputs, rewrite
 from tapeline.cardinality.point_keys import point_keys
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.rules import Rules
@@ -75,6 +75,7 @@ class MetricsLimiter:
 
         Raises MalformedRequestError where it does not parse; nothing of it is remembered then.
         """
+        now_unix_nano = max(now_unix_nano, self._last_unix_nano)
         decider, folder = self._begin(now_unix_nano)
         payload, index = batch.payload, batch.index
         tally = Tally()
@@ -82,7 +83,7 @@ class MetricsLimiter:
         for look in looks:
             staying = decider.decide(payload, index, look, tally, now_unix_nano)
             if staying is not None:
-                kept[look.view.data] = staying
+                kept.append(staying)
         emitted = folder.emissions()
         decider.touch_outputs([output.key for output, _ in emitted])
         folder.rotate(self.generation, now_unix_nano)
@@ -112,7 +113,7 @@ class MetricsLimiter:
             if generation // GENERATIONS_A_TTL != self.generation // GENERATIONS_A_TTL:
                 self.demand.rotate()
             self.generation = generation
-        self._last_unix_nano = max(self._last_unix_nano, now_unix_nano)
+        self._last_unix_nano = now_unix_nano
         for eviction in self.sources.admission.step():
             self._evict(eviction, now_unix_nano)
         return decider, folder
@@ -124,14 +125,14 @@ class MetricsLimiter:
 
     def _look(
         self, decider: Decider, batch: Batch, tally: Tally, now_unix_nano: int
-    ) -> tuple[list[Look], dict[int, list[int]]]:
+    ) -> tuple[list[Look], list[Staying]]:
         """Pass what is admitted; return what is not, and the metrics that are refused whole."""
         sources = self.sources
         payload, index = batch.payload, batch.index
         warmup_ns = self._options.warmup_ns
         begins, ends = index.record_begins, index.record_ends
         looks: list[Look] = []
-        refused: dict[int, list[int]] = {}
+        refused: list[Staying] = []
         request = read_metrics(payload, index)
         scopes = sources.scopes_of(request, self.generation, now_unix_nano)
         for view in request.metrics:
@@ -141,7 +142,7 @@ class MetricsLimiter:
             if source is None:
                 result = _REFUSAL_OF_KIND.get(view.kind, Result.TOO_MANY_PRODUCERS)
                 tally.results["", result] += view.stop - view.first
-                refused[view.data] = []
+                refused.append(Staying(view, ()))
                 continue
             source.producer.see(now_unix_nano, warmup_ns)
             group = source.group

@@ -15,15 +15,16 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMes
 from xxhash import xxh3_64_intdigest
 
 from tapeline.cardinality.admission import GENERATIONS_KEPT, Admission, Group, Room
+from tapeline.cardinality.config import OTHER
 from tapeline.cardinality.folding.folder import Folder
 from tapeline.cardinality.folding.outputs import MetricIdentity, Producer, Temporality
-from tapeline.cardinality.key_values import key_of, key_prefix, text_of
+from tapeline.cardinality.key_values import key_of, key_prefix, string_value, text_of
 from tapeline.cardinality.metric_reader import MetricView, RequestView
 from tapeline.cardinality.point_layout import EXPONENTIAL_HISTOGRAM, HISTOGRAM, KINDS, SUM
-from tapeline.cardinality.router import ResourceView
+from tapeline.cardinality.route import ResourceView, resource_content
 from tapeline.cardinality.rules import MetricRule, Rules
-from tapeline.cardinality.series_keys import KeyOrders, attribute_bytes
-from tapeline.otlp.wire import MalformedRequestError, WireType, encode_varint
+from tapeline.cardinality.series_keys import KeyOrders
+from tapeline.otlp.wire import MalformedRequestError, encode_varint
 
 __all__ = ["MAX_SOURCES", "Resource", "Scope", "Source", "SourceLimits", "Sources"]
 
@@ -38,7 +39,8 @@ _BYTES_A_SLICE: Final = 300
 _MAX_DESCRIPTION: Final = 1024
 
 _SERVICE_NAME: Final = b"service.name"
-_RESOURCE_ATTRIBUTES_TAG: Final = 1 << 3 | WireType.LENGTH_DELIMITED
+_SERVICE_NAME_PREFIX: Final = key_prefix("service.name")
+_SYNTHETIC_BIT: Final = 1 << 63
 _WITH_TEMPORALITY: Final = frozenset({SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM})
 _DATA_NAMES: Final = {
     5: "gauge",
@@ -78,8 +80,9 @@ class Source:
     """One metric of one resource and scope. `key` is the seed of its series' keys.
 
     `output_seed` is that of the series which Tapeline writes in its place: they are cumulative.
-    `overflow_key` is the key of its overflow series, once that was asked for, and `stand_in` the
-    source whose overflow takes everything, where the resource is one too many.
+    `overflow_key` is the key of its overflow series, once that was asked for. `stand_in` is the
+    source whose overflow takes everything, where the resource is one too many; `synthetic` is,
+    of such a source, the producer of all that it takes.
     """
 
     key: int
@@ -96,7 +99,13 @@ class Source:
     output_seed: int
     attribute_tag: int
     stand_in: "Source | None" = None
+    synthetic: Producer | None = None
     overflow_key: int = 0
+
+    @property
+    def producers(self) -> tuple[Producer, ...]:
+        """Its own producer, and the one that stands for those beyond limits."""
+        return (self.producer,) if self.synthetic is None else (self.producer, self.synthetic)
 
     @property
     def identity_bytes(self) -> int:
@@ -197,16 +206,21 @@ class Sources:
             for key in [key for key, one in known.items() if one.generation < oldest]:
                 self._identity_bytes -= len(known.pop(key).view.content)
         for source in [source for source in self.by_key.values() if source.generation < oldest]:
-            if source.producer.streams or len(source.group):
+            synthetic = source.synthetic
+            has_streams = source.producer.streams or (synthetic and synthetic.streams)
+            if has_streams or len(source.group):
                 continue
             del self.by_key[source.key]
             self._identity_bytes -= source.identity_bytes
             # Nobody will know up to when its series were counted, so all new sources are told.
-            self.folder.raise_global_floor(source.producer.evicted_up_to_unix_nano)
-            self._fold_evicted_up_to_unix_nano = max(
-                self._fold_evicted_up_to_unix_nano, source.producer.fold_evicted_up_to_unix_nano
-            )
-        self.admission.remove_empty({source.producer for source in self.by_key.values()})
+            for producer in source.producers:
+                self.folder.raise_global_floor(producer.evicted_up_to_unix_nano)
+                self._fold_evicted_up_to_unix_nano = max(
+                    self._fold_evicted_up_to_unix_nano, producer.fold_evicted_up_to_unix_nano
+                )
+        self.admission.remove_empty(
+            {producer for source in self.by_key.values() for producer in source.producers}
+        )
         metrics = {source.metric.name for source in self.by_key.values()}
         self.metrics = {name: state for name, state in self.metrics.items() if name in metrics}
         tenants = {group.tenant for group in self.admission.groups.values()}
@@ -246,22 +260,22 @@ class Sources:
         if known is not None:
             known.generation = self._generation
             return known
-        tenant = next(
-            (text_of_pair(pair) for pair in pairs if key_of(pair) == self._tenant_key), ""
-        )
         content = around.resource.SerializeToString(deterministic=True)
         resource = Resource(
             key=key,
             view=ResourceView(content, pairs),
             schema_url=around.schema_url.encode(),
-            tenant=tenant,
+            tenant=self._tenant_of(pairs),
             generation=self._generation,
-            is_known=len(self.resources) < self._limits.max_resources and self._has_room,
+            is_known=len(self.resources) < self._limits.max_resources,
         )
         if resource.is_known:
             self.resources[key] = resource
             self._identity_bytes += len(content)
         return resource
+
+    def _tenant_of(self, pairs: Iterable[bytes]) -> str:
+        return next((text_of_pair(pair) for pair in pairs if key_of(pair) == self._tenant_key), "")
 
     @property
     def _has_room(self) -> bool:
@@ -284,31 +298,35 @@ class Sources:
             inner = getattr(held, name)
             temporality = inner.aggregation_temporality
             is_monotonic = view.kind == SUM and inner.is_monotonic
-        description = outer.description[:_MAX_DESCRIPTION]
-        return self._source(
-            scope,
-            MetricIdentity(
-                outer.name, outer.unit, view.kind, temporality, is_monotonic, description
-            ),
+        identity = MetricIdentity(
+            outer.name,
+            outer.unit,
+            view.kind,
+            temporality,
+            is_monotonic,
+            outer.description[:_MAX_DESCRIPTION],
+            _metadata(outer),
         )
+        return self._source(scope, identity)
 
     def _source(self, scope: Scope, metric: MetricIdentity) -> Source | None:
         resource = scope.resource
         seed = self._seed_of(resource, scope, metric)
-        source = self.by_key.get(seed)
-        if source is not None and resource.is_known:
+        source = self.by_key.get(seed) if resource.is_known else None
+        if source is not None:
             source.resource = resource
             return source
-        if not self._has_room:
-            return None
-        stand_in = None if resource.is_known else self._stand_in(resource, metric)
-        if stand_in is None and not resource.is_known:
-            return None
-        source = self._new_source(scope, metric, seed, stand_in)
-        if stand_in is None:
-            self.by_key[seed] = source
-            self._identity_bytes += source.identity_bytes
-            source.group.producers.add(source.producer)
+        if resource.is_known and self._has_room:
+            return self._keep(self._new_source(scope, metric, seed, None))
+        stand_in = self._stand_in(resource, metric)
+        if stand_in is None or stand_in.key == seed:
+            return stand_in
+        return self._new_source(scope, metric, seed, stand_in)
+
+    def _keep(self, source: Source) -> Source:
+        self.by_key[source.key] = source
+        self._identity_bytes += source.identity_bytes
+        source.group.producers.add(source.producer)
         return source
 
     def _new_source(
@@ -320,7 +338,9 @@ class Sources:
             output_metric = replace(metric, temporality=Temporality.CUMULATIVE)
             output_seed = self._seed_of(resource, scope, output_metric)
         state = self._metric_state(metric.name)
-        producer = stand_in.producer if stand_in else self._new_producer(scope, seed, metric)
+        producer = stand_in.synthetic if stand_in else None
+        if producer is None:
+            producer = self._new_producer(seed, metric, is_synthetic=False)
         return Source(
             key=seed,
             metric=metric,
@@ -338,35 +358,56 @@ class Sources:
             stand_in=stand_in,
         )
 
-    def _new_producer(self, scope: Scope, seed: int, metric: MetricIdentity) -> Producer:
-        is_synthetic = scope.resource.key in self._stand_ins
+    def _new_producer(self, key: int, metric: MetricIdentity, *, is_synthetic: bool) -> Producer:
         now = self._now_unix_nano
-        producer = self.folder.producer(seed, metric, now, is_synthetic=is_synthetic)
+        producer = self.folder.producer(key, metric, now, is_synthetic=is_synthetic)
         producer.fold_evicted_up_to_unix_nano = self._fold_evicted_up_to_unix_nano
         return producer
 
     def _stand_in(self, resource: Resource, metric: MetricIdentity) -> Source | None:
-        """Return the source of the resource that has nothing but the service's name."""
+        """Return the source of the resource that has nothing but the service's name.
+
+        None where it is not known yet, and there are too many to begin with it.
+        """
         pairs = [pair for pair in resource.view.pairs if key_of(pair) == _SERVICE_NAME][:1]
+        known = self._stand_in_resource(pairs)
+        if known is None:
+            known = self._stand_in_resource([_SERVICE_NAME_PREFIX + string_value(OTHER)])
+        if known is None:
+            return None
+        known.generation = self._generation
+        scope = Scope(known, self._digest((b"", b"", b"")), b"", b"")
+        source = self.by_key.get(self._seed_of(known, scope, metric))
+        if source is None:
+            if not self._has_room:
+                return None
+            seed = self._seed_of(known, scope, metric)
+            source = self._keep(self._new_source(scope, metric, seed, None))
+        source.generation = self._generation
+        if source.synthetic is None:
+            key = source.key ^ _SYNTHETIC_BIT
+            source.synthetic = self._new_producer(key, metric, is_synthetic=True)
+        source.group.producers.add(source.synthetic)
+        return source
+
+    def _stand_in_resource(self, pairs: list[bytes]) -> Resource | None:
         key = self._digest(pairs)
         known = self.resources.get(key) or self._stand_ins.get(key)
         if known is None:
-            if len(self._stand_ins) >= self._limits.max_resources:
-                pairs, key = [], self._digest(())
-            content = attribute_bytes(_RESOURCE_ATTRIBUTES_TAG, pairs)
-            known = self._stand_ins.get(key) or Resource(
+            is_last = pairs == [_SERVICE_NAME_PREFIX + string_value(OTHER)]
+            if len(self._stand_ins) >= self._limits.max_resources and not is_last:
+                return None
+            known = Resource(
                 key=key,
-                view=ResourceView(content, tuple(pairs)),
+                view=ResourceView(resource_content(pairs), tuple(pairs)),
                 schema_url=b"",
-                tenant=resource.tenant,
+                tenant=self._tenant_of(pairs),
                 generation=self._generation,
                 is_known=True,
             )
             self._stand_ins[key] = known
-            self._identity_bytes += len(content)
-        known.generation = self._generation
-        scope = Scope(known, self._digest((b"", b"", b"")), b"", b"")
-        return self._source(scope, metric)
+            self._identity_bytes += len(known.view.content)
+        return known
 
     def _metric_state(self, name: str) -> MetricState:
         state = self.metrics.get(name)
@@ -384,7 +425,8 @@ class Sources:
             if group is None:
                 return stand_in.group
             # Where it loses series, the overflow that takes its points must know of that.
-            group.producers.add(stand_in.producer)
+            if stand_in.synthetic is not None:
+                group.producers.add(stand_in.synthetic)
         if group is None:
             rooms = [state.room, self.global_room]
             limit = self._rules.tenant_limit(tenant)
@@ -408,6 +450,11 @@ class Sources:
         """Return a key of some texts, which no other texts have."""
         framed = b"".join([len(part).to_bytes(8, "little") + part for part in parts])
         return xxh3_64_intdigest(framed, self._seed)
+
+
+def _metadata(metric: Metric) -> bytes:
+    fields = Metric(metadata=metric.metadata).SerializeToString(deterministic=True)
+    return fields if len(fields) <= _MAX_DESCRIPTION else b""
 
 
 def text_of_pair(pair: bytes) -> str:

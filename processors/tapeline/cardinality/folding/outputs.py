@@ -59,7 +59,10 @@ class GaugeFold(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MetricIdentity:
-    """A metric as its producer names it; gauges and summaries have temporality 0."""
+    """A metric as its producer names it; gauges and summaries have temporality 0.
+
+    `metadata` are the encoded fields of that name.
+    """
 
     name: str
     unit: str
@@ -67,6 +70,7 @@ class MetricIdentity:
     temporality: int = 0
     is_monotonic: bool = False
     description: str = ""
+    metadata: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
