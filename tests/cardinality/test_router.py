@@ -313,6 +313,30 @@ def test_dropping_outweighs_the_overflow(point: str, resource: str) -> None:
     assert route.label == ("x" if point == "drop_series" else "service.name")
 
 
+def test_of_two_labels_the_weightier_policy_decides_in_any_order() -> None:
+    """A stream is a set of attributes, and goes one way."""
+    router = _on(
+        {"labels": {"x": {"limit": 0, "policy": "drop_series"}, "y": {"limit": 0}}},
+    )
+
+    assert _route(router, {"x": "1", "y": "1"}).action is Action.DROP
+    assert _route(router, {"y": "1", "x": "1"}).action is Action.DROP
+
+
+def test_a_resource_that_looks_like_an_output_s_is_spelled_as_that() -> None:
+    """An empty attribute does not tell two outputs apart."""
+    router = _on({"resource": {"labels": {"host": {"limit": 0, "policy": "drop_label"}}}})
+    bare: Labels = {"service.name": "gateway"}
+
+    routes = [
+        _route(router, {"x": "1"}, _resource({**bare, **more}))
+        for more in ({}, {"host": ""}, {"host": "a"})
+    ]
+
+    assert [_resource_of(route) for route in routes] == [bare] * 3
+    assert len({(route.resource, route.pairs) for route in routes}) == 1
+
+
 def test_values_stay_while_their_streams_are_touched() -> None:
     """A stream is routed once; that it goes on keeps its value's place."""
     rule = {
