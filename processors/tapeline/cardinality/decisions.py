@@ -5,8 +5,8 @@ and remembered, so a refused request leaves nothing behind.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tapeline.cardinality.admission import GENERATIONS_KEPT, Group
@@ -20,9 +20,8 @@ from tapeline.cardinality.folding.outputs import (
     OutputIdentity,
     Temporality,
 )
-from tapeline.cardinality.metric_reader import MetricView
+from tapeline.cardinality.looks import Item, Look, Looker
 from tapeline.cardinality.output_messages import Staying
-from tapeline.cardinality.point_keys import PointKeys, time_of
 from tapeline.cardinality.point_layout import (
     EXPONENTIAL_HISTOGRAM,
     GAUGE,
@@ -31,86 +30,17 @@ from tapeline.cardinality.point_layout import (
     SUM,
     SUMMARY,
     Point,
-    plain_times,
-    read_point,
-    short_attributes,
 )
 from tapeline.cardinality.route import OVERFLOW_PAIRS, Action, Route, is_overflow
 from tapeline.cardinality.router import Router
-from tapeline.cardinality.series_keys import Spellings, series_key
+from tapeline.cardinality.series_keys import series_key
 from tapeline.cardinality.sources import Source, Sources
+from tapeline.cardinality.tally import STAYING, Reason, Result, Tally
 from tapeline.otlp.index import RecordIndex
 
-__all__ = ["Decider", "DeciderOptions", "Look", "Reason", "Result", "Tally"]
+__all__ = ["Decider", "DeciderOptions"]
 
 _new: Final = tuple.__new__
-
-
-class Result:
-    """What became of a point, beside what folding says, as own metrics name it."""
-
-    ADMITTED: Final = "admitted"
-    PASSED: Final = "passed"
-    """Of a protected series, or a summary that is left as it is: beyond a limit."""
-    DROPPED: Final = "dropped"
-    SEVERAL_KINDS: Final = "several_kinds"
-    """Its metric has data of more than one kind: parsers differ in which one counts."""
-    TOO_MANY_PRODUCERS: Final = "too_many_producers"
-
-
-class Reason:
-    """Why a stream is not passed on, beside the reasons of a route."""
-
-    SERIES_LIMIT: Final = "series_limit"
-    RESOURCE_LIMIT: Final = "resource_limit"
-    UNCERTAIN: Final = "uncertain"
-    """There is room, but it may have been folded and forgotten: its past would count twice."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many points of each metric met which fate, by the metric's name and the fate's.
-
-    `results` counts every point once: a Result, or a FoldOutcome. `reasons` counts the points that
-    did not pass by why not.
-    """
-
-    admitted: Counter[str] = field(default_factory=Counter)
-    results: Counter[tuple[str, str]] = field(default_factory=Counter)
-    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-
-class _Item(NamedTuple):
-    """A point to decide on.
-
-    Where a glance showed that its stream is folded, `output` says into what, and nothing else of it
-    is read. `point` is _UNREAD where neither flags nor exemplars are set and times don't matter,
-    since there is no room to admit it. `pairs` are its attributes.
-    """
-
-    record: int
-    key: int
-    output: Output | None
-    point: Point
-    pairs: tuple[bytes, ...]
-
-
-_UNREAD: Final = Point((), 0, 0, 0, has_exemplars=False)
-
-
-class Look(NamedTuple):
-    """A metric's points that have to be decided on; `keys` has one of each point."""
-
-    view: MetricView
-    source: Source
-    keys: Sequence[int | None]
-    items: Sequence[_Item]
-
-    def last_points(self) -> dict[int | None, int]:
-        """Return the last record of each series by its key."""
-        keys = dict(enumerate(self.keys, self.view.first))
-        keys.update({item.record: item.key for item in self.items})
-        return {key: record for record, key in keys.items()}
 
 
 class _Way(NamedTuple):
@@ -161,7 +91,7 @@ class Decider:
         self._demand = demand
         self._folder = folder
         self._options = options
-        self._spellings = Spellings()
+        self.looker = Looker(folder)
         self._promoted: dict[int, _Promoted] = {}
         self._output_groups: dict[int, Group] = {}
         self._touched: set[int] = set()
@@ -184,49 +114,7 @@ class Decider:
             elif one.since < oldest:
                 del self._promoted[key]
                 one.group.current.add(key)
-
-    def look(
-        self,
-        payload: bytes,
-        index: RecordIndex,
-        place: tuple[MetricView, Source],
-        point_keys: PointKeys,
-        now_unix_nano: int,
-    ) -> Look | None:
-        """Return what has to be decided; None where all points are of admitted series.
-
-        Raises MalformedRequestError where a point or an attribute does not parse.
-        """
-        view, source = place
-        group = source.group
-        keys, head_bytes = point_keys
-        unknown = set(keys)
-        if source.stand_in is None:
-            unknown -= group.current
-            if group.older and unknown and not source.state.rule.limits_labels:
-                unknown -= _see(payload, index, place, keys, now_unix_nano)
-        if not unknown:
-            return None
-        items = []
-        begins, ends = index.record_begins, index.record_ends
-        output_of = self._folder.output_of
-        is_glance_enough = head_bytes > 0 and self._is_glance_enough(source)
-        for record, key in enumerate(keys, view.first):
-            if key not in unknown:
-                continue
-            if is_glance_enough and key is not None:
-                output = output_of(key)
-                if output is not None:
-                    items.append(_new(_Item, (record, key, output, _UNREAD, ())))
-                    continue
-            begin, end = begins[record], ends[record]
-            item = None
-            if head_bytes and key is not None:
-                item = self._plain_item(source, payload, (record, begin, end, head_bytes), key)
-            if item is None:
-                item = self._item(source, record, read_point(payload, begin, end, view.kind))
-            items.append(item)
-        return Look(view, source, keys, items)
+        self.looker.must_read_times = bool(self._promoted)
 
     def decide(
         self, payload: bytes, index: RecordIndex, look: Look, tally: Tally, now_unix_nano: int
@@ -248,7 +136,7 @@ class Decider:
                 output, removed = way.output, way.removed
                 if output is None:
                     results.append(way.result)
-                    if way.result not in _STAYING:
+                    if way.result not in STAYING:
                         gone.add(record)
                     elif point.flags & NO_RECORDED_VALUE:
                         ended[record] = key
@@ -267,41 +155,7 @@ class Decider:
             if group is not None and key not in group.current and not group.see({key}):
                 group.admit(key)
 
-    def _plain_item(
-        self, source: Source, payload: bytes, place: tuple[int, int, int, int], key: int
-    ) -> _Item | None:
-        """Return what is to be decided of a point in a usual layout, its attributes in order.
-
-        `place`: its record, its begin and end, and the bytes before its attributes.
-        """
-        record, begin, end, head_bytes = place
-        contents = short_attributes(payload, begin + head_bytes, end, source.attribute_tag)
-        if contents is None or not source.state.orders.is_canonical(contents, self._spellings):
-            return None
-        point = _UNREAD
-        if self._promoted or source.group.has_room:
-            start, time = plain_times(payload, begin, head_bytes)
-            point = _new(Point, (contents, 0, start, time, False))
-        return _new(_Item, (record, key, None, point, contents))
-
-    def _item(self, source: Source, record: int, point: Point) -> _Item:
-        spell = self._spellings
-        spelled = [spell[content] for content in point.pairs]
-        arranged = source.state.orders.arrange(point.pairs, spelled)
-        key = series_key(source.attribute_tag, arranged, source.key)
-        pairs = tuple([spelling[1] for spelling in spelled])
-        return _new(_Item, (record, key, None, point, pairs))
-
-    def _is_glance_enough(self, source: Source) -> bool:
-        """Whether of a folded stream's point nothing matters but its stream.
-
-        Otherwise it may be promoted, or the values of its labels have to be kept alive.
-        """
-        return not source.state.rule.limits_labels and (
-            source.stand_in is not None or not source.group.has_room
-        )
-
-    def _way(self, source: Source, item: _Item, new: "_New", now_unix_nano: int) -> _Way:
+    def _way(self, source: Source, item: Item, new: "_New", now_unix_nano: int) -> _Way:
         """Return where a point goes, whose stream may be known."""
         _, key, _, point, pairs = item
         group = source.group
@@ -327,7 +181,7 @@ class Decider:
             return _Way("", output, removed)
         new.pairs.append(pairs)
         way = self._way_of_new(source, item, now_unix_nano)
-        if way.result not in _STAYING:
+        if way.result not in STAYING:
             new.refused.append((key, way.reason))
         return way
 
@@ -343,7 +197,7 @@ class Decider:
             self._folder.mark_for_emission(promoted.output, point.time_unix_nano)
         return _Way(FoldOutcome.LATE)
 
-    def _is_promoted(self, source: Source, item: _Item, point: Point, output: Output) -> bool:
+    def _is_promoted(self, source: Source, item: Item, point: Point, output: Output) -> bool:
         """Admit a folded stream that began anew, if there is room and only that kept it out."""
         start, time = point.start_unix_nano, point.time_unix_nano
         if (
@@ -369,9 +223,10 @@ class Decider:
         promoted = _Promoted(last_time_unix_nano, output, source.group, now, now)
         source.group.take(1)
         self._promoted[key] = promoted
+        self.looker.must_read_times = True
         return promoted
 
-    def _way_of_new(self, source: Source, item: _Item, now_unix_nano: int) -> _Way:
+    def _way_of_new(self, source: Source, item: Item, now_unix_nano: int) -> _Way:
         """Decide on a stream that is neither admitted nor folded."""
         rule = source.state.rule
         if item.point.flags & NO_RECORDED_VALUE:
@@ -388,7 +243,7 @@ class Decider:
         return self._way_of_routed(source, item, now_unix_nano, stays_whole=stays_whole)
 
     def _way_of_routed(
-        self, source: Source, item: _Item, now_unix_nano: int, *, stays_whole: bool
+        self, source: Source, item: Item, now_unix_nano: int, *, stays_whole: bool
     ) -> _Way:
         view = source.resource.view
         route = self._router.route(source.metric.name, view, item.pairs, self._generation)
@@ -400,7 +255,7 @@ class Decider:
         return self._way_of_unchanged(source, item, now_unix_nano, is_protected=is_protected)
 
     def _way_of_unchanged(
-        self, source: Source, item: _Item, now_unix_nano: int, *, is_protected: bool
+        self, source: Source, item: Item, now_unix_nano: int, *, is_protected: bool
     ) -> _Way:
         """Admit a stream that no rule on labels holds back, if there is room."""
         group = source.group
@@ -421,7 +276,7 @@ class Decider:
             self._router.undo()
         return self._beyond(source, item, Reason.UNCERTAIN if has_room else Reason.SERIES_LIMIT)
 
-    def _way_of_changed(self, source: Source, item: _Item, route: Route) -> _Way:
+    def _way_of_changed(self, source: Source, item: Item, route: Route) -> _Way:
         """Return the way to the output that a route names, whose identity counts as a series."""
         to = source
         if route.resource is not None:
@@ -444,7 +299,7 @@ class Decider:
             return _Way("", output, route.removed, route.reason)
         return _Way("", self._overflow(to), route.removed, route.reason)
 
-    def _beyond(self, source: Source, item: _Item, reason: str) -> _Way:
+    def _beyond(self, source: Source, item: Item, reason: str) -> _Way:
         """Return the way of a stream for which there is no room, by the policy of its metric."""
         if source.state.rule.policy is SeriesPolicy.DROP_SERIES:
             return _Way(Result.DROPPED, reason=reason)
@@ -457,7 +312,7 @@ class Decider:
         return self._folder.output(key, lambda: _identity(source, OVERFLOW_PAIRS))
 
     def _output_key(self, source: Source, pairs: tuple[bytes, ...]) -> int:
-        spelled = [self._spellings[pair] for pair in pairs]
+        spelled = [self.looker.spellings[pair] for pair in pairs]
         arranged = source.state.orders.arrange(pairs, spelled)
         return series_key(source.attribute_tag, arranged, source.output_seed)
 
@@ -496,9 +351,6 @@ class _New(NamedTuple):
     refused: list[tuple[int, str]]
 
 
-_STAYING: Final = frozenset({Result.ADMITTED, Result.PASSED})
-
-
 def _identity(source: Source, pairs: tuple[bytes, ...]) -> OutputIdentity:
     return OutputIdentity(
         resource=source.resource.view.content,
@@ -509,27 +361,6 @@ def _identity(source: Source, pairs: tuple[bytes, ...]) -> OutputIdentity:
         pairs=pairs,
         gauge=GaugeFold(source.state.rule.gauge),
     )
-
-
-def _see(
-    payload: bytes,
-    index: RecordIndex,
-    place: tuple[MetricView, Source],
-    keys: Sequence[int | None],
-    now_unix_nano: int,
-) -> set[int]:
-    """Note which series of older generations were seen, and their newest time; return them."""
-    view, source = place
-    seen = source.group.see(set(keys) - source.group.current)
-    if seen:
-        begins, ends = index.record_begins, index.record_ends
-        latest = max(
-            time_of(payload, begins[record], ends[record], view.kind)
-            for record, key in enumerate(keys, view.first)
-            if key in seen
-        )
-        source.group.note_lead(latest - now_unix_nano)
-    return seen
 
 
 def _without(pairs: tuple[bytes, ...], kept: tuple[bytes, ...]) -> tuple[bytes, ...]:

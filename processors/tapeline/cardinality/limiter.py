@@ -8,15 +8,17 @@ from typing import Final
 
 from tapeline.cardinality.admission import Eviction
 from tapeline.cardinality.config import CardinalityConfig, Mode
-from tapeline.cardinality.decisions import Decider, DeciderOptions, Look, Result, Tally
+from tapeline.cardinality.decisions import Decider, DeciderOptions
 from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.folding.folder import Folder, FoldOptions
+from tapeline.cardinality.looks import Look
 from tapeline.cardinality.metric_reader import SEVERAL_KINDS, read_metrics
 from tapeline.cardinality.output_messages import Staying, encode_outputs, rewrite
 from tapeline.cardinality.point_keys import point_keys
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.rules import Rules
 from tapeline.cardinality.sources import SourceLimits, Sources
+from tapeline.cardinality.tally import Result, Tally
 from tapeline.pipeline.batch import Batch
 
 __all__ = ["GENERATIONS_A_TTL", "LimitedBatch", "MetricsLimiter"]
@@ -127,7 +129,7 @@ class MetricsLimiter:
         self, decider: Decider, batch: Batch, tally: Tally, now_unix_nano: int
     ) -> tuple[list[Look], list[Staying]]:
         """Pass what is admitted; return what is not, and the metrics that are refused whole."""
-        sources = self.sources
+        sources, looker = self.sources, decider.looker
         payload, index = batch.payload, batch.index
         warmup_ns = self._options.warmup_ns
         begins, ends = index.record_begins, index.record_ends
@@ -154,7 +156,7 @@ class MetricsLimiter:
             if source.stand_in is None and group.current.issuperset(keys.keys):
                 tally.admitted[source.metric.name] += stop - first
                 continue
-            look = decider.look(payload, index, (view, source), keys, now_unix_nano)
+            look = looker.look(payload, index, (view, source), keys, now_unix_nano)
             if look is None:
                 tally.admitted[source.metric.name] += stop - first
             else:
