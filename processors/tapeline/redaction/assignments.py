@@ -21,7 +21,7 @@ from tapeline.redaction.key_words import HOLDERS, TYPES, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.rule import Strength
 
-__all__ = ["Assignment", "assignments", "judge_value"]
+__all__ = ["Assignment", "assignments", "is_within", "judge_value"]
 
 
 class Assignment(NamedTuple):
@@ -72,7 +72,7 @@ _GAP: Final = re.compile(r"[ \t]{0,16}+(?:[|>][+\-]?[ \t]{0,8}+\r?\n[ \t]{1,64}+
 _GAP_IN_JSON: Final = re.compile(r"\s{0,64}+")
 _GAP_BEGINS: Final = frozenset(" \t\n\r\f\v\x1c\x1d\x1e\x1f|>")
 _OPENING: Final = re.compile(
-    r"(?:[A-Za-z_][\w.]{0,31}+\(\s{0,32}+)?(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
+    r"(?:[A-Za-z_][\w.]{0,31}+\(\s{0,32}+|\[\]string\{)?(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
 )
 _CLOSINGS: Final = {
     quote: re.compile(rf"(?<!\\)(?:\\\\)*+{quote}") for quote in ('"', "'", "`", '"""', "'''")
@@ -133,18 +133,30 @@ MIN_VENDOR_ENTROPY: Final = 3.0
 
 
 def assignments(
-    text: str, names: KeyWords, masks: Sequence[tuple[int, int]]
+    text: str,
+    names: KeyWords,
+    masks: Sequence[tuple[int, int]],
+    covered: Sequence[tuple[int, int]] = (),
 ) -> Iterator[Assignment]:
     """Yield the values of a text whose name means a secret, those that pass all the same included.
 
     `masks` are where the masks stand that are in the text already, in order: a mask is no value,
-    and what is in it is no name.
+    and what is in it is no name. `covered` are where secrets stand that their own shape gave away:
+    a value that is part of one is none the less a secret for what its name says of values.
     """
-    yield from _scan(_PAIR.match, text, names, masks)
+    yield from _scan(_PAIR.match, text, names, masks, covered)
     if "--" in text:
-        yield from _scan(_OPTION.search, text, names, masks)
+        yield from _scan(_OPTION.search, text, names, masks, covered)
     if "<" in text:
         yield from _elements(text, names, masks)
+
+
+def is_within(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    """Say whether what stands between two places is part of one of the spans."""
+    for first, last in spans:  # noqa: SIM110 - a generator would take three times as long
+        if first <= start and end <= last:
+            return True
+    return False
 
 
 def judge_value(finding: NameFinding, value: str, *, bare: bool) -> str:
@@ -191,6 +203,7 @@ def _scan(
     text: str,
     names: KeyWords,
     masks: Sequence[tuple[int, int]],
+    covered: Sequence[tuple[int, int]],
 ) -> Iterator[Assignment]:
     asks_nothing = names.asks_nothing
     position = 0
@@ -201,7 +214,7 @@ def _scan(
         pair = _pair(text, match, names)
         if pair is None or (masks and end_of_mask(masks, match.start(1))):
             continue
-        found = _value(text, pair, masks)
+        found = _value(text, pair, masks, covered)
         if found is None:
             continue
         yield found
@@ -253,7 +266,12 @@ def _held(text: str, start: int, names: KeyWords) -> tuple[NameFinding | None, i
 _QUOTE: Final = re.compile(r"[\"']")
 
 
-def _value(text: str, pair: _Pair, masks: Sequence[tuple[int, int]]) -> Assignment | None:
+def _value(
+    text: str,
+    pair: _Pair,
+    masks: Sequence[tuple[int, int]],
+    covered: Sequence[tuple[int, int]],
+) -> Assignment | None:
     """Return the value of a pair; None where there is nothing at all."""
     start, quote = pair.start, (0, 0)
     opening = _OPENING.match(text, start)
@@ -269,6 +287,8 @@ def _value(text: str, pair: _Pair, masks: Sequence[tuple[int, int]]) -> Assignme
         end = _bare_end(text, pair)
     if start >= end or (masks and end_of_mask(masks, start)):
         return None
+    if covered and is_within(covered, start, end):
+        return _new(Assignment, (pair.finding.rule, start, end, quote, ""))
     value = text[start:end]
     if opening is not None and opening["quote"] == "`" and " " in value:
         reason = "is a command whose output is the value"

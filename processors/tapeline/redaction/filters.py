@@ -268,6 +268,8 @@ MAX_FILLER_CHARACTERS: Final = 4
 MIN_OPAQUE_LETTERS: Final = 24
 """Characters that a value without any digit must have to be opaque."""
 
+# A name on a chain: of an account, an asset or a transaction.
+_HEXADECIMAL: Final = re.compile(r"0[xX][0-9A-Fa-f]+\Z")
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9+/=_.~:%|!@#$^&*\-]{12,}\Z")
 # A traded thing, alone, in a pair, or with an expiry, a series or an address after it.
 _TICKER: Final = re.compile(
@@ -287,7 +289,7 @@ def is_opaque(value: str) -> bool:
     """Say whether a value is of a form that nobody would choose for a word, name or ticker."""
     if _UUID.match(value) or _is_shuffled(value):
         return True
-    if not _OPAQUE.match(value) or value.startswith(("0x", "0X")) or "://" in value:
+    if not _OPAQUE.match(value) or _HEXADECIMAL.match(value) or "://" in value:
         return False
     if _NUMBER.match(value) or _TICKER.match(value):
         return False
@@ -312,7 +314,7 @@ def _is_shuffled(value: str) -> bool:
     """
     return (
         _SHUFFLED.match(value) is not None
-        and not value.startswith(("0x", "0X"))
+        and _HEXADECIMAL.match(value) is None
         and any(map(str.islower, value))
         and any(map(str.isupper, value))
         and len(_WORDS.findall(value)) >= _MIN_CHANGES
