@@ -70,12 +70,13 @@ class TotalAggregates:
         self.has_extremes = True
         self.extremes: tuple[float, float] | None = None
 
-    def check(self, count: int, value: Aggregates) -> None:
-        """Raise RefusedPointError where so many more, or the sum, would be too large."""
-        if self.count + count > MAX_COUNT:
+    def check(self, value: Aggregates, before: tuple[int, float | None] = (0, None)) -> None:
+        """Raise RefusedPointError where the count or sum would be too large."""
+        count, total = before
+        if self.count + value.observations - count > MAX_COUNT:
             raise RefusedPointError(FoldOutcome.TOO_LARGE)
         if value.sum is not None and self.has_sum:
-            self.sum.check(value.sum)
+            self.sum.check(value.sum - (total or 0.0))
 
     def add(self, value: Aggregates) -> None:
         """Count a point whole; it was checked."""

@@ -141,7 +141,7 @@ class ExponentialTotal:
 
     def add(self, value: Reading) -> None:
         """Count a value whole. Raises RefusedPointError."""
-        self._total.check(value.aggregates.observations, value.aggregates)
+        self._total.check(value.aggregates)
         self._add(value.counts, None)
         self._total.add(value.aggregates)
 
@@ -173,7 +173,7 @@ class ExponentialTotal:
             self.add(value)
         else:
             aggregates = recall_aggregates(streams, slot)
-            self._total.check(value.aggregates.observations - aggregates[0], value.aggregates)
+            self._total.check(value.aggregates, aggregates)
             self._add(value.counts, before)
             self._total.add_difference(value.aggregates, aggregates)
         _remember(streams, slot, value)

@@ -1,7 +1,7 @@
 """Folding: which points count, how much, and since when. Pure; time is an argument.
 
-The rules are those of the OpenTelemetry data model's resets and gaps, with one more: what may
-have been counted before is never counted again. README.md says them in full.
+The rules are those of the OpenTelemetry data model for resets and gaps, with one more: what may
+have been counted before is never counted again.
 """
 
 from collections.abc import Callable, Sequence

@@ -74,7 +74,7 @@ class HistogramTotal:
 
     def add(self, value: Histogram) -> None:
         """Count a value whole. Raises RefusedPointError."""
-        self._total.check(value.aggregates.observations, value.aggregates)
+        self._total.check(value.aggregates)
         self._narrow(value.bounds)
         self._add_counts(value)
         self._total.add(value.aggregates)
@@ -107,7 +107,7 @@ class HistogramTotal:
             self.add(value)
         else:
             aggregates = recall_aggregates(streams, slot)
-            self._total.check(value.aggregates.observations - aggregates[0], value.aggregates)
+            self._total.check(value.aggregates, aggregates)
             self._narrow(value.bounds)
             self._add_counts(value)
             self._take_counts(*before)

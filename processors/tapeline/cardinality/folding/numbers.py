@@ -177,8 +177,12 @@ class RunningSum:
         if isinstance(value, int) and isinstance(before, int):
             self.whole += value - before
             return
-        self.add(value)
+        self.check(value - before)
         self.take_out(before)
+        if isinstance(value, int):
+            self.whole += value
+        else:
+            self._add_double(value)
 
     def value(self) -> float:
         """Return the sum: an int until a double was added or it did not fit 64 bits."""

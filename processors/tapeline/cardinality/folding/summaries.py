@@ -50,7 +50,7 @@ class SummaryTotal:
 
     def add(self, value: Aggregates) -> None:
         """Count a value whole. Raises RefusedPointError."""
-        self._total.check(value.observations, value)
+        self._total.check(value)
         self._total.add(value)
 
     def add_delta(self, value: Aggregates) -> None:
@@ -78,7 +78,7 @@ class SummaryTotal:
         if is_new_start or is_lower:
             self.add(value)
         else:
-            self._total.check(value.observations - before[0], value)
+            self._total.check(value, before)
             self._total.add_difference(value, before)
         remember_aggregates(streams, slot, value)
         return FoldOutcome.RESET_AT_UNKNOWN_TIME if is_lower else FoldOutcome.ADDED
