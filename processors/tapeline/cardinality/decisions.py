@@ -13,7 +13,7 @@ from tapeline.cardinality.admission import GENERATIONS_KEPT, Group
 from tapeline.cardinality.config import SeriesPolicy, SummaryPolicy
 from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.folding.folder import Folder
-from tapeline.cardinality.folding.outcome import FoldOutcome
+from tapeline.cardinality.folding.outcome import REFUSALS, FoldOutcome
 from tapeline.cardinality.folding.outputs import (
     GaugeFold,
     Output,
@@ -34,11 +34,12 @@ from tapeline.cardinality.point_layout import (
 from tapeline.cardinality.route import OVERFLOW_PAIRS, Action, Route, is_overflow
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.series_keys import series_key
-from tapeline.cardinality.sources import Source, Sources
+from tapeline.cardinality.source import Source
+from tapeline.cardinality.sources import Sources
 from tapeline.cardinality.tally import STAYING, Reason, Result, Tally
 from tapeline.otlp.index import RecordIndex
 
-__all__ = ["Decider", "DeciderOptions"]
+__all__ = ["Decider", "DeciderOptions", "Promoted"]
 
 _new: Final = tuple.__new__
 
@@ -57,7 +58,7 @@ _PASSED: Final = _Way(Result.PASSED)
 
 
 @dataclass(slots=True)
-class _Promoted:
+class Promoted:
     """A stream that was folded and passes now: points up to its last folded one are old news."""
 
     last_time_unix_nano: int
@@ -92,8 +93,8 @@ class Decider:
         self._folder = folder
         self._options = options
         self.looker = Looker(folder)
-        self._promoted: dict[int, _Promoted] = {}
-        self._output_groups: dict[int, Group] = {}
+        self.promoted: dict[int, Promoted] = {}
+        self.output_groups: dict[int, Group] = {}
         self._touched: set[int] = set()
         self._generation = 0
 
@@ -101,20 +102,20 @@ class Decider:
         """Begin a generation."""
         self._generation = generation
         self._touched.clear()
-        for key in [key for key, group in self._output_groups.items() if key not in group]:
-            del self._output_groups[key]
+        for key in [key for key, group in self.output_groups.items() if key not in group]:
+            del self.output_groups[key]
             self._folder.evict_output(key)
         oldest = generation - GENERATIONS_KEPT
-        for key, one in list(self._promoted.items()):
+        for key, one in list(self.promoted.items()):
             if one.seen < oldest:
-                del self._promoted[key]
+                del self.promoted[key]
                 one.group.give_back(1)
                 for producer in one.group.producers:
                     producer.raise_floor(now_unix_nano, now_unix_nano)
             elif one.since < oldest:
-                del self._promoted[key]
+                del self.promoted[key]
                 one.group.current.add(key)
-        self.looker.must_read_times = bool(self._promoted)
+        self.looker.must_read_times = bool(self.promoted)
 
     def decide(
         self, payload: bytes, index: RecordIndex, look: Look, tally: Tally, now_unix_nano: int
@@ -144,14 +145,14 @@ class Decider:
             content = payload[begins[record] : ends[record]]
             results.append(fold(key, output, producer, content, now_unix_nano, removed))
             gone.add(record)
-        self._note(source.metric.name, tally, results, new)
+        self._note(source, tally, results, new)
         tally.admitted[source.metric.name] += view.stop - view.first - len(items)
         return _staying(look, gone, ended)
 
     def touch_outputs(self, keys: Iterable[int]) -> None:
         """Note that these outputs were written: those that count as series were seen."""
         for key in keys:
-            group = self._output_groups.get(key)
+            group = self.output_groups.get(key)
             if group is not None and key not in group.current and not group.see({key}):
                 group.admit(key)
 
@@ -167,7 +168,7 @@ class Decider:
                 group.note_lead(point.time_unix_nano - now_unix_nano)
                 self._touch(source, pairs)
                 return _ADMITTED
-            promoted = self._promoted.get(key)
+            promoted = self.promoted.get(key)
             if promoted is not None:
                 return self._way_of_promoted(promoted, point)
         if output is not None:
@@ -189,7 +190,7 @@ class Decider:
         view = source.resource.view
         self._router.touch(source.metric.name, view, pairs, self._generation)
 
-    def _way_of_promoted(self, promoted: _Promoted, point: Point) -> _Way:
+    def _way_of_promoted(self, promoted: Promoted, point: Point) -> _Way:
         promoted.seen = self._generation
         if point.time_unix_nano > promoted.last_time_unix_nano:
             return _ADMITTED
@@ -217,12 +218,12 @@ class Decider:
 
     def _promote(
         self, source: Source, key: int, last_time_unix_nano: int, output: Output | None
-    ) -> _Promoted:
+    ) -> Promoted:
         """Admit a stream that may have been folded up to a time."""
         now = self._generation
-        promoted = _Promoted(last_time_unix_nano, output, source.group, now, now)
+        promoted = Promoted(last_time_unix_nano, output, source.group, now, now)
         source.group.take(1)
-        self._promoted[key] = promoted
+        self.promoted[key] = promoted
         self.looker.must_read_times = True
         return promoted
 
@@ -294,7 +295,7 @@ class Decider:
                     self._router.undo()
                     return self._beyond(source, item, Reason.SERIES_LIMIT)
                 to.group.admit(key)
-            self._output_groups[key] = to.group
+            self.output_groups[key] = to.group
             output = self._folder.output(key, lambda: _identity(to, route.pairs))
             return _Way("", output, route.removed, route.reason)
         return _Way("", self._overflow(to), route.removed, route.reason)
@@ -333,9 +334,12 @@ class Decider:
             not options.strict and producer.is_warm(now_unix_nano, options.warmup_ns)
         )
 
-    def _note(self, metric: str, tally: Tally, results: Iterable[str], new: "_New") -> None:
+    def _note(self, source: Source, tally: Tally, results: Iterable[str], new: "_New") -> None:
+        metric = source.metric.name
         for result, count in Counter(results).items():
             tally.results[metric, result] += count
+            if result in REFUSALS:
+                source.state.refused[result] += count
         if new.pairs:
             self._demand.note_new(metric, new.pairs)
         if new.refused:

@@ -4,17 +4,26 @@ Pure: time is an argument, and so is the seed of the keys.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from tapeline.cardinality.admission import Eviction
 from tapeline.cardinality.config import CardinalityConfig, Mode
 from tapeline.cardinality.decisions import Decider, DeciderOptions
 from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.folding.folder import Folder, FoldOptions
+from tapeline.cardinality.folding.state import dump_folder, load_folder
+from tapeline.cardinality.limiter_report import metric_states
+from tapeline.cardinality.limiter_state import (
+    dump_decider,
+    dump_sources,
+    load_decider,
+    load_sources,
+)
 from tapeline.cardinality.looks import Look
 from tapeline.cardinality.metric_reader import SEVERAL_KINDS, read_metrics
 from tapeline.cardinality.output_messages import Staying, encode_outputs, rewrite
 from tapeline.cardinality.point_keys import point_keys
+from tapeline.cardinality.report import MetricState
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.rules import Rules
 from tapeline.cardinality.sources import SourceLimits, Sources
@@ -43,23 +52,20 @@ class LimitedBatch:
 class MetricsLimiter:
     """Holds metrics to the limits of a configuration."""
 
-    def __init__(self, config: CardinalityConfig, *, seed: int, worker_count: int = 1) -> None:
+    def __init__(
+        self, config: CardinalityConfig, *, seed: int, worker_index: int = 0, worker_count: int = 1
+    ) -> None:
         """Begin without state. `seed` is of 64 bits; who knows it can make keys collide."""
         self.rules = Rules(config)
         self.router = Router(self.rules, config.max_label_values)
         self.demand = Demand()
-        self.sources = Sources(
-            self.rules,
-            SourceLimits(
-                max_resources=config.max_resources,
-                tenant_by=config.tenant_by,
-                global_limit=max(1, config.global_limit // worker_count),
-            ),
-            seed,
-        )
+        self.global_limit = max(1, config.global_limit // worker_count)
+        limits = SourceLimits(config.max_resources, config.tenant_by, self.global_limit)
+        self.sources = Sources(self.rules, limits, seed)
         self.generation = 0
         self.evicted_series = 0
-        self._observes = config.mode is Mode.OBSERVE
+        self._config = config
+        self._worker = [worker_index, worker_count]
         self._generation_nano = int(config.idle_ttl * _SECOND_NANO) // GENERATIONS_A_TTL
         self._options = FoldOptions(
             strict=config.strict,
@@ -71,6 +77,8 @@ class MetricsLimiter:
         self._folder: Folder | None = None
         self._decider: Decider | None = None
         self._last_unix_nano = 0
+        self._state_was_lost = False
+        self._rules_changed = False
 
     def process(self, batch: Batch, now_unix_nano: int) -> LimitedBatch:
         """Return what may leave of a metrics request.
@@ -89,7 +97,7 @@ class MetricsLimiter:
         emitted = folder.emissions()
         decider.touch_outputs([output.key for output, _ in emitted])
         folder.rotate(self.generation, now_unix_nano)
-        if self._observes or not (kept or emitted):
+        if self._config.mode is Mode.OBSERVE or not (kept or emitted):
             return LimitedBatch(batch, tally, len(emitted))
         changed = rewrite(payload, index, kept) + encode_outputs(emitted)
         return LimitedBatch(batch.with_payload(changed), tally, len(emitted))
@@ -98,15 +106,11 @@ class MetricsLimiter:
         """Let time pass."""
         folder, decider = self._folder, self._decider
         if folder is None or decider is None:
-            folder = self._folder = Folder(self._options, now_unix_nano)
-            self.sources.folder = folder
-            decider = self._decider = Decider(
-                self.sources,
-                self.router,
-                self.demand,
-                folder,
-                DeciderOptions(self._options.warmup_ns, self._options.strict),
-            )
+            folder = Folder(self._options, now_unix_nano, state_was_lost=self._state_was_lost)
+            decider = self._start(folder)
+        if self._rules_changed:
+            self._rules_changed = False
+            self._distrust(folder, now_unix_nano)
         generation = now_unix_nano // self._generation_nano
         if generation > self.generation:
             self.sources.admission.begin(generation, self._last_unix_nano)
@@ -120,8 +124,80 @@ class MetricsLimiter:
             self._evict(eviction, now_unix_nano)
         return decider, folder
 
+    def _start(self, folder: Folder) -> Decider:
+        options = DeciderOptions(self._options.warmup_ns, self._options.strict)
+        self._folder = self.sources.folder = folder
+        self._decider = Decider(self.sources, self.router, self.demand, folder, options)
+        return self._decider
+
+    def _distrust(self, folder: Folder, now_unix_nano: int) -> None:
+        """Take all streams for counted so far: other rules may fold what was admitted."""
+        leads = (group.lead_nano for group in self.sources.admission.groups.values())
+        newest_unix_nano = self._last_unix_nano + max(leads, default=0)
+        for source in self.sources.by_key.values():
+            for producer in source.producers:
+                producer.raise_floor(newest_unix_nano, now_unix_nano)
+        folder.start_outputs_after(now_unix_nano)
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as numbers, texts, bytes, lists and dictionaries."""
+        folder, decider = self._folder, self._decider
+        return {
+            "seed": self.sources.seed,
+            "worker": self._worker,
+            "mode": self._config.mode.value,
+            "tenant_by": self._config.tenant_by,
+            "rules": _fingerprint(self._config),
+            "generation": self.generation,
+            "last": self._last_unix_nano,
+            "sources": dump_sources(self.sources),
+            "values": self.router.dump(),
+            "folder": None if folder is None else dump_folder(folder),
+            "decider": None if decider is None else dump_decider(decider),
+        }
+
+    def load(self, data: dict[str, Any], *, is_clean: bool) -> None:
+        """Take over what `dump` returned, before the first batch.
+
+        Totals only where nothing was counted since (`is_clean`) and the same points will come as
+        before; otherwise all streams are folded anew, from a new epoch, and none of them counts
+        what it may have counted. Raises ValueError, KeyError, TypeError or IndexError for data
+        that no limiter dumped; the limiter is of no use then.
+        """
+        has_totals = (
+            is_clean
+            and data["folder"] is not None
+            and data["worker"] == self._worker
+            and data["mode"] == self._config.mode.value
+        )
+        self.sources.seed = data["seed"]
+        self.generation = self.sources.admission.generation = data["generation"]
+        self._last_unix_nano = data["last"]
+        self._state_was_lost = not has_totals
+        self._rules_changed = has_totals and data["rules"] != _fingerprint(self._config)
+        self.router.load(data["values"])
+        if not has_totals:
+            load_sources(
+                self.sources,
+                data["sources"],
+                with_series=data["tenant_by"] == self._config.tenant_by,
+                with_producers=False,
+            )
+            return
+        # A folder makes producers, and a loaded one needs them: so an empty one comes first.
+        self.sources.folder = Folder(self._options, self._last_unix_nano)
+        load_sources(
+            self.sources,
+            data["sources"],
+            with_series=data["tenant_by"] == self._config.tenant_by,
+            with_producers=True,
+        )
+        folder = load_folder(data["folder"], self._options, self.sources.producer_of)
+        load_decider(self._start(folder), folder, self.sources, data["decider"])
+
     def _evict(self, eviction: Eviction, now_unix_nano: int) -> None:
         self.evicted_series += eviction.count
+        self.sources.metric_state(eviction.group.metric).evictions += eviction.count
         for producer in eviction.group.producers:
             producer.raise_floor(eviction.until_unix_nano, now_unix_nano)
 
@@ -162,3 +238,28 @@ class MetricsLimiter:
             else:
                 looks.append(look)
         return looks, refused
+
+    @property
+    def folded_streams(self) -> int:
+        """Streams beyond limits whose last value is remembered."""
+        return 0 if self._folder is None else len(self._folder)
+
+    @property
+    def output_count(self) -> int:
+        """Series that Tapeline writes itself."""
+        return 0 if self._folder is None else self._folder.output_count
+
+    @property
+    def state_bytes(self) -> int:
+        """About what the state holds in memory."""
+        folded = 0 if self._folder is None else self._folder.state_bytes()
+        return folded + self.sources.state_bytes + self.demand.size_bytes
+
+    def metric_states(self) -> list[MetricState]:
+        """Return what is known of each metric, for the report."""
+        return metric_states(self.sources, self.router)
+
+
+def _fingerprint(config: CardinalityConfig) -> str:
+    """Return what tells a configuration from others that limit metrics differently."""
+    return config.model_dump_json(exclude={"state", "snapshot_period", "logs", "traces", "mode"})

@@ -12,7 +12,7 @@ from tapeline.cardinality.metric_reader import MetricView
 from tapeline.cardinality.point_keys import PointKeys, time_of
 from tapeline.cardinality.point_layout import Point, plain_times, read_point, short_attributes
 from tapeline.cardinality.series_keys import Spellings, series_key
-from tapeline.cardinality.sources import Source
+from tapeline.cardinality.source import Source
 from tapeline.otlp.index import RecordIndex
 
 __all__ = ["Item", "Look", "Looker"]

@@ -22,17 +22,17 @@ from tapeline.cardinality.key_values import key_of, key_prefix, string_value, te
 from tapeline.cardinality.metric_reader import MetricView, RequestView
 from tapeline.cardinality.point_layout import EXPONENTIAL_HISTOGRAM, HISTOGRAM, KINDS, SUM
 from tapeline.cardinality.route import ResourceView, resource_content
-from tapeline.cardinality.rules import MetricRule, Rules
+from tapeline.cardinality.rules import Rules
 from tapeline.cardinality.series_keys import KeyOrders
+from tapeline.cardinality.source import MetricState, Resource, Scope, Source
 from tapeline.otlp.wire import MalformedRequestError, encode_varint
 
-__all__ = ["MAX_SOURCES", "Resource", "Scope", "Source", "SourceLimits", "Sources"]
+__all__ = ["MAX_SOURCES", "SourceLimits", "Sources"]
 
 MAX_SOURCES: Final = 200_000
 """Producers that are known at a time; points of further ones are refused and counted."""
 
 _MAX_IDENTITY_BYTES: Final = 256 << 20
-_BYTES_A_SOURCE: Final = 900
 # Slices that were read before: when they are more, all are read anew.
 _MAX_SLICE_BYTES: Final = 64 << 20
 _BYTES_A_SLICE: Final = 300
@@ -49,83 +49,6 @@ _DATA_NAMES: Final = {
     10: "exponential_histogram",
     11: "summary",
 }
-
-
-@dataclass(slots=True, eq=False)
-class Resource:
-    """A resource: its content, and who it belongs to.
-
-    `is_known` is False of one that came when there were `max_resources` others.
-    """
-
-    key: int
-    view: ResourceView
-    schema_url: bytes
-    tenant: str
-    generation: int
-    is_known: bool
-
-
-@dataclass(slots=True, eq=False)
-class MetricState:
-    """What all sources of one metric name share."""
-
-    rule: MetricRule
-    room: Room
-    orders: KeyOrders
-
-
-@dataclass(slots=True, eq=False)
-class Source:
-    """One metric of one resource and scope. `key` is the seed of its series' keys.
-
-    `output_seed` is that of the series which Tapeline writes in its place: they are cumulative.
-    `overflow_key` is the key of its overflow series, once that was asked for. `stand_in` is the
-    source whose overflow takes everything, where the resource is one too many; `synthetic` is,
-    of such a source, the producer of all that it takes.
-    """
-
-    key: int
-    metric: MetricIdentity
-    output_metric: MetricIdentity
-    resource: Resource
-    scope: bytes
-    scope_key: int
-    scope_schema_url: bytes
-    state: MetricState
-    group: Group
-    producer: Producer
-    generation: int
-    output_seed: int
-    attribute_tag: int
-    stand_in: "Source | None" = None
-    synthetic: Producer | None = None
-    overflow_key: int = 0
-
-    @property
-    def producers(self) -> tuple[Producer, ...]:
-        """Its own producer, and the one that stands for those beyond limits."""
-        return (self.producer,) if self.synthetic is None else (self.producer, self.synthetic)
-
-    @property
-    def identity_bytes(self) -> int:
-        """About what it holds in memory by itself."""
-        metric = self.metric
-        texts = len(metric.name) + len(metric.unit) + len(metric.description)
-        return _BYTES_A_SOURCE + texts + len(self.scope)
-
-
-class Scope:
-    """A scope of a resource as it stood on the wire, and the sources found in it so far."""
-
-    __slots__ = ("content", "key", "resource", "schema_url", "sources")
-
-    def __init__(self, resource: Resource, key: int, content: bytes, schema_url: bytes) -> None:
-        self.resource = resource
-        self.key = key
-        self.content = content
-        self.schema_url = schema_url
-        self.sources: dict[tuple[int, tuple[bytes, bytes, bytes, bytes]], Source | None] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +71,12 @@ class Sources:
         self.metrics: dict[str, MetricState] = {}
         self.tenants: dict[str, Room] = {}
         self.folder: Folder
-        self._fold_evicted_up_to_unix_nano = 0
+        self.fold_evicted_up_to_unix_nano = 0
         self._rules = rules
         self._limits = limits
         self._tenant_key = limits.tenant_by.encode()
-        self._seed = seed
-        self._stand_ins: dict[int, Resource] = {}
+        self.seed = seed
+        self.stand_ins: dict[int, Resource] = {}
         self._scopes: dict[tuple[bytes, bytes], Scope] = {}
         self._slice_bytes = 0
         self._identity_bytes = 0
@@ -202,7 +125,7 @@ class Sources:
     def remove_idle(self, generation: int) -> None:
         """Forget resources and sources that were not seen for four whole generations."""
         oldest = generation - GENERATIONS_KEPT
-        for known in (self.resources, self._stand_ins):
+        for known in (self.resources, self.stand_ins):
             for key in [key for key, one in known.items() if one.generation < oldest]:
                 self._identity_bytes -= len(known.pop(key).view.content)
         for source in [source for source in self.by_key.values() if source.generation < oldest]:
@@ -215,8 +138,8 @@ class Sources:
             # Nobody will know up to when its series were counted, so all new sources are told.
             for producer in source.producers:
                 self.folder.raise_global_floor(producer.evicted_up_to_unix_nano)
-                self._fold_evicted_up_to_unix_nano = max(
-                    self._fold_evicted_up_to_unix_nano, producer.fold_evicted_up_to_unix_nano
+                self.fold_evicted_up_to_unix_nano = max(
+                    self.fold_evicted_up_to_unix_nano, producer.fold_evicted_up_to_unix_nano
                 )
         self.admission.remove_empty(
             {producer for source in self.by_key.values() for producer in source.producers}
@@ -226,6 +149,12 @@ class Sources:
         tenants = {group.tenant for group in self.admission.groups.values()}
         self.tenants = {name: room for name, room in self.tenants.items() if name in tenants}
         self._forget_slices()
+
+    @property
+    def state_bytes(self) -> int:
+        """About what it all holds in memory."""
+        groups = self.admission.groups.values()
+        return self._slice_bytes + self._identity_bytes + sum(group.state_bytes for group in groups)
 
     def _note_slices(self, size_bytes: int) -> None:
         self._slice_bytes += size_bytes + _BYTES_A_SLICE
@@ -337,7 +266,7 @@ class Sources:
         if metric.temporality == Temporality.DELTA:
             output_metric = replace(metric, temporality=Temporality.CUMULATIVE)
             output_seed = self._seed_of(resource, scope, output_metric)
-        state = self._metric_state(metric.name)
+        state = self.metric_state(metric.name)
         producer = stand_in.synthetic if stand_in else None
         if producer is None:
             producer = self._new_producer(seed, metric, is_synthetic=False)
@@ -350,7 +279,11 @@ class Sources:
             scope_key=scope.key,
             scope_schema_url=scope.schema_url,
             state=state,
-            group=self._group(metric.name, resource.tenant, state, stand_in),
+            group=(
+                self._group_beyond(metric.name, resource.tenant, stand_in)
+                if stand_in
+                else self.group(metric.name, resource.tenant)
+            ),
             producer=producer,
             generation=self._generation,
             output_seed=output_seed,
@@ -361,7 +294,7 @@ class Sources:
     def _new_producer(self, key: int, metric: MetricIdentity, *, is_synthetic: bool) -> Producer:
         now = self._now_unix_nano
         producer = self.folder.producer(key, metric, now, is_synthetic=is_synthetic)
-        producer.fold_evicted_up_to_unix_nano = self._fold_evicted_up_to_unix_nano
+        producer.fold_evicted_up_to_unix_nano = self.fold_evicted_up_to_unix_nano
         return producer
 
     def _stand_in(self, resource: Resource, metric: MetricIdentity) -> Source | None:
@@ -384,18 +317,59 @@ class Sources:
             seed = self._seed_of(known, scope, metric)
             source = self._keep(self._new_source(scope, metric, seed, None))
         source.generation = self._generation
+        self.synthetic_of(source)
+        return source
+
+    def synthetic_of(self, source: Source) -> Producer:
+        """Return the producer of what comes from beyond the limits to a source."""
         if source.synthetic is None:
             key = source.key ^ _SYNTHETIC_BIT
-            source.synthetic = self._new_producer(key, metric, is_synthetic=True)
-        source.group.producers.add(source.synthetic)
+            source.synthetic = self._new_producer(key, source.metric, is_synthetic=True)
+            source.group.producers.add(source.synthetic)
+        return source.synthetic
+
+    def producer_of(self, key: int) -> Producer | None:
+        """Return a producer by its key, for a folder that is loaded."""
+        source = self.by_key.get(key)
+        if source is not None:
+            return source.producer
+        source = self.by_key.get(key ^ _SYNTHETIC_BIT)
+        return None if source is None else self.synthetic_of(source)
+
+    def restore_resource(
+        self, content: bytes, schema_url: bytes, generation: int, *, is_stand_in: bool
+    ) -> None:
+        """Take a resource of a snapshot."""
+        pairs = _pairs(ResourceMessage.FromString(content).attributes)
+        key = self._digest(sorted(set(pairs)))
+        view = ResourceView(content, pairs)
+        tenant = self._tenant_of(pairs)
+        resource = Resource(key, view, schema_url, tenant, generation, is_known=True)
+        (self.stand_ins if is_stand_in else self.resources)[key] = resource
+        self._identity_bytes += len(content)
+
+    def restore_source(
+        self,
+        metric: MetricIdentity,
+        resource_key: int,
+        scope: tuple[bytes, int, bytes],
+        generation: int,
+    ) -> Source:
+        """Take a source of a snapshot, whose resource is there; raises KeyError if it is not."""
+        resource = self.resources.get(resource_key) or self.stand_ins[resource_key]
+        content, scope_key, schema_url = scope
+        around = Scope(resource, scope_key, content, schema_url)
+        seed = self._seed_of(resource, around, metric)
+        source = self._keep(self._new_source(around, metric, seed, None))
+        source.generation = generation
         return source
 
     def _stand_in_resource(self, pairs: list[bytes]) -> Resource | None:
         key = self._digest(pairs)
-        known = self.resources.get(key) or self._stand_ins.get(key)
+        known = self.resources.get(key) or self.stand_ins.get(key)
         if known is None:
             is_last = pairs == [_SERVICE_NAME_PREFIX + string_value(OTHER)]
-            if len(self._stand_ins) >= self._limits.max_resources and not is_last:
+            if len(self.stand_ins) >= self._limits.max_resources and not is_last:
                 return None
             known = Resource(
                 key=key,
@@ -405,11 +379,12 @@ class Sources:
                 generation=self._generation,
                 is_known=True,
             )
-            self._stand_ins[key] = known
+            self.stand_ins[key] = known
             self._identity_bytes += len(known.view.content)
         return known
 
-    def _metric_state(self, name: str) -> MetricState:
+    def metric_state(self, name: str) -> MetricState:
+        """Return what all sources of a metric share, made where it is new."""
         state = self.metrics.get(name)
         if state is None:
             rule = self._rules.for_metric(name)
@@ -417,22 +392,24 @@ class Sources:
             self.metrics[name] = state
         return state
 
-    def _group(
-        self, metric: str, tenant: str, state: MetricState, stand_in: Source | None
-    ) -> Group:
+    def group(self, metric: str, tenant: str) -> Group:
+        """Return the series of a metric and tenant, made where there are none yet."""
         group = self.admission.groups.get((metric, tenant))
-        if stand_in is not None:
-            if group is None:
-                return stand_in.group
-            # Where it loses series, the overflow that takes its points must know of that.
-            if stand_in.synthetic is not None:
-                group.producers.add(stand_in.synthetic)
         if group is None:
-            rooms = [state.room, self.global_room]
+            rooms = [self.metric_state(metric).room, self.global_room]
             limit = self._rules.tenant_limit(tenant)
             if limit is not None:
                 rooms.append(self.tenants.setdefault(tenant, Room(limit)))
             group = self.admission.add(metric, tenant, rooms)
+        return group
+
+    def _group_beyond(self, metric: str, tenant: str, stand_in: Source) -> Group:
+        group = self.admission.groups.get((metric, tenant))
+        if group is None:
+            return stand_in.group
+        if stand_in.synthetic is not None:
+            # Where it loses series, the overflow that takes its points must know of that.
+            group.producers.add(stand_in.synthetic)
         return group
 
     def _seed_of(self, resource: Resource, scope: Scope, metric: MetricIdentity) -> int:
@@ -449,7 +426,7 @@ class Sources:
     def _digest(self, parts: Iterable[bytes]) -> int:
         """Return a key of some texts, which no other texts have."""
         framed = b"".join([len(part).to_bytes(8, "little") + part for part in parts])
-        return xxh3_64_intdigest(framed, self._seed)
+        return xxh3_64_intdigest(framed, self.seed)
 
 
 def _metadata(metric: Metric) -> bytes:
