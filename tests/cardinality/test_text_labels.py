@@ -59,11 +59,12 @@ def _logs(*resources: dict[str, Any]) -> Batch:
 Span = tuple[str, dict[str, Any]]
 
 
-def _spans(*services: tuple[str, list[Span]]) -> Batch:
+def _spans(*services: tuple[str, list[Span]], resource: dict[str, Any] | None = None) -> Batch:
     request = ExportTraceServiceRequest()
     for service, spans in services:
         container = request.resource_spans.add()
-        container.resource.attributes.extend(_attributes({"service.name": service}))
+        attributes = {"service.name": service, **(resource or {})}
+        container.resource.attributes.extend(_attributes(attributes))
         scope = container.scope_spans.add()
         for name, attributes in spans:
             span = scope.spans.add(name=name, trace_id=b"t" * 16, span_id=b"s" * 8, kind=2)
@@ -336,6 +337,36 @@ def test_a_span_name_that_is_no_utf_8_is_limited_as_any() -> None:
     assert limited.rewritten == {("span.name", "normalized"): 1, ("span.name", "label_limit"): 1}
 
 
+def test_what_span_metrics_take_from_the_resource_is_limited_too() -> None:
+    """Over all services, since it may be the service's own name."""
+    labels = _of_spans(None, {"service.name": {"limit": 1}, "host": {"limit": 0}})
+    spans: list[Span] = [("get", {"host": "a"})]
+
+    limited = labels.process(_spans(("s", spans), ("t", spans), resource={"host": "b"}), 0)
+
+    request: Any = limited.batch.request
+    assert [_values(container.resource.attributes) for container in request.resource_spans] == [
+        {"service.name": "s", "host": "__other__"},
+        {"service.name": "__other__", "host": "__other__"},
+    ]
+    assert _spans_of(limited) == [("get", {"host": "__other__"})] * 2
+    assert limited.rewritten == {("host", "label_limit"): 4, ("service.name", "label_limit"): 1}
+
+
+def test_a_value_that_is_no_utf_8_counts_as_any() -> None:
+    """Nothing is refused for it: it may be all that is wrong with a request."""
+    labels = _labels(
+        logs={"labels": {"pod": {"limit": 1}}},
+        traces={"attributes": {"pod": {"limit": 1}}},
+    )
+    for batch in (_logs({"pod": "az"}), _spans(("s", [("get", {"pod": "az"})]))):
+        broken = batch.with_payload(batch.payload.replace(b"az", b"a\xff"))
+        later = batch.with_payload(batch.payload.replace(b"az", b"b\xff"))
+
+        assert labels.process(broken, 0).batch is broken
+        assert labels.process(later, 0).rewritten == {("pod", "label_limit"): 1}
+
+
 def test_what_does_not_parse_is_refused() -> None:
     """As malformed, which it is for everybody behind, too."""
     broken_resource = b"\x0a\x05\x0a\x03\x0a\x09x"
@@ -363,7 +394,7 @@ STEPS = st.lists(
                     st.lists(st.tuples(NAMES, ATTRIBUTES), max_size=4),
                 ),
                 max_size=3,
-            ).map(lambda rows: _spans(*rows)),
+            ).flatmap(lambda rows: ATTRIBUTES.map(lambda more: _spans(*rows, resource=more))),
         ),
         st.sampled_from([0, 0, HOUR_NANO // 2, 2 * HOUR_NANO]),
     ),
@@ -387,10 +418,11 @@ class _Model:
         if batch.signal is Signal.LOGS:
             for container in request.resource_logs:
                 rules = self._section["logs"]["labels"]
-                self._pairs(container.resource.attributes, rules, "")
+                self._pairs(container.resource.attributes, rules, "(logs)")
             return request
         for container in request.resource_spans:
             service = container.resource.attributes[0].value.string_value
+            self._pairs(container.resource.attributes, self._section["traces"]["attributes"], "")
             for span in container.scope_spans[0].spans:
                 rules = self._section["traces"]
                 span.name = self._text("span.name", span.name, rules["span_names"], service)

@@ -299,8 +299,8 @@ class TracesConfig(BaseModel):
     # Names of each service (service.name). null: they are not looked at.
     span_names: SpanLabelConfig | None = SpanLabelConfig(limit=2000)
 
-    # Attributes of spans by name, each with values of each service: what the `dimensions` of the
-    # collector's span_metrics name.
+    # Attributes by name, each with values of each service: what the `dimensions` of the collector's
+    # span_metrics name. Like that one, it holds for the resource's too, over all services.
     attributes: dict[SpanAttribute, SpanLabelConfig] = Field(default={}, max_length=MAX_NAMES)
 
 

@@ -1,6 +1,7 @@
 """Limits on texts that become labels elsewhere: Loki's index labels, and span metrics' dimensions.
 
-Of logs these are resource attributes, of traces span names and attributes of spans. Values beyond
+Of logs these are resource attributes, of traces span names and attributes of spans or, as span
+metrics take them, of their resources. Values beyond
 a limit become `__other__`; what is to be normalised is so before it is counted. A request that
 needs no change is not touched, and of one that does only those resources and spans that do.
 """
@@ -12,7 +13,6 @@ from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tapeline.cardinality.config import SPAN_NAME, CardinalityConfig, Mode
 from tapeline.cardinality.report import TextState
@@ -24,8 +24,9 @@ from tapeline.cardinality.text_rules import (
     log_rules,
     span_name_rule,
     span_rules,
+    text_of,
 )
-from tapeline.cardinality.text_views import LOGS_VIEW, SPAN_NAMES_VIEW, SPANS_VIEW
+from tapeline.cardinality.text_views import LOGS_VIEW, RESOURCE_VIEW, SPAN_NAMES_VIEW, SPANS_VIEW
 from tapeline.otlp.layout import SliceKind
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.splice import splice
@@ -40,21 +41,21 @@ MAX_CACHED_BYTES: Final = 4096
 MAX_KNOWN: Final = 100_000
 MAX_KNOWN_BYTES: Final = 256
 _NANO: Final = 1_000_000_000
-_SERVICE_NAME: Final = "service.name"
+_SERVICE_NAME: Final = b"service.name"
 
 
 class LimitedTexts(NamedTuple):
     """A batch within the limits: the same object where nothing had to change, or in `observe`.
 
-    `rewritten` counts values by label and reason: of logs those of resources, of traces those of
-    spans. In `observe` it counts what would have been rewritten.
+    `rewritten` counts values by label and reason: those of resources and of spans. In `observe`
+    it counts what would have been rewritten.
     """
 
     batch: Batch
     rewritten: Mapping[tuple[str, str], int]
 
 
-class _CachedResource(NamedTuple):
+class _Resource(NamedTuple):
     """What a resource becomes (None: it stays), and the labels and reasons for that."""
 
     content: bytes | None
@@ -63,15 +64,20 @@ class _CachedResource(NamedTuple):
 
 @dataclass(slots=True)
 class _Work:
-    """What was done to the spans of a request. `first` is the number of a scope's first span."""
+    """What was done to a request: new contents of resources and spans, by their place in it.
 
-    first: int = 0
-    changed: dict[int, bytes | None] = field(default_factory=dict)
+    `first_span` is the place of the first span of the scope in hand.
+    """
+
+    resource_count: int = 0
+    first_span: int = 0
+    resources: dict[int, bytes] = field(default_factory=dict)
+    spans: dict[int, bytes | None] = field(default_factory=dict)
     rewritten: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def note(self, number: int, span: Any, rule: TextRule, verdict: Verdict) -> None:
         """Keep a span of the scope as it is now."""
-        self.changed[self.first + number] = span.SerializeToString()
+        self.spans[self.first_span + number] = span.SerializeToString()
         self.rewritten[rule.name, verdict.reason] += 1
 
 
@@ -88,8 +94,10 @@ class TextLabels:
         self._log_rules = log_rules(config)
         self._span_name = span_name_rule(config)
         self._span_rules = span_rules(config)
+        # What span metrics don't find with the span they take from its resource.
+        self._resource_rules = {Signal.LOGS: self._log_rules, Signal.TRACES: self._span_rules}
         self._values = TextValues(config.max_label_values)
-        self._resources: dict[bytes, _CachedResource] = {}
+        self._resources: dict[tuple[Signal, bytes], _Resource] = {}
         self._services: dict[bytes, str] = {}
         self._passing: dict[tuple[str, str], set[bytes]] = {}
         self._passing_count = 0
@@ -158,60 +166,17 @@ class TextLabels:
 
     def load(self, dumped: Iterable[Sequence[Any]]) -> None:
         """Take a dump into a new object, as far as its labels still have limits."""
-        limits = {(Signal.LOGS, name): rule.limit for name, rule in self._log_rules.items()}
+        limits = {(Signal.LOGS, rule.name): rule.limit for rule in self._log_rules.values()}
         limits |= {(Signal.TRACES, rule.name): rule.limit for rule in self._span_rules.values()}
         if self._span_name is not None:
             limits[Signal.TRACES, SPAN_NAME] = self._span_name.limit
         self._values.load(dumped, limits)
 
     def _logs(self, batch: Batch) -> LimitedTexts:
-        rewritten: Counter[tuple[str, str]] = Counter()
-        changed: dict[int, bytes | None] = {}
-        number = 0
+        work = _Work()
         for container in LOGS_VIEW.FromString(batch.payload).containers:
-            for content in container.resources:
-                resource = self._resource(content)
-                if resource.causes:
-                    rewritten.update(resource.causes)
-                    changed[number] = resource.content
-                number += 1
-        if not changed or self._observes:
-            return LimitedTexts(batch, rewritten)
-        index = batch.index
-        numbers = [
-            place for place, header in enumerate(index.headers) if header.kind is SliceKind.RESOURCE
-        ]
-        headers = {numbers[number]: content for number, content in changed.items()}
-        payload = splice(batch.payload, index, headers=headers)
-        return LimitedTexts(batch.with_payload(payload), rewritten)
-
-    def _resource(self, content: bytes) -> _CachedResource:
-        """Judge a resource. Within a generation a judgement stands: values only go between two."""
-        cached = self._resources.get(content)
-        if cached is not None:
-            return cached
-        judged = self._judge_resource(content)
-        if len(content) <= MAX_CACHED_BYTES:
-            if len(self._resources) >= MAX_CACHED_RESOURCES:
-                self._resources.clear()
-            self._resources[content] = judged
-        return judged
-
-    def _judge_resource(self, content: bytes) -> _CachedResource:
-        resource = Resource.FromString(content)
-        causes = []
-        for attribute in resource.attributes:
-            rule = self._log_rules.get(attribute.key)
-            if rule is None:
-                continue
-            values = self._values.of(Signal.LOGS, rule, None)
-            verdict = rule.judge(attribute.value.SerializeToString(), values, self._generation)
-            if verdict is not None:
-                attribute.value.string_value = verdict.text
-                causes.append((rule.name, verdict.reason))
-        if not causes:
-            return _CachedResource(None, ())
-        return _CachedResource(resource.SerializeToString(), tuple(causes))
+            self._limit_resources(batch.signal, container.resources, work)
+        return self._limited(batch, work)
 
     def _traces(self, batch: Batch) -> LimitedTexts:
         work = _Work()
@@ -220,16 +185,61 @@ class TextLabels:
         view = SPANS_VIEW if with_attributes else SPAN_NAMES_VIEW
         for container in view.FromString(batch.payload).containers:
             service = self._service(b"".join(container.resources))
+            self._limit_resources(batch.signal, container.resources, work)
             for scope in container.scopes:
                 if self._span_name is not None:
                     self._limit_names(self._span_name, service, scope.spans, work)
                 if with_attributes:
                     self._limit_attributes(service, scope.spans, work)
-                work.first += len(scope.spans)
-        if not work.changed or self._observes:
+                work.first_span += len(scope.spans)
+        return self._limited(batch, work)
+
+    def _limited(self, batch: Batch, work: _Work) -> LimitedTexts:
+        if self._observes or not (work.spans or work.resources):
             return LimitedTexts(batch, work.rewritten)
-        payload = splice(batch.payload, batch.index, records=work.changed)
+        index = batch.index
+        headers: dict[int, bytes | None] = {}
+        if work.resources:
+            kinds = enumerate(header.kind for header in index.headers)
+            numbers = [number for number, kind in kinds if kind is SliceKind.RESOURCE]
+            headers = {numbers[place]: content for place, content in work.resources.items()}
+        payload = splice(batch.payload, index, records=work.spans, headers=headers)
         return LimitedTexts(batch.with_payload(payload), work.rewritten)
+
+    def _limit_resources(self, signal: Signal, contents: Sequence[bytes], work: _Work) -> None:
+        rules = self._resource_rules[signal]
+        if not rules:
+            return
+        for content in contents:
+            judged = self._resources.get((signal, content))
+            if judged is None:
+                judged = self._judge_resource(signal, rules, content)
+            if judged.content is not None:
+                work.rewritten.update(judged.causes)
+                work.resources[work.resource_count] = judged.content
+            work.resource_count += 1
+
+    def _judge_resource(
+        self, signal: Signal, rules: Mapping[bytes, TextRule], content: bytes
+    ) -> _Resource:
+        """Judge a resource for a whole generation, since values go only between two."""
+        resource = RESOURCE_VIEW.FromString(content)
+        causes = []
+        for attribute in resource.attributes:
+            rule = rules.get(attribute.key)
+            if rule is None:
+                continue
+            values = self._values.of(signal, rule, None)
+            verdict = rule.judge(b"".join(attribute.values), values, self._generation)
+            if verdict is not None:
+                attribute.values[:] = [_string(verdict.text)]
+                causes.append((rule.name, verdict.reason))
+        judged = _Resource(resource.SerializeToString() if causes else None, tuple(causes))
+        if len(content) <= MAX_CACHED_BYTES:
+            if len(self._resources) >= MAX_CACHED_RESOURCES:
+                self._resources.clear()
+            self._resources[signal, content] = judged
+        return judged
 
     def _limit_names(self, rule: TextRule, service: str, spans: Sequence[Any], work: _Work) -> None:
         known = self._known(service, rule)
@@ -263,17 +273,16 @@ class TextLabels:
                 if verdict is None:
                     self._know(known, value)
                 else:
-                    replacement = AnyValue(string_value=verdict.text)
-                    attribute.values[:] = [replacement.SerializeToString()]
+                    attribute.values[:] = [_string(verdict.text)]
                     work.note(number, span, rule, verdict)
 
     def _service(self, resource: bytes) -> str:
         service = self._services.get(resource)
         if service is None:
             service = ""
-            for attribute in Resource.FromString(resource).attributes:
+            for attribute in RESOURCE_VIEW.FromString(resource).attributes:
                 if attribute.key == _SERVICE_NAME:
-                    service = attribute.value.string_value
+                    service = text_of(b"".join(attribute.values)) or ""
             if len(resource) <= MAX_CACHED_BYTES:
                 if len(self._services) >= MAX_CACHED_RESOURCES:
                     self._services.clear()
@@ -301,3 +310,7 @@ class TextLabels:
     def _forget(self) -> None:
         self._passing.clear()
         self._passing_count = 0
+
+
+def _string(text: str) -> bytes:
+    return AnyValue(string_value=text).SerializeToString()

@@ -5,6 +5,7 @@ from collections.abc import ItemsView, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from tapeline.cardinality.config import (
@@ -26,6 +27,7 @@ __all__ = [
     "log_rules",
     "span_name_rule",
     "span_rules",
+    "text_of",
 ]
 
 MAX_SETS: Final = 10_000
@@ -53,7 +55,7 @@ class TextRule:
 
     def judge(self, value: bytes, values: LabelValues, generation: int) -> Verdict | None:
         """Judge the content of an AnyValue; None lets it pass."""
-        text = _text_of(AnyValue.FromString(value))
+        text = text_of(value)
         if text is None:
             if values.admit(_NO_TEXT + value, generation):
                 return None
@@ -142,15 +144,14 @@ class TextValues:
         return values
 
 
-def log_rules(config: CardinalityConfig) -> Mapping[str, TextRule]:
-    """Return what holds for resource attributes of logs, by name."""
-    return {name: _rule(config, name, own) for name, own in config.logs.labels.items()}
+def log_rules(config: CardinalityConfig) -> Mapping[bytes, TextRule]:
+    """Return what holds for resource attributes of logs, by the UTF-8 of their names."""
+    return _rules(config, config.logs.labels)
 
 
 def span_rules(config: CardinalityConfig) -> Mapping[bytes, TextRule]:
     """Return what holds for attributes of spans, by the UTF-8 of their names."""
-    attributes = config.traces.attributes
-    return {name.encode(): _rule(config, name, own) for name, own in attributes.items()}
+    return _rules(config, config.traces.attributes)
 
 
 def span_name_rule(config: CardinalityConfig) -> TextRule | None:
@@ -161,13 +162,25 @@ def span_name_rule(config: CardinalityConfig) -> TextRule | None:
     return TextRule(SPAN_NAME, own.limit, normaliser_of(own.normalize), frozenset())
 
 
-def _rule(config: CardinalityConfig, name: str, own: SpanLabelConfig) -> TextRule:
-    protected = frozenset(config.protect.labels.get(name, ()))
-    return TextRule(name, own.limit, normaliser_of(own.normalize), protected)
+def _rules(
+    config: CardinalityConfig, limits: Mapping[str, SpanLabelConfig]
+) -> Mapping[bytes, TextRule]:
+    protected = config.protect.labels
+    return {
+        name.encode(): TextRule(
+            name, own.limit, normaliser_of(own.normalize), frozenset(protected.get(name, ()))
+        )
+        for name, own in limits.items()
+    }
 
 
-def _text_of(value: AnyValue) -> str | None:
-    """Return the text that a value is as a label; None of lists and the like."""
+def text_of(content: bytes) -> str | None:
+    """Return the text that an AnyValue is as a label; None of lists and the like."""
+    try:
+        value = AnyValue.FromString(content)
+    except DecodeError:
+        # Most likely a text that is no UTF-8. Whatever it is, it counts as what it is.
+        return None
     match value.WhichOneof("value"):
         case "string_value":
             return value.string_value
