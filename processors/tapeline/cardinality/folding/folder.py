@@ -251,7 +251,7 @@ class Folder:
         if value is None:
             return FoldOutcome.NO_RECORDED_VALUE
         if producer.temporality == Temporality.UNSPECIFIED and producer.kind in _TEMPORAL_KINDS:
-            return FoldOutcome.UNSPECIFIED_TEMPORALITY
+            raise RefusedPointError(FoldOutcome.UNSPECIFIED_TEMPORALITY)
         total = output.total
         if producer.is_delta:
             floor = max(output.floor_unix_nano, producer.evicted_up_to_unix_nano)
