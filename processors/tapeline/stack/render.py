@@ -16,12 +16,14 @@ __all__ = ["COMPOSE_FILE", "native_values", "render", "render_compose"]
 
 TEMPLATE: Final = Path("config/prometheus/prometheus.yml.template")
 COMPOSE_FILE: Final = Path("config/prometheus/prometheus.compose.yml")
+RULES: Final = Path("config/prometheus/rules")
 _NOTICE: Final = (
     f"# Rendered from {TEMPLATE.name} by `python -m tapeline.stack.render`. Change the template.\n"
 )
 # Service names of docker-compose.yml and the ports inside of its network.
 _COMPOSE_VALUES: Final = {
     "scrape_interval": "5s",
+    "rules": "/etc/prometheus/rules",
     "prometheus_exporter": "collector:8889",
     "collector_metrics": '"collector:8888"',
     "gate_admin": "gate:8090",
@@ -31,11 +33,14 @@ _COMPOSE_VALUES: Final = {
 }
 
 
-def native_values(ports: Ports, *, two_collectors: bool, scrape_interval_s: int) -> dict[str, str]:
+def native_values(
+    ports: Ports, source_root: Path, *, two_collectors: bool, scrape_interval_s: int
+) -> dict[str, str]:
     """Return the template's values for servers on this machine."""
     collectors = [ports.collector_metrics] + ([ports.egress_metrics] if two_collectors else [])
     return {
         "scrape_interval": f"{scrape_interval_s}s",
+        "rules": str(source_root / RULES),
         "prometheus_exporter": f"{HOST}:{ports.prometheus_exporter}",
         "collector_metrics": ", ".join(f'"{HOST}:{port}"' for port in collectors),
         "gate_admin": f"{HOST}:{ports.gate_admin}",

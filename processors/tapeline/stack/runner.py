@@ -105,6 +105,7 @@ class Stack:
         self.directory.open()
         values = native_values(
             self.ports,
+            binaries.SOURCE_ROOT,
             two_collectors=self.overrides.two_collectors,
             scrape_interval_s=self.overrides.scrape_interval_s,
         )
