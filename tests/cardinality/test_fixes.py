@@ -100,7 +100,7 @@ def test_every_suggestion_loads_and_matches_its_metric(
     """Whatever hostile text the names and values are; another metric is not matched."""
     fix = fix_of(wide(name, metric, samples=samples, distinct_values=distinct_values))
     if fix is None:
-        assert name == "otel.metric.overflow"
+        assert name == "otel.metric.overflow" or name.endswith("…") or "\ufffd" in metric + name
         return
 
     rules = Rules(loaded(fix))

@@ -34,7 +34,8 @@ code, pre { font: 13px/1.4 ui-monospace, monospace; unicode-bidi: isolate; }
 code { overflow-wrap: anywhere; }
 pre { background: var(--soft); padding: .6rem .8rem; border-radius: 4px; margin: .3rem 0;
   overflow-x: auto; user-select: all; }
-ul { margin: 0; padding-left: 1.1rem; }
+ul { margin: 0; padding-left: 1.1rem; min-width: 15rem; }
+td > code { display: inline-block; min-width: 8rem; }
 dl { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 1rem 0; }
 dt { font-size: .85rem; opacity: .75; }
 dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }

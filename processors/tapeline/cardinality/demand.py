@@ -18,7 +18,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
-from tapeline.cardinality.label_text import value_text
+from tapeline.cardinality.label_text import CUT_MARK, value_text
 from tapeline.cardinality.sketches import DistinctCount, FrequentItems
 
 __all__ = ["Demand", "DemandLimits", "LabelDemand", "Look", "MetricDemand", "Offender"]
@@ -30,6 +30,7 @@ _VALUE_BYTES: Final = 100
 """Offenders and samples are told apart by so many bytes of their encoded value."""
 
 _SHORTEST_PAIR: Final = 2
+_CUT: Final = CUT_MARK.encode()
 _BYTES_A_METRIC: Final = 600
 _BYTES_A_LABEL: Final = 900
 
@@ -246,10 +247,12 @@ class Demand:
 def _fields(pair: bytes) -> tuple[bytes, bytes]:
     """Return the key field and the value field of a KeyValue, however it is encoded.
 
-    A key of more than 127 bytes is cut to what fits. Raises DecodeError.
+    A key of more than 127 bytes is cut to what fits, with a mark. Raises DecodeError.
     """
     parsed = KeyValue.FromString(pair)
-    key = parsed.key.encode()[:_LONGEST_SHORT]
+    key = parsed.key.encode()
+    if len(key) > _LONGEST_SHORT:
+        key = key[: _LONGEST_SHORT - len(_CUT)] + _CUT
     parsed.ClearField("key")
     return bytes((_KEY_TAG, len(key))) + key, parsed.SerializeToString()
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import yaml
 
 from tapeline.cardinality.config import OVERFLOW_ATTRIBUTE, LabelPolicy
+from tapeline.cardinality.label_text import CUT_MARK
 from tapeline.cardinality.normalise import Named, Normaliser
 
 __all__ = ["Fix", "WideLabel", "fix_of"]
@@ -62,7 +63,9 @@ def fix_of(label: WideLabel) -> Fix | None:
     """
     if not 0 < len(label.metric) <= _LONGEST_NAME or not 0 < len(label.name) <= _LONGEST_NAME:
         return None
-    if label.name == OVERFLOW_ATTRIBUTE or "\ufffd" in label.name + label.metric:
+    if label.name == OVERFLOW_ATTRIBUTE or label.name.endswith(CUT_MARK):
+        return None
+    if "\ufffd" in label.name + label.metric:
         return None
     shapes = _shapes(label.samples)
     if shapes:
@@ -110,4 +113,4 @@ def _rule(label: WideLabel, rule: dict[str, Any]) -> str:
     name = _GLOB_CHARACTERS.sub(lambda match: f"[{match.group()}]", label.metric)
     limit = {"limit": label.limit} if label.has_rule else {}
     section = {"cardinality": {"metrics": [{"match": name, **limit, **rule}]}}
-    return yaml.safe_dump(section, sort_keys=False, width=90)
+    return yaml.safe_dump(section, sort_keys=False, default_flow_style=None, width=90)

@@ -12,11 +12,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tapeline.otlp.wire import MalformedRequestError, read_varint
 
-__all__ = ["MAX_CHARACTERS", "MAX_NAME_CHARACTERS", "name_text", "value_text"]
+__all__ = ["CUT_MARK", "MAX_CHARACTERS", "MAX_NAME_CHARACTERS", "name_text", "value_text"]
 
 MAX_CHARACTERS: Final = 80
 MAX_NAME_CHARACTERS: Final = 256
-_CUT: Final = "…"
+CUT_MARK: Final = "…"
+"""What ends a text that was cut."""
 _VALUE_TAG: Final = 0x12
 _STRING_TAG: Final = 0x0A
 
@@ -40,7 +41,7 @@ def name_text(name: str) -> str:
 
 def _shown(text: str, max_characters: int) -> str:
     if len(text) > max_characters:
-        text = text[: max_characters - 1] + _CUT
+        text = text[: max_characters - 1] + CUT_MARK
     # Bytes that were no UTF-8 may stand in it as lone surrogates, which nothing can encode.
     return text.encode(errors="replace").decode()
 
@@ -57,7 +58,7 @@ def _string(encoded: bytes) -> str | None:
     except MalformedRequestError:
         return None
     text = encoded[start : start + length].decode(errors="replace")
-    return text if start + length <= len(encoded) else text.rstrip("\ufffd") + _CUT
+    return text if start + length <= len(encoded) else text.rstrip("\ufffd") + CUT_MARK
 
 
 def _other(encoded: bytes) -> str:

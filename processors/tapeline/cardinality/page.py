@@ -16,7 +16,8 @@ _KIB: Final = 1024
 _UNITS: Final = ("B", "KiB", "MiB", "GiB")
 _WHERE: Final = (
     "A fix is a rule for one metric. Put it before the other rules of the section cardinality: the"
-    " first that matches counts, alone, so take over what they say of the metric. Then SIGHUP."
+    " first that matches counts, alone, so make one rule of the fixes of a metric, and take over"
+    " what other rules say of it. Then send SIGHUP."
 )
 
 
@@ -195,7 +196,8 @@ def _code(text: str) -> Markup:
 
 
 def _list(items: Iterable[Markup]) -> Markup:
-    return element("ul", *(element("li", item) for item in items))
+    listed = [element("li", item) for item in items]
+    return element("ul", *listed) if listed else element("span", "none", class_="soft")
 
 
 def _spelt(counts: Mapping[str, int]) -> str:
