@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from tapeline.cardinality.config import CardinalityConfig, Mode, SummaryPolicy
+from tapeline.pipeline.loader import ConfigError, read_document, validate_document
 
 LOKI = Path(__file__).parents[2] / "config" / "loki" / "loki.yaml"
 
@@ -30,7 +31,6 @@ LOKI = Path(__file__).parents[2] / "config" / "loki" / "loki.yaml"
         {"metrics": [{"match": "a", "labels": {"x": {}}}]},
         {"metrics": [{"match": "a", "labels": {"x": {"limit": 1, "policy": "pass"}}}]},
         {"metrics": [{"match": "a", "labels": {"otel.metric.overflow": {"limit": 1}}}]},
-        {"metrics": [{"match": "a", "normalize": {"x": []}}]},
         {"metrics": [{"match": "a", "normalize": {"x": ["ip"]}}]},
         {"metrics": [{"match": "a", "normalize": {"x": [{"pattern": "(", "with": "y"}]}}]},
         {"metrics": [{"match": "a", "normalize": {"x": [{"pattern": "a", "with": "{y}"}]}}]},
@@ -50,47 +50,94 @@ def test_what_cannot_be_meant_is_refused(section: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "message"),
+    ("section", "path", "message"),
     [
         (
             {"metrics": [{"match": "http.*"}, {"match": ["rpc.*", "http.server.*"]}]},
-            "metrics[1].match: 'http.server.*' never applies: metrics[0] ('http.*') matches",
+            ("metrics", 1, "match", 1),
+            "never applies: metrics[0] ('http.*') matches all of it first",
         ),
         (
             {"metrics": [{"match": "a"}, {"match": "a"}]},
-            "metrics[1].match: 'a' never applies: metrics[0] ('a')",
+            ("metrics", 1, "match", 0),
+            "never applies: metrics[0] ('a')",
         ),
         (
             {"protect": {"metrics": "pnl.*"}, "metrics": [{"match": "pnl.total"}]},
-            "metrics[0].match: 'pnl.total' never applies: protect.metrics has 'pnl.*'",
+            ("metrics", 0, "match", 0),
+            "never applies: protect.metrics has 'pnl.*'",
         ),
         (
             {"global_limit": 100, "metrics": [{"match": "a", "limit": 101}]},
-            "metrics[0].limit: 101 can't be reached, since global_limit is 100",
+            ("metrics", 0, "limit"),
+            "can't be reached, since global_limit is 100",
         ),
         (
             {"global_limit": 100, "tenants": {"limits": {"gw": 200}}},
-            "tenants.limits.gw: 200 can't be reached",
+            ("tenants", "limits", "gw"),
+            "can't be reached",
+        ),
+        (
+            {"global_limit": 100, "tenants": {"default_limit": 200}},
+            ("tenants", "default_limit"),
+            "can't be reached",
         ),
         (
             {"protect": {"labels": {"venue": ["__other__"]}}},
-            "protect.labels.venue: '__other__' stands for values beyond a limit",
+            ("protect", "labels", "venue", 0),
+            "stands for values beyond a limit",
         ),
         (
             {
                 "metrics": [{"match": "a", "normalize": {"route": ["number"]}}],
                 "protect": {"labels": {"route": ["/orders/7"]}},
             },
-            "'/orders/7' does not occur: normalize of metrics[0] makes '/orders/{number}' of it",
+            ("protect", "labels", "route", 0),
+            "does not occur: normalize of metrics[0] makes '/orders/{number}' of it",
         ),
     ],
 )
-def test_rules_against_each_other_are_found(section: dict[str, Any], message: str) -> None:
-    """What never applies, can't be reached or would have two writers is named with its place."""
+def test_rules_against_each_other_are_found(
+    section: dict[str, Any], path: tuple[str | int, ...], message: str
+) -> None:
+    """What never applies, can't be reached or can't occur is named where it stands."""
     with pytest.raises(ValidationError) as caught:
         CardinalityConfig.model_validate(section)
 
-    assert message in str(caught.value)
+    (problem,) = caught.value.errors()
+    assert problem["loc"] == path
+    assert problem["msg"].startswith(message)
+
+
+def test_all_problems_are_named_with_their_lines(tmp_path: Path) -> None:
+    """One start is enough to find them all."""
+    path = tmp_path / "gate.yaml"
+    path.write_text(
+        """
+default_limit: 5
+metrics:
+  - match: http.*
+    labels:
+      x: 5
+    normalize:
+      y: [uid, {pattern: (, with: z}]
+  - match:
+      - a[
+""",
+        encoding="utf-8",
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        validate_document(read_document(path), CardinalityConfig)
+
+    lines = [problem.removeprefix(f"{path}:") for problem in caught.value.problems]
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["6", "metrics[0].labels.x"],
+        ["8", "metrics[0].normalize.y[0].built_in"],
+        ["8", "metrics[0].normalize.y[1].own.pattern"],
+        ["10", "metrics[1].match[0]"],
+    ]
+    assert "Input should be 'uuid', 'hex' or 'number' (got 'uid')" in lines[1]
 
 
 def test_a_narrower_rule_before_a_wider_one_is_fine() -> None:

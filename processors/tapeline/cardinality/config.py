@@ -1,10 +1,22 @@
 """The `cardinality` section of the configuration."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tapeline.cardinality.globs import check_glob, covers
 from tapeline.cardinality.normalise import (
@@ -98,6 +110,12 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _not_empty(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    if not patterns:
+        raise ValueError('matches nothing; name a metric, or write "*" for all of them')
+    return patterns
+
+
 def _attribute(name: str) -> str:
     if name == OVERFLOW_ATTRIBUTE:
         raise ValueError(f"{name} marks overflow series, so it can't be limited or rewritten")
@@ -112,7 +130,10 @@ def _span_attribute(name: str) -> str:
 
 Glob = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_glob)]
 Globs = Annotated[
-    tuple[Glob, ...], Field(min_length=1, max_length=MAX_NAMES), BeforeValidator(_listed)
+    tuple[Glob, ...],
+    Field(max_length=MAX_NAMES),
+    BeforeValidator(_listed),
+    AfterValidator(_not_empty),
 ]
 AttributeName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_attribute)]
 SpanAttribute = Annotated[AttributeName, AfterValidator(_span_attribute)]
@@ -122,25 +143,30 @@ Limit = Annotated[int, Field(ge=0, le=MAX_LIMIT)]
 Positive = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 
 
+def _compiles(pattern: str) -> str:
+    compile_pattern(pattern)
+    return pattern
+
+
 class PatternConfig(BaseModel):
     """A pattern of your own, and the name of what it stands for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     # RE2 syntax. It is searched for in the whole value, and must not match the empty text.
-    pattern: str = Field(min_length=1, max_length=1000)
+    pattern: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_compiles)]
 
     # The placeholder's name: `order` puts `{order}` in place of what matches.
     name: str = Field(alias="with", pattern=r"^[a-z][a-z_]{0,31}$")
 
-    @model_validator(mode="after")
-    def _compiles(self) -> Self:
-        compile_pattern(self.pattern)
-        return self
+
+def _kind(pattern: object) -> str:
+    return "own" if isinstance(pattern, dict | PatternConfig) else "built_in"
 
 
-Patterns = Annotated[
-    tuple[Named | PatternConfig, ...], Field(min_length=1, max_length=MAX_PATTERNS)
+Pattern = Annotated[
+    Annotated[Named, Tag("built_in")] | Annotated[PatternConfig, Tag("own")],
+    Discriminator(_kind),
 ]
 
 
@@ -163,7 +189,9 @@ def _fit_together(patterns: tuple[Named | PatternConfig, ...]) -> Any:
     return patterns
 
 
-FittingPatterns = Annotated[Patterns, AfterValidator(_fit_together)]
+Patterns = Annotated[
+    tuple[Pattern, ...], Field(max_length=MAX_PATTERNS), AfterValidator(_fit_together)
+]
 
 
 class LabelConfig(BaseModel):
@@ -190,7 +218,7 @@ class ResourceRuleConfig(BaseModel):
     labels: dict[AttributeName, LabelConfig] = Field(default={}, max_length=MAX_NAMES)
 
     # Patterns by attribute, as those of the rule.
-    normalize: dict[AttributeName, FittingPatterns] = Field(default={}, max_length=MAX_NAMES)
+    normalize: dict[AttributeName, Patterns] = Field(default={}, max_length=MAX_NAMES)
 
 
 class RuleConfig(BaseModel):
@@ -225,7 +253,7 @@ class RuleConfig(BaseModel):
 
     # What is rewritten before anything is counted, by label: patterns of your own, which go first,
     # {pattern: "ORD-[0-9]+", with: order}, and uuid, hex and number, in this order.
-    normalize: dict[AttributeName, FittingPatterns] = Field(default={}, max_length=MAX_NAMES)
+    normalize: dict[AttributeName, Patterns] = Field(default={}, max_length=MAX_NAMES)
 
     # The same for attributes of the resource.
     resource: ResourceRuleConfig = ResourceRuleConfig()
@@ -267,11 +295,7 @@ class SpanLabelConfig(BaseModel):
     limit: Limit
 
     # Patterns, as those of a rule. Empty: nothing is rewritten.
-    normalize: Annotated[
-        tuple[Named | PatternConfig, ...],
-        Field(max_length=MAX_PATTERNS),
-        AfterValidator(_fit_together),
-    ] = ()
+    normalize: Patterns = ()
 
 
 class LogsConfig(BaseModel):
@@ -370,73 +394,77 @@ class CardinalityConfig(BaseModel):
     snapshot_period: Duration = Field(default=60.0, ge=1)
 
     @model_validator(mode="after")
-    def _rules_can_apply(self) -> Self:
-        before: list[tuple[str, str]] = []
-        for number, rule in enumerate(self.metrics):
-            place = f"metrics[{number}].match"
-            rewrites = bool(rule.normalize or rule.resource.normalize)
-            for pattern in rule.match:
-                _check_first(place, pattern, before)
-                if not rewrites:
-                    self._check_unprotected(place, pattern)
-            before.extend((f"metrics[{number}]", pattern) for pattern in rule.match)
-        return self
-
-    def _check_unprotected(self, place: str, pattern: str) -> None:
-        for guard in self.protect.metrics:
-            if covers(guard, pattern):
-                raise ValueError(
-                    f"{place}: {pattern!r} never applies: protect.metrics has {guard!r}, and no"
-                    " limit holds for what is protected; take one of the two out"
-                )
-
-    @model_validator(mode="after")
-    def _limits_can_be_reached(self) -> Self:
-        named = {f"metrics[{number}].limit": rule.limit for number, rule in enumerate(self.metrics)}
-        named["tenants.default_limit"] = self.tenants.default_limit
-        named.update({f"tenants.limits.{key}": own for key, own in self.tenants.limits.items()})
-        for place, limit in named.items():
-            if limit is not None and limit > self.global_limit:
-                raise ValueError(
-                    f"{place}: {limit} can't be reached, since global_limit is"
-                    f" {self.global_limit}: raise that one, or lower this one"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _protected_values_can_occur(self) -> Self:
-        for label, values in self.protect.labels.items():
-            place = f"protect.labels.{label}"
-            if OTHER in values:
-                raise ValueError(
-                    f"{place}: {OTHER!r} stands for values beyond a limit, which are what"
-                    " protection is from; take it out"
-                )
-            for number, rule in enumerate(self.metrics):
-                rewritten = _rewritten(rule.normalize.get(label, ()), values)
-                for value, result in rewritten.items():
-                    raise ValueError(
-                        f"{place}: {value!r} does not occur: normalize of metrics[{number}] makes"
-                        f" {result!r} of it; protect that, or take one of the two out"
-                    )
+    def _fits_together(self) -> Self:
+        problems = [*_unreachable(self), *_beyond_global_limit(self), *_never_protected(self)]
+        if problems:
+            raise ValidationError.from_exception_data("cardinality", problems)
         return self
 
 
-def _check_first(place: str, pattern: str, before: list[tuple[str, str]]) -> None:
-    for earlier, other in before:
-        if covers(other, pattern):
-            raise ValueError(
-                f"{place}: {pattern!r} never applies: {earlier} ({other!r}) matches all of it"
-                " first; put the narrower rule before it, or take one of the two out"
+def _unreachable(config: CardinalityConfig) -> Iterator[InitErrorDetails]:
+    """Find patterns of which nothing is left when their turn comes."""
+    before: list[tuple[str, str]] = []
+    for number, rule in enumerate(config.metrics):
+        rewrites = bool(rule.normalize or rule.resource.normalize)
+        guards = () if rewrites else config.protect.metrics
+        for place, pattern in enumerate(rule.match):
+            earlier = next((pair for pair in before if covers(pair[1], pattern)), None)
+            guard = next((guard for guard in guards if covers(guard, pattern)), None)
+            path = ("metrics", number, "match", place)
+            if earlier is not None:
+                message = (
+                    f"never applies: {earlier[0]} ({earlier[1]!r}) matches all of it first; put the"
+                    " narrower rule before it, or take one of the two out"
+                )
+                yield _problem(path, message, pattern)
+            elif guard is not None:
+                message = (
+                    f"never applies: protect.metrics has {guard!r}, and no limit holds for what is"
+                    " protected; take one of the two out"
+                )
+                yield _problem(path, message, pattern)
+        before.extend((f"metrics[{number}]", pattern) for pattern in rule.match)
+
+
+def _beyond_global_limit(config: CardinalityConfig) -> Iterator[InitErrorDetails]:
+    """Find limits that can't be reached."""
+    rules = enumerate(config.metrics)
+    limits: dict[tuple[str | int, ...], int | None] = {
+        **{("metrics", number, "limit"): rule.limit for number, rule in rules},
+        ("tenants", "default_limit"): config.tenants.default_limit,
+        **{("tenants", "limits", name): own for name, own in config.tenants.limits.items()},
+    }
+    for path, limit in limits.items():
+        if limit is not None and limit > config.global_limit:
+            message = (
+                f"can't be reached, since global_limit is {config.global_limit}: raise that one, or"
+                " lower this one"
             )
+            yield _problem(path, message, limit)
 
 
-def _rewritten(
-    patterns: tuple[Named | PatternConfig, ...], values: tuple[str, ...]
-) -> dict[str, str]:
-    """Return the values that patterns change, each with what it becomes."""
-    normaliser = normaliser_of(patterns)
-    if normaliser is None:
-        return {}
-    results = {value: normaliser.rewrite(value) for value in values}
-    return {value: result for value, result in results.items() if result != value}
+def _never_protected(config: CardinalityConfig) -> Iterator[InitErrorDetails]:
+    """Find protected values that can't occur, or stand for what protection is from."""
+    for label, values in config.protect.labels.items():
+        for place, value in enumerate(values):
+            path = ("protect", "labels", label, place)
+            if value == OTHER:
+                message = (
+                    "stands for values beyond a limit, and protection is from that; take it out"
+                )
+                yield _problem(path, message, value)
+            for number, rule in enumerate(config.metrics):
+                normaliser = normaliser_of(rule.normalize.get(label, ()))
+                result = value if normaliser is None else normaliser.rewrite(value)
+                if result != value:
+                    message = (
+                        f"does not occur: normalize of metrics[{number}] makes {result!r} of it;"
+                        " protect that, or take one of the two out"
+                    )
+                    yield _problem(path, message, value)
+
+
+def _problem(path: tuple[str | int, ...], message: str, given: object) -> InitErrorDetails:
+    # The braces of placeholders would be taken for a template's.
+    error = PydanticCustomError("value_error", "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=path, input=given)

@@ -7,10 +7,10 @@ from typing import Final
 
 from tapeline.cardinality.config import (
     CardinalityConfig,
-    FittingPatterns,
     GaugePolicy,
     LabelConfig,
     LabelPolicy,
+    Patterns,
     RuleConfig,
     SeriesPolicy,
     SummaryPolicy,
@@ -146,7 +146,7 @@ def _metric_rule(
 def _label_rules(
     further: set[str],
     limits: Mapping[str, LabelConfig],
-    patterns: Mapping[str, FittingPatterns],
+    patterns: Mapping[str, Patterns],
     protected: Mapping[str, tuple[str, ...]],
 ) -> Mapping[bytes, LabelRule]:
     rules = {}
