@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from redaction_pack import full_judge
+import yaml
+
+from redaction_pack import full_judge, full_pack
+from tapeline.redaction.command import check_rules
+from tapeline.redaction.config import RedactionConfig
 from tapeline.redaction.examples import failed_examples
 from tapeline.redaction.judge import Judge
 from tapeline.redaction.pack import load_pack
@@ -32,3 +36,24 @@ def test_each_example_that_fails_is_named_with_the_reason(tmp_path: Path) -> Non
         "rule 'desk-code': finds no secret in example 2 of `finds` (nothing matches)",
         "rule 'desk-code': finds a secret in example 1 of `leaves`",
     ]
+
+
+def test_rules_that_are_off_are_checked_too() -> None:
+    """A signal or a service may switch them on: what fails then has to be known before."""
+    broken = yaml.safe_load(BROKEN)[0]
+    off = {**broken, "optional": True}
+    for section in ({"rules": [broken], "disable": ["desk-code"]}, {"rules": [off]}):
+        report = check_rules(RedactionConfig.model_validate(section))
+        assert "desk-code" not in report.rules
+        assert [line for line in report.failures if "'desk-code'" in line]
+
+
+def test_what_is_allowed_fails_no_example() -> None:
+    """The examples are the rules' own, so the configuration's exceptions are none of theirs."""
+    section = {"allow": {"values": [".*"], "keys": ["password"]}, "disable": ["jwt"]}
+    report = check_rules(RedactionConfig.model_validate(section))
+    assert report.failures == ()
+    assert "jwt" not in report.rules
+    pack = full_pack()
+    rules = (*pack.value_rules, *pack.name_rules)
+    assert report.examples == sum(len(rule.finds) + len(rule.leaves) for rule in rules)

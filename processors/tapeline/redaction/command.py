@@ -9,7 +9,7 @@ from typing import Final
 from tapeline.redaction.config import RedactionConfig
 from tapeline.redaction.examples import failed_examples
 from tapeline.redaction.judge import Explanation, Judge
-from tapeline.redaction.policy import judge_of
+from tapeline.redaction.policy import judge_of, judge_of_all_rules
 
 __all__ = ["RulesReport", "check_rules", "explain_command"]
 
@@ -21,7 +21,7 @@ MAX_TEXT_BYTES: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RulesReport:
-    """The rules in force, and those of their examples that they don't keep to."""
+    """The rules in force, and the examples of all rules that they don't keep to."""
 
     rules: tuple[str, ...]
     examples: int
@@ -30,14 +30,18 @@ class RulesReport:
 
 
 def check_rules(config: RedactionConfig) -> RulesReport:
-    """Run each rule's own examples."""
-    judge = judge_of(config)
-    rules = (*judge.pack.value_rules, *judge.pack.name_rules)
+    """Run each rule's own examples, also those of rules that are optional or switched off.
+
+    Such a rule may be switched on by a signal or a service, or tomorrow.
+    """
+    everything = judge_of_all_rules(config)
+    rules = (*everything.pack.value_rules, *everything.pack.name_rules)
+    in_force = judge_of(config).pack
     return RulesReport(
-        rules=judge.pack.ids,
+        rules=in_force.ids,
         examples=sum(len(rule.finds) + len(rule.leaves) for rule in rules),
-        failures=tuple(failed_examples(judge)),
-        fingerprint=judge.pack.fingerprint,
+        failures=tuple(failed_examples(everything)),
+        fingerprint=in_force.fingerprint,
     )
 
 

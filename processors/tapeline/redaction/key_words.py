@@ -306,11 +306,10 @@ class KeyWords:
     def _by_frame(self, words: tuple[str, ...]) -> NameFinding | None:
         """Return the finding of a frame such as `x * key`, whoever's name stands in it."""
         for (first, last), found in self._frames.items():
-            if words[-1] != last or not _NO_CREDENTIAL_KEY.isdisjoint(words):
-                continue
-            for begin in range(len(words) - len(first) - 1):
+            for begin in range(len(words) - len(first) - 1 if words[-1] == last else 0):
                 if words[begin : begin + len(first)] == first:
-                    return found
+                    named = words[begin + len(first) : -1]
+                    return found if _NO_CREDENTIAL_KEY.isdisjoint(named) else None
         return None
 
     def _term(self, words: tuple[str, ...], end: int) -> tuple[NameFinding | None, int]:

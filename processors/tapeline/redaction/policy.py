@@ -19,7 +19,7 @@ from tapeline.redaction.config import Mode, OverrideConfig, RedactionConfig
 from tapeline.redaction.core import Notice, Redactor
 from tapeline.redaction.fast import FastRedactor, fast_redactor
 from tapeline.redaction.judge import Judge
-from tapeline.redaction.pack import Pack, RuleSource, load_pack
+from tapeline.redaction.pack import Pack, RuleSource, built_in_ids, load_pack
 from tapeline.redaction.rule import RuleAction, ValueRule
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Policies",
     "Policy",
     "judge_of",
+    "judge_of_all_rules",
     "policies_of",
     "services_of",
     "with_containers",
@@ -98,13 +99,26 @@ def policies_of(
 
 def judge_of(config: RedactionConfig) -> Judge:
     """Return the judge of a configuration's rules, made once: compiling takes about a second."""
-    sources = [
-        RuleSource(data, f"redaction.rules[{number}]") for number, data in enumerate(config.rules)
-    ]
-    pack = load_pack(overrides=sources, disable=config.disable, enable=config.enable)
+    pack = load_pack(overrides=_sources(config), disable=config.disable, enable=config.enable)
     if config.deny.values:
         pack = _with_denied(pack, config.deny.values)
     return _judge(pack, config.allow.keys, config.deny.keys, config.allow.values, config.depth)
+
+
+def judge_of_all_rules(config: RedactionConfig) -> Judge:
+    """Return a judge of every rule, those that are optional or switched off included.
+
+    Nothing else of the configuration counts, so that what it allows fails no rule's own examples.
+    """
+    sources = _sources(config)
+    own = {str(source.data.get("id")) for source in sources}
+    return Judge(load_pack(overrides=sources, enable=built_in_ids() | own))
+
+
+def _sources(config: RedactionConfig) -> list[RuleSource]:
+    return [
+        RuleSource(data, f"redaction.rules[{number}]") for number, data in enumerate(config.rules)
+    ]
 
 
 def services_of(signal: Signal, request: Message) -> list[str]:
