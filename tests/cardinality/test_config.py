@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -184,6 +185,20 @@ def test_a_section_written_out_reads_back_equal() -> None:
     again = CardinalityConfig.model_validate(config.model_dump(mode="json", by_alias=True))
 
     assert again == config
+
+
+@pytest.mark.parametrize("match", ["http.*", ["http.*", "rpc.*"]])
+def test_the_schema_allows_what_can_be_read(match: object) -> None:
+    """One pattern or a list, built-in patterns or one's own."""
+    section = {
+        "idle_ttl": "30m",
+        "metrics": [{"match": match, "normalize": {"x": ["uuid", {"pattern": "a1", "with": "a"}]}}],
+        "protect": {"metrics": "pnl.*"},
+    }
+
+    jsonschema.validate(section, CardinalityConfig.model_json_schema())
+
+    assert CardinalityConfig.model_validate(section).protect.metrics == ("pnl.*",)
 
 
 def test_by_default_the_labels_are_limited_that_loki_indexes() -> None:

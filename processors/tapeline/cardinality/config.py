@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -129,11 +130,15 @@ def _span_attribute(name: str) -> str:
 
 
 Glob = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_glob)]
+_ONE_OR_A_LIST: Final = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
 Globs = Annotated[
     tuple[Glob, ...],
     Field(max_length=MAX_NAMES),
     BeforeValidator(_listed),
     AfterValidator(_not_empty),
+    _ONE_OR_A_LIST,
 ]
 AttributeName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_attribute)]
 SpanAttribute = Annotated[AttributeName, AfterValidator(_span_attribute)]
@@ -151,7 +156,7 @@ def _compiles(pattern: str) -> str:
 class PatternConfig(BaseModel):
     """A pattern of your own, and the name of what it stands for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     # RE2 syntax. It is searched for in the whole value, and must not match the empty text.
     pattern: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_compiles)]
@@ -266,7 +271,9 @@ class ProtectConfig(BaseModel):
 
     # Metrics by name, one or a list, in the form of a rule's `match`. Of the rule that matches such
     # a metric only `normalize` holds.
-    metrics: Annotated[tuple[Glob, ...], Field(max_length=MAX_NAMES), BeforeValidator(_listed)] = ()
+    metrics: Annotated[
+        tuple[Glob, ...], Field(max_length=MAX_NAMES), BeforeValidator(_listed), _ONE_OR_A_LIST
+    ] = ()
 
     # Values by label, in full: {venue: [binance, coinbase]}. No limit, on series or on a label,
     # refuses a series that has one. Other labels of it may then have any number of values:
