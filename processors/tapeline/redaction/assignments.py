@@ -21,7 +21,7 @@ from tapeline.redaction.key_words import HOLDERS, TYPES, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.rule import Strength
 
-__all__ = ["Assignment", "assignments", "is_within", "judge_value"]
+__all__ = ["Assignment", "assignments", "is_part_of_path", "is_within", "judge_value"]
 
 
 class Assignment(NamedTuple):
@@ -149,6 +149,17 @@ def assignments(
         yield from _scan(_OPTION.search, text, names, masks, covered)
     if "<" in text:
         yield from _elements(text, names, masks)
+
+
+_PART_OF_PATH: Final = re.compile(r"[\w.\-]*+/", re.ASCII)
+
+
+def is_part_of_path(text: str, end: int) -> bool:
+    """Say whether a name that ends at a place is a host's or a folder's, and so has no value.
+
+    Nothing that gives a name its value begins with a slash.
+    """
+    return _PART_OF_PATH.match(text, end - 1) is not None
 
 
 def is_within(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:

@@ -4,13 +4,22 @@ import base64
 import binascii
 import html
 import re
+import string
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["BLOB_EXPRESSIONS", "Reading", "blobs", "normalised", "unescaped"]
+__all__ = [
+    "BLOB_EXPRESSIONS",
+    "DIGITS",
+    "MIN_BLOB_LENGTH",
+    "Reading",
+    "blobs",
+    "normalised",
+    "unescaped",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +160,9 @@ BLOB_EXPRESSIONS: Final = (_BASE64_OF_TEXT.encode(), _HEX_OF_TEXT.encode())
 """In Hyperscan's syntax: a text in which neither is found has no readable run."""
 
 _DIGIT: Final = r"[A-Za-z0-9+/_\-]"
+DIGITS: Final = frozenset(f"{string.ascii_letters}{string.digits}+/_-=")
+"""What may stand in a run of base64 or hexadecimal, and at its end."""
+
 _HEAD: Final = re.compile(
     rf"(?<![A-Za-z0-9+])(?={_BASE64_OF_TEXT}|{_HEX_OF_TEXT})"
     rf"{_DIGIT}{{{MIN_BLOB_LENGTH},{_HEAD_LENGTH}}}+"

@@ -6,19 +6,32 @@ Pure: no clock, no configuration, no I/O. What is faster has to find the same.
 import re
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from tapeline.redaction.assignments import assignments, judge_value
-from tapeline.redaction.decoding import BLOB_EXPRESSIONS, Reading, blobs, normalised, unescaped
+from tapeline.redaction.assignments import (
+    assignments,
+    is_part_of_path,
+    is_within,
+    judge_value,
+)
+from tapeline.redaction.decoding import (
+    BLOB_EXPRESSIONS,
+    DIGITS,
+    MIN_BLOB_LENGTH,
+    Reading,
+    blobs,
+    normalised,
+    unescaped,
+)
 from tapeline.redaction.filters import placeholder_reason
 from tapeline.redaction.key_words import DENIED, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.pack import Pack, compile_pattern
 from tapeline.redaction.value_matcher import Prefilter, ValueMatcher
 
-__all__ = ["OVERSIZE", "Explanation", "Hit", "Judge", "KeyFacts"]
+__all__ = ["OVERSIZE", "Explanation", "Hit", "Judge", "KeyFacts", "Said"]
 
 DEFAULT_DEPTH: Final = 3
 """Layers of encoding that are read: a JSON text in a JSON string in a URL has three."""
@@ -28,6 +41,8 @@ OVERSIZE: Final = "oversize"
 """The rule of what lies beyond the longest text that is read: masked unread."""
 
 _MAX_PASSES: Final = 4
+_new: Final = tuple.__new__
+"""Half the cost of calling the named tuples."""
 
 
 class Hit(NamedTuple):
@@ -42,6 +57,19 @@ class Hit(NamedTuple):
     quote: str = ""
 
 
+class Said(NamedTuple):
+    """What a scan says of a text that stands under one name."""
+
+    rules: Sequence[int]
+    """The numbers of all value rules that may find something in it, in order."""
+    names: Sequence[int]
+    """Where in it names may end that mean a secret."""
+    is_encoded: bool
+    """Whether it may hold escapes, or characters that read as others."""
+    blobs: Sequence[int]
+    """Where in it base64 or hexadecimal of a text may begin."""
+
+
 class KeyFacts(NamedTuple):
     """What a name means for the texts that stand under it."""
 
@@ -49,7 +77,6 @@ class KeyFacts(NamedTuple):
     finding: NameFinding | None
     context: str
     """The name in ASCII: rules look for their words in it."""
-    lowered: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +129,15 @@ class Judge:
         """
         self.pack = pack
         self._names = KeyWords(pack.name_rules, keep, deny)
-        self._matcher = ValueMatcher(pack.value_rules)
+        self.matcher = ValueMatcher(pack.value_rules)
         self._allow_values = tuple(map(compile_pattern, allow_values))
         self._depth = depth
         self._max_characters = max_characters
-        self._name_number = self._matcher.count
+        self._name_number = self.matcher.count
         self._blob_number = self._name_number + 1
         self._prefilter = Prefilter(
             [
-                *self._matcher.expressions,
+                *self.matcher.expressions,
                 *((self._name_number, expression, True) for expression in self._names.expressions),
                 *((self._blob_number, expression, False) for expression in BLOB_EXPRESSIONS),
             ]
@@ -167,44 +194,82 @@ class Judge:
     def facts(self, key: str) -> KeyFacts:
         """Return what a name means for every text under it, for `judge_hinted`."""
         context = normalised(key)[0]
-        return KeyFacts(key, self._finding(key, ""), context, context.lower())
+        return KeyFacts(key, self._finding(key, ""), context)
 
-    def judge_hinted(
-        self, text: str, facts: KeyFacts, rules: Collection[int], *, has_name: bool
-    ) -> tuple[Hit, ...]:
-        """As `judge` under one name, for a text of which it is known that nothing in it is encoded.
+    def judge_hinted(self, text: str, facts: KeyFacts, said: Said) -> Sequence[Hit] | None:
+        """As `judge` under one name, for a text of which a scan has told what may be in it.
 
-        `rules` are the numbers of all value rules that may find something in it; `has_name` says
-        whether it may hold a name that means a secret.
+        None where that does not help, because the text has to be read through an encoding.
         """
-        if not text.isascii() or len(text) > self._max_characters or "[REDACTED:" in text:
-            return self.judge(text, facts.key or None)
-        if facts.finding is not None and text:
-            found = facts.finding
-            if not judge_value(found, text, bare=False) and not self._allowed(text):
-                return (Hit(0, len(text), found.rule),)
-        secrets = self._by_shape(text, facts, rules) if rules else []
-        if has_name:
-            secrets += [
-                _Found(rule, start, end, "", quote)
-                for rule, start, end, quote, reason in assignments(text, self._names, ())
-                if not reason and not self._allowed(text[start:end])
-            ]
-        if len(secrets) > 1:
-            secrets = _merged(secrets)
-        return tuple(
-            Hit(start, end, rule, text[quote[0] : quote[1]])
-            for rule, start, end, _, quote, _, _ in secrets
-        )
+        if (
+            said.is_encoded
+            or not text.isascii()
+            or len(text) > self._max_characters
+            or "[REDACTED:" in text
+        ):
+            return None
+        finding = facts.finding
+        if (
+            finding is not None
+            and text
+            and not judge_value(finding, text, bare=False)
+            and not (self._allow_values and self._allowed(text))
+        ):
+            return (_new(Hit, (0, len(text), finding.rule, "")),)
+        covered: list[tuple[int, int]] = []
+        hits = self._by_shape(text, facts, said.rules, covered) if said.rules else []
+        if said.blobs and not _are_covered(said.blobs, text, covered):
+            return None
+        for end in said.names:
+            if not is_part_of_path(text, end):
+                return self._by_name(text, hits, covered)
+        return hits
 
-    def _by_shape(self, text: str, facts: KeyFacts, rules: Collection[int]) -> list[_Found]:
-        data = text.encode("ascii")
+    def judge_by(
+        self, text: str, facts: KeyFacts, rules: Iterable[int], *, has_name: bool
+    ) -> Sequence[Hit]:
+        """Return the secrets in a text of ASCII as it stands, by these value rules, or by name."""
+        numbers = {*rules, self._name_number} if has_name else set(rules)
+        found = self._here(text, text.encode("ascii"), facts.context, numbers, ())
+        secrets = [item for item in found if not item.reason]
         return [
-            _Found(rule, start, end, "", (0, 0), (), strong=True)
-            for rule, start, end, reason in self._matcher.candidates(
-                text, data, facts.context, rules
-            )
-            if not reason and not self._allowed(text[start:end])
+            Hit(item.start, item.end, item.rule, text[item.quote[0] : item.quote[1]])
+            for item in _merged(secrets)
+        ]
+
+    def _by_shape(
+        self, text: str, facts: KeyFacts, rules: Sequence[int], covered: list[tuple[int, int]]
+    ) -> list[Hit]:
+        """Return the secrets that value rules find, and add their places to `covered`."""
+        found: list[_Found] = []
+        # What lies within a secret already found would make no difference.
+        for rule, start, end, reason in self.matcher.candidates(
+            text, text.encode("ascii"), facts.context, rules, covered
+        ):
+            if not reason and not (self._allow_values and self._allowed(text[start:end])):
+                covered.append((start, end))
+                found.append(_new(_Found, (rule, start, end, "", (0, 0), (), True)))
+        if len(found) > 1:
+            found = _merged(found)
+        return [_new(Hit, (start, end, rule, "")) for rule, start, end, *_ in found]
+
+    def _by_name(self, text: str, hits: list[Hit], covered: Sequence[tuple[int, int]]) -> list[Hit]:
+        """Return these secrets and those under a name in the text."""
+        found = [
+            _new(_Found, (rule, start, end, "", quote, (), False))
+            for rule, start, end, quote, reason in assignments(text, self._names, (), covered)
+            if not reason
+            and not is_within(covered, start, end)
+            and not (self._allow_values and self._allowed(text[start:end]))
+        ]
+        if not found:
+            return hits
+        found += [_Found(rule, start, end, "", strong=True) for start, end, rule, _ in hits]
+        if len(found) > 1:
+            found = _merged(found)
+        return [
+            _new(Hit, (start, end, rule, text[quote[0] : quote[1]]))
+            for rule, start, end, _, quote, _, _ in found
         ]
 
     def finding_of(self, key: str, before: str = "") -> NameFinding | None:
@@ -255,7 +320,8 @@ class Judge:
     def _by_key(self, text: str, key: str, before: str) -> _Found | None:
         """Judge a whole text by the name it stands under."""
         finding = self._finding(key, before)
-        if finding is None or ("[REDACTED:" in text and self._mask.match(text)):
+        # A text of nothing but unseen characters reads as none.
+        if finding is None or not text or ("[REDACTED:" in text and self._mask.match(text)):
             return None
         reason = judge_value(finding, text, bare=False) or self._allowed(text)
         return _Found(finding.rule, 0, len(text), reason)
@@ -311,14 +377,16 @@ class Judge:
         if by_value:
             found = [
                 _Found(rule, start, end, reason, (0, 0), through, strong=True)
-                for rule, start, end, reason in self._matcher.candidates(
+                for rule, start, end, reason in self.matcher.candidates(
                     text, data, context, by_value
                 )
             ]
         if self._name_number in rules:
             found.extend(
                 _Found(rule, start, end, reason, quote, through)
-                for rule, start, end, quote, reason in assignments(text, self._names, masks)
+                for rule, start, end, quote, reason in assignments(
+                    text, self._names, masks, self._covered(text, found)
+                )
             )
         if masks:
             outside = (_outside(item, text, masks) for item in found)
@@ -330,7 +398,17 @@ class Judge:
             ]
         return found
 
+    def _covered(self, text: str, found: Iterable[_Found]) -> list[tuple[int, int]]:
+        """Return where the secrets stand among these findings."""
+        return [
+            (item.start, item.end)
+            for item in found
+            if not item.reason and not self._allowed(text[item.start : item.end])
+        ]
+
     def _allowed(self, value: str) -> str:
+        if not self._allow_values:
+            return ""
         data = value.encode("ascii")
         if any(pattern.fullmatch(data) for pattern in self._allow_values):
             return "is allowed by the configuration"
@@ -347,6 +425,17 @@ def replaced(text: str, hits: Iterable[Hit], mask: Callable[[Hit, str], str]) ->
         position = hit.end
     pieces.append(text[position:])
     return "".join(pieces)
+
+
+def _are_covered(blobs: Iterable[int], text: str, covered: Sequence[tuple[int, int]]) -> bool:
+    """Say whether the runs that begin at these places all end within secrets already found."""
+    return all(
+        any(
+            start <= blob and blob + MIN_BLOB_LENGTH <= end and text[end : end + 1] not in DIGITS
+            for start, end in covered
+        )
+        for blob in blobs
+    )
 
 
 def _back(found: Iterable[_Found], reading: Reading | None) -> Iterable[_Found]:
@@ -381,5 +470,7 @@ def _merged(secrets: Iterable[_Found]) -> list[_Found]:
             merged.append(found)
             continue
         stronger = found if found.strong and not last.strong else last
-        merged[-1] = last._replace(end=max(last.end, found.end), rule=stronger.rule)
+        merged[-1] = last._replace(
+            end=max(last.end, found.end), rule=stronger.rule, strong=stronger.strong
+        )
     return merged

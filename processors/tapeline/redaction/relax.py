@@ -11,11 +11,11 @@ The relaxed pattern is never shown the text alone, so it finds more; the exact o
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-__all__ = ["relax", "shortest"]
+__all__ = ["may_hold", "relax", "shortest"]
 
 _MAX_BYTES_A_CHARACTER: Final = 4
 _MAX_REPEAT: Final = 64
@@ -53,6 +53,31 @@ def shortest(pattern: str) -> int:
     """Return how many characters a match of a pattern has at least; ValueError as `relax`."""
     least: int = _parsed(pattern).getwidth()[0]
     return least
+
+
+def may_hold(pattern: str, characters: str) -> bool:
+    """Say whether one of the characters may be part of what a pattern matches."""
+    return any(
+        re.search(leaf, characters, re.ASCII | re.DOTALL)
+        for leaf in _leaves(list(_parsed(pattern)), 0)
+    )
+
+
+def _leaves(items: _Items, depth: int) -> Iterator[str]:
+    """Yield each item of a pattern that is no more than a class of characters."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"a pattern nests more than {_MAX_DEPTH} levels")
+    for item, argument in items:
+        name = str(item)
+        if name == "SUBPATTERN":
+            yield from _leaves(list(argument[3]), depth + 1)
+        elif name == "BRANCH":
+            for branch in argument[1]:
+                yield from _leaves(list(branch), depth + 1)
+        elif name.endswith("_REPEAT"):
+            yield from _leaves(list(argument[2]), depth + 1)
+        elif name != "AT":
+            yield _LEAVES[name](argument)
 
 
 def _parsed(pattern: str) -> Any:

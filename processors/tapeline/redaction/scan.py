@@ -14,6 +14,7 @@ from typing import Any, Final
 import hyperscan
 
 from tapeline.redaction.wire_patterns import Meaning, Pattern, WirePatterns
+from tapeline.redaction.writing_order import VALUE_FIRST, is_pair_with_value_first
 
 __all__ = ["NUMBER_BITS", "NUMBER_MASK", "Scanner", "compile_scanner"]
 
@@ -44,11 +45,13 @@ class Scanner:
         databases: Sequence[tuple[int, int, Any]],
         confirming: Any,
         meanings: Sequence[Meaning],
+        value_first: Any = None,
     ) -> None:
         """Take the databases to scan with.
 
         With each come the number of its first pattern, and how many bytes its matches end behind
-        the last one that is meant.
+        the last one that is meant: not 0 for those of keys behind their values, which are only
+        looked for where `value_first` finds some.
 
         `confirming` is the one that confirms weak matches, if any.
         """
@@ -57,6 +60,7 @@ class Scanner:
         self.meanings = tuple(meanings)
         self._databases = tuple(databases)
         self._confirming = confirming
+        self._value_first = value_first
         self._local = threading.local()
 
     def matches(self, data: bytes) -> list[int] | None:
@@ -67,6 +71,8 @@ class Scanner:
         matches: list[int] = []
         scratches = self._scratches
         for (first, behind, database), scratch in zip(self._databases, scratches, strict=False):
+            if behind and not self._is_backwards(data):
+                continue
             note: Callable[[int, int, int, int, object], bool | None]
             note = _noting(matches, first - ((1 + behind) << NUMBER_BITS))
             if len(data) > _UNCOUNTED_BYTES:
@@ -77,6 +83,20 @@ class Scanner:
                 return None
         matches.sort()
         return matches
+
+    def _is_backwards(self, data: bytes) -> bool:
+        """Say whether a request has a key behind its value."""
+
+        def end_at_one(_number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            return is_pair_with_value_first(data, end - 1)
+
+        try:
+            self._value_first.scan(
+                data, match_event_handler=end_at_one, scratch=self._scratches[-2]
+            )
+        except hyperscan.ScanTerminated:
+            return True
+        return False
 
     def is_confirmed(self, data: bytes) -> bool:
         """Say whether an element with a weak match has one of the patterns that it asks for."""
@@ -97,8 +117,9 @@ class Scanner:
         """The working memory of this thread for each database, the confirming one last."""
         scratches: list[Any] | None = getattr(self._local, "scratches", None)
         if scratches is None:
-            databases = (*(database for *_, database in self._databases), self._confirming)
-            scratches = [hyperscan.Scratch(database) for database in databases if database]
+            databases = [database for *_, database in self._databases]
+            databases += [self._value_first, self._confirming]
+            scratches = [database and hyperscan.Scratch(database) for database in databases]
             self._local.scratches = scratches
         return scratches
 
@@ -113,11 +134,13 @@ def compile_scanner(patterns: WirePatterns, cache_folder: Path | None = None) ->
     first = len(patterns.strong) + len(patterns.weak)
     for number, pattern in enumerate(patterns.apart, first):
         databases.append((number, 0, _cached([pattern], cache_folder)))
+    value_first = None
     if patterns.last_keys:
+        value_first = _cached([(VALUE_FIRST, False)], cache_folder)
         first += len(patterns.apart)
         databases.append((first, 1, _cached(patterns.last_keys, cache_folder)))
     confirming = _cached(patterns.confirming, cache_folder) if patterns.confirming else None
-    return Scanner(databases, confirming, patterns.meanings)
+    return Scanner(databases, confirming, patterns.meanings, value_first)
 
 
 def _noting(matches: list[int], base: int) -> Callable[[int, int, int, int, object], None]:

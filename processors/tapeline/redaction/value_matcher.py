@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import hyperscan
 import re2
 
+from tapeline.redaction.assignments import is_within
 from tapeline.redaction.filters import CHECKS, is_published, placeholder_reason, shannon_entropy
 from tapeline.redaction.pack import compile_pattern
 from tapeline.redaction.relax import relax, shortest
@@ -109,23 +110,44 @@ class ValueMatcher:
         """How many rules there are."""
         return len(self._compiled)
 
+    def has_match(self, data: bytes, rules: Iterable[int]) -> bool:
+        """Say whether the pattern of one of these rules is anywhere in a text."""
+        compiled = self._compiled
+        for number in rules:
+            if compiled[number].match(_ANYWHERE, data, 0, len(data))[0][0] >= 0:
+                return True
+        return False
+
     def candidates(
-        self, text: str, data: bytes, context: str, rules: Collection[int]
+        self,
+        text: str,
+        data: bytes,
+        context: str,
+        rules: Collection[int],
+        covered: Sequence[tuple[int, int]] = (),
     ) -> Iterator[Candidate]:
         """Yield what the patterns of the rules match, in the rules' order.
 
         `data` is the text as bytes; `context` stands for what is around the whole text: its key.
+        What lies within one of the `covered` spans is left out, of which there may come more while
+        this goes on.
         """
         lowered = f"{text}\0{context}".lower()
         for number in sorted(rules) if len(rules) > 1 else rules:
             compiled = self._compiled[number]
             for keyword in compiled.keywords:
                 if keyword in lowered:
-                    yield from _of_rule(compiled, text, data, context)
+                    yield from _of_rule(compiled, text, data, context, covered)
                     break
 
 
-def _of_rule(compiled: _Compiled, text: str, data: bytes, context: str) -> Iterator[Candidate]:
+def _of_rule(
+    compiled: _Compiled,
+    text: str,
+    data: bytes,
+    context: str,
+    covered: Sequence[tuple[int, int]],
+) -> Iterator[Candidate]:
     rule, match = compiled.rule, compiled.match
     position, length = 0, len(data)
     while length - position >= compiled.shortest:
@@ -139,7 +161,7 @@ def _of_rule(compiled: _Compiled, text: str, data: bytes, context: str) -> Itera
             if span[0] >= 0:
                 start, end = span
                 break
-        if start != end:
+        if start != end and not (covered and is_within(covered, start, end)):
             if rule.near is not None and not _is_near(rule.near, text, context, start, end):
                 reason = "has none of the rule's words close by"
             else:
