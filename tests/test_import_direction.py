@@ -20,6 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 """From the ground up. A module may import its own layer's folder and everything below."""
 
 PURE = (
+    "cardinality/conflicts.py",
     "cardinality/demand.py",
     "cardinality/fixes.py",
     "cardinality/label_text.py",
