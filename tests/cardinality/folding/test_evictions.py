@@ -304,6 +304,17 @@ def test_buckets_of_evicted_streams_take_no_memory(kind: PointKind) -> None:
     assert run.folder.streams.detail_bytes == 5 * width
 
 
+def test_buckets_are_bounded_in_all() -> None:
+    """Streams with very many of them go before their number is reached."""
+    from fold_points import histogram
+
+    run = Run(metric(PointKind.HISTOGRAM), FoldOptions(max_bucket_bytes=100_000))
+    for stream in range(200):
+        run.fold(stream, histogram(1, 2, range(999), [1] * 1000))
+    assert len(run.folder) == 13
+    assert run.folder.streams.detail_bytes == 13 * 8000
+
+
 def test_producers_are_known_by_their_fields() -> None:
     """A producer's memory survives as plain numbers."""
     first = Producer(3, metric(), 5)

@@ -12,7 +12,7 @@ from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
 __all__ = ["BoundsCache", "unpack"]
 
 # What an output sees is one or two bounds, unless somebody sends new ones all the time.
-_MAX_CACHED: Final = 64
+_MAX_CACHED: Final = 8
 
 
 class BoundsCache:

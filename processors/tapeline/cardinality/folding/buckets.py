@@ -7,6 +7,7 @@ resolution puts bucket `i` into `i >> 1`, without error.
 
 import math
 from collections.abc import Sequence
+from operator import add, lt, sub
 from typing import Final, NamedTuple
 
 __all__ = ["EMPTY", "MAX_WIDTH", "Buckets", "boundary", "coarser_by", "threshold_index"]
@@ -62,6 +63,10 @@ class Buckets(NamedTuple):
             return self
         if not self.counts:
             return Buckets(other.first, [sign * count for count in other.counts])
+        if self.first == other.first and len(self.counts) == len(other.counts):
+            return Buckets(
+                self.first, list(map(add if sign > 0 else sub, self.counts, other.counts))
+            )
         first = min(self.first, other.first)
         counts = [0] * (max(self.stop, other.stop) - first)
         begin = self.first - first
@@ -72,6 +77,8 @@ class Buckets(NamedTuple):
 
     def is_below(self, other: "Buckets") -> bool:
         """Say whether any bucket has less than the other's."""
+        if self.first == other.first and len(self.counts) == len(other.counts):
+            return any(map(lt, self.counts, other.counts))
         # Only the other's places are looked at: the two may lie very far from each other.
         counts = self.counts
         for place, count in enumerate(other.counts, other.first - self.first):

@@ -26,6 +26,7 @@ __all__ = ["FoldOptions", "Folder"]
 _MILLISECOND_NS: Final = 1_000_000
 # A batch must not stall on evictions; the rest goes with the next.
 _MAX_EVICTIONS_PER_ROTATION: Final = 1000
+_MAX_EVICTIONS_A_STREAM: Final = 16
 
 _TEMPORAL_KINDS: Final = frozenset(
     {PointKind.SUM, PointKind.HISTOGRAM, PointKind.EXPONENTIAL_HISTOGRAM}
@@ -112,11 +113,6 @@ class Folder:
             self._evict(slot)
             return None
         return output
-
-    def is_current(self, stream_key: int) -> bool:
-        """Say whether a folded stream was seen in this generation already."""
-        slot = self.streams.slots.get(stream_key)
-        return slot is not None and self.streams.is_current(slot)
 
     def evict_output(self, key: int) -> None:
         """Forget an output; each of its streams is evicted when it is next seen, or idle."""
@@ -265,8 +261,7 @@ class Folder:
             total.add_delta(value)
         elif is_counted:
             total.add(value)
-        while len(self.streams) >= self.options.max_folded_streams and self._evict_longest_idle():
-            pass
+        self._make_room()
         slot = self.streams.add(
             stream_key,
             time,
@@ -290,12 +285,19 @@ class Folder:
             not options.strict and producer.is_warm(self.streams.now_unix_nano, options.warmup_ns)
         )
 
-    def _evict_longest_idle(self) -> bool:
-        slot = self.streams.longest_idle()
-        if slot is None:
-            return False
-        self._evict(slot)
-        return True
+    def _make_room(self) -> None:
+        """Evict who is idle longest where the table or its buckets are full."""
+        streams, options = self.streams, self.options
+        for _ in range(_MAX_EVICTIONS_A_STREAM):
+            if (
+                len(streams) < options.max_folded_streams
+                and streams.detail_bytes < options.max_bucket_bytes
+            ):
+                return
+            slot = streams.longest_idle()
+            if slot is None:
+                return
+            self._evict(slot)
 
     def _evict(self, slot: int) -> None:
         """Forget a stream, and remember up to when such as it may have been counted."""

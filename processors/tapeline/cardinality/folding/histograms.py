@@ -6,6 +6,7 @@ output's bounds are the intersection of all that it ever saw, and nothing is est
 
 from array import array
 from collections.abc import Sequence
+from operator import add, sub
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -76,7 +77,7 @@ class HistogramTotal:
         """Count a value whole. Raises RefusedPointError."""
         self._total.check(value.aggregates)
         self._narrow(value.bounds)
-        self._add_counts(value)
+        self._add_counts(value.bounds, value.counts)
         self._total.add(value.aggregates)
 
     def add_delta(self, value: Histogram) -> None:
@@ -101,16 +102,25 @@ class HistogramTotal:
     ) -> FoldOutcome:
         """Count the increase of a known cumulative stream. Raises RefusedPointError."""
         del time_unix_nano
-        before = self._recall(streams, slot)
-        is_lower = not is_new_start and self._is_lower(value, *before)
+        bounds, before = self._recall(streams, slot)
+        # The two may have been sent with different bounds.
+        shared = self._cache.common(bounds, value.bounds)
+        collapse = self._cache.collapse
+        increase = list(
+            map(
+                sub,
+                collapse(value.counts, value.bounds, shared),
+                collapse(before, bounds, shared),
+            )
+        )
+        is_lower = not is_new_start and min(increase) < 0
         if is_new_start or is_lower:
             self.add(value)
         else:
             aggregates = recall_aggregates(streams, slot)
             self._total.check(value.aggregates, aggregates)
             self._narrow(value.bounds)
-            self._add_counts(value)
-            self._take_counts(*before)
+            self._add_counts(shared, increase)
             self._total.add_difference(value.aggregates, aggregates)
         self._remember(streams, slot, value)
         return FoldOutcome.RESET_AT_UNKNOWN_TIME if is_lower else FoldOutcome.ADDED
@@ -141,14 +151,6 @@ class HistogramTotal:
         self._bounds, self._counts, total = data
         self._total.restore(total)
 
-    def _is_lower(self, value: Histogram, bounds: bytes, counts: Sequence[int]) -> bool:
-        """Say whether a bucket fell, as far as its bounds are still the same."""
-        collapse = self._cache.collapse
-        shared = self._cache.common(bounds, value.bounds)
-        now = collapse(value.counts, value.bounds, shared)
-        before = collapse(counts, bounds, shared)
-        return any(new < old for new, old in zip(now, before, strict=True))
-
     def _narrow(self, bounds: bytes) -> None:
         """Keep only the bounds that others have, too."""
         if self._bounds is None:
@@ -159,13 +161,9 @@ class HistogramTotal:
             self._counts = list(self._cache.collapse(self._counts, self._bounds, shared))
             self._bounds = shared
 
-    def _add_counts(self, value: Histogram) -> None:
-        more = self._cache.collapse(value.counts, value.bounds, self._bounds or b"")
-        self._counts = [total + count for total, count in zip(self._counts, more, strict=True)]
-
-    def _take_counts(self, bounds: bytes, counts: Sequence[int]) -> None:
-        less = self._cache.collapse(counts, bounds, self._bounds or b"")
-        self._counts = [total - count for total, count in zip(self._counts, less, strict=True)]
+    def _add_counts(self, bounds: bytes, counts: Sequence[int]) -> None:
+        more = self._cache.collapse(counts, bounds, self._bounds or b"")
+        self._counts = list(map(add, self._counts, more))
 
     def _remember(self, streams: Streams, slot: int, value: Histogram) -> None:
         streams.bounds[slot] = value.bounds

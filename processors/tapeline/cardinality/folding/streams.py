@@ -129,11 +129,6 @@ class Streams:
         self.marks = self.marks.replace(bytes((oldest,)), bytes((second,)))
         self._marks[0] = (second, max(generation, self._marks[0][1]))
 
-    def is_current(self, slot: int) -> bool:
-        """Say whether a stream was seen in this generation."""
-        mark = self.marks[slot]
-        return any(mark == one and at == self.generation for one, at in reversed(self._marks))
-
     def expired(self) -> int | None:
         """Return the slot of a stream that is idle for too long, or None."""
         while len(self._marks) > 1 and self._is_expired(self._marks[0][1]):
