@@ -43,7 +43,7 @@ HOLDERS: Final = frozenset(
 _ABOUT: Final = _vocabulary(
     """
     address age alg algorithm arn at attempt attempts balance banner bytes changed class checker
-    column consent contract count counts created date decision decimals description dir directory
+    column consent contract count counts created date days decision decimals description dir directory
     disabled domain duration enabled endpoint env environment error errors exists exp expiration
     expire expired expires expiry failure failures field file filename files fingerprint format
     generator handler header hint holder host id identifier ids in index info input invalid issuer
@@ -137,8 +137,8 @@ _VENDORS_TOGETHER: Final = 20
 
 _MAX_VENDOR_WORDS: Final = 4
 
-# Base64 and the like taken apart: many short pieces, of which the last may be `pw` or `otp`.
-_MAX_WORDS_BEFORE_SHORT: Final = 7
+# Base64 and the like taken apart: many short pieces, of which one may be `psk` or `otp`.
+_MAX_WORDS_BESIDE_SHORT: Final = 7
 _MAX_SHORT: Final = 3
 
 
@@ -269,12 +269,9 @@ class KeyWords:
             return DENIED
         if words[0] in _ASKING:
             return None
-        is_random = len(words) > _MAX_WORDS_BEFORE_SHORT and len(words[-1]) <= _MAX_SHORT
         context = words_of(before)[1 - self._longest :] if self._longest > 1 else ()
         found = self._by_terms((*context, *words), len(context))
         vendor = self._by_vendor(words)
-        if is_random and self._terms.get(words[-1:]) is found:
-            found = None
         if found is None and vendor is None:
             return self._by_frame(words)
         if found is not None and (vendor is None or found.strength is not Strength.OPAQUE):
@@ -283,6 +280,7 @@ class KeyWords:
 
     def _by_terms(self, words: tuple[str, ...], context_count: int) -> NameFinding | None:
         """Return the finding of the last term that ends within the name proper."""
+        is_random = len(words) - context_count > _MAX_WORDS_BESIDE_SHORT
         for end in range(len(words), context_count, -1):
             found, begin = self._term(words, end)
             after = words[end:]
@@ -291,6 +289,8 @@ class KeyWords:
                 and words[begin - 1] in _PUBLIC
                 and words[max(0, begin - 2) : begin] not in _STORES
             ):
+                continue
+            if is_random and begin == end - 1 and len(words[begin]) <= _MAX_SHORT:
                 continue
             if words[end - 1] == "signature" and not _OF_PUBLIC_SIGNATURE.isdisjoint(words[:begin]):
                 continue
