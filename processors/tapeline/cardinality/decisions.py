@@ -146,6 +146,7 @@ class Decider:
             results.append(fold(key, output, producer, content, now_unix_nano, removed))
             gone.add(record)
         self._note(source, tally, results, new)
+        self._note_demand(source, items, new)
         tally.admitted[source.metric.name] += view.stop - view.first - len(items)
         return _staying(look, gone, ended)
 
@@ -212,7 +213,9 @@ class Decider:
         if route.action is not Action.PASS:
             return False
         output, last_time = self._folder.promote(item.key)
-        self._folder.mark_for_emission(output, last_time)
+        if _is_level(source):
+            # What it contributed is gone.
+            self._folder.mark_for_emission(output, last_time)
         self._promote(source, item.key, last_time, output)
         return True
 
@@ -340,12 +343,24 @@ class Decider:
             tally.results[metric, result] += count
             if result in REFUSALS:
                 source.state.refused[result] += count
-        if new.pairs:
-            self._demand.note_new(metric, new.pairs)
         if new.refused:
-            self._demand.note_refused(metric, [key for key, _ in new.refused])
             for reason, count in Counter([reason for _, reason in new.refused]).items():
                 tally.reasons[metric, reason] += count
+
+    def _note_demand(self, source: Source, items: Iterable[Item], new: "_New") -> None:
+        """Tell demand of what is new, and of all that the limit on series keeps out now.
+
+        A folded stream is told each time: demand forgets what it is not told of for a while.
+        """
+        metric = source.metric.name
+        if new.pairs:
+            self._demand.note_new(metric, new.pairs)
+        beyond = [key for key, reason in new.refused if reason == Reason.SERIES_LIMIT]
+        overflow = self._folder.outputs.get(source.overflow_key)
+        if overflow is not None:
+            beyond += [item.key for item in items if item.output is overflow]
+        if beyond:
+            self._demand.note_refused(metric, beyond)
 
 
 class _New(NamedTuple):

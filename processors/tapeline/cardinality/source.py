@@ -1,4 +1,4 @@
-"""What a source of points is: one metric of one resource and scope, and what the limits say of it."""
+"""What a source of points is: a metric of one resource and scope, and what the limits say of it."""
 
 from collections import Counter
 from dataclasses import dataclass, field
