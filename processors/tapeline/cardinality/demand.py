@@ -168,7 +168,10 @@ class Demand:
             label.note_frequent(value[:_VALUE_BYTES], count)
 
     def note_refused(self, metric: str, stream_keys: Iterable[int]) -> None:
-        """Take the keys of streams that a limit refused; a stream may come again and again."""
+        """Take the keys of streams that the limit on series keeps out, known or new.
+
+        To be told of each time that they come: what is not told of for two periods is forgotten.
+        """
         watched = self._watched(metric)
         if watched is not None:
             watched.refused.add_keys(stream_keys)

@@ -89,11 +89,11 @@ class LimitsState:
 
 @dataclass(frozen=True, slots=True)
 class MetricFigures:
-    """A metric's figures. `demand` is how many series there would be without any limit.
+    """A metric's figures. `demand` is how many series there would be without the limit on them.
 
-    It is exact up to what is remembered, and an estimate beyond: admitted series, and the larger of
-    the folded streams that are remembered and the refused ones by HyperLogLog. `ratio` is demand
-    by limit: above 1 there are more than there may be.
+    That is the admitted ones, exactly, and those beyond by HyperLogLog: of the last idle_ttl, so it
+    falls when a flood is over, however long folded streams are remembered. `ratio` is demand by
+    limit: above 1 there are more than there may be.
     """
 
     state: MetricState
@@ -108,10 +108,7 @@ class MetricFigures:
 def figures_of(state: LimitsState, demand: Demand) -> list[MetricFigures]:
     """Return every metric's figures, the highest ratio first."""
     figures = [
-        MetricFigures(
-            metric,
-            metric.admitted + max(metric.folded_streams, demand.refused_streams(metric.metric)),
-        )
+        MetricFigures(metric, metric.admitted + demand.refused_streams(metric.metric))
         for metric in state.metrics
     ]
     return sorted(figures, key=lambda one: (-one.ratio, one.state.metric))
