@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 import tapeline.cardinality
-from tapeline.cardinality import decisions
+from tapeline.cardinality import tally
 from tapeline.cardinality.folding.outcome import FoldOutcome
 from tapeline.cardinality.metrics import (
     BOUNDS,
@@ -102,8 +102,8 @@ def _values(of: type) -> set[str]:
 def test_every_fate_of_a_point_can_be_counted(registry: CollectorRegistry) -> None:
     """One that is not known would fail the batch."""
     metrics = metrics_on(registry)
-    results = {*FoldOutcome, *_values(decisions.Result)}
-    reasons = _values(Reason) | _values(decisions.Reason)
+    results = {*FoldOutcome, *_values(tally.Result)}
+    reasons = _values(Reason) | _values(tally.Reason)
 
     metrics.count_points(dict.fromkeys(results, 1))
     metrics.count_limited(dict.fromkeys(reasons, 1))
@@ -113,7 +113,7 @@ def test_every_fate_of_a_point_can_be_counted(registry: CollectorRegistry) -> No
     points = found["tapeline_cardinality_points_total"]
     assert sum(points.values()) == len(results)
     assert points["refused",] == sum(refused.values()) == len(REFUSED)
-    assert set(found["tapeline_cardinality_limited_points_total"].values()) == {1.0}
+    assert set(found["tapeline_cardinality_limited_streams_total"].values()) == {1.0}
 
 
 def test_counters_begin_at_nothing_and_count(registry: CollectorRegistry) -> None:
@@ -121,7 +121,6 @@ def test_counters_begin_at_nothing_and_count(registry: CollectorRegistry) -> Non
     before = samples(registry)
     metrics = metrics_on(registry)
     metrics.count_texts("span_name", 10, 4)
-    metrics.count_label_limit_hits(2)
     metrics.count_evictions("series", 3)
     metrics.count_bound_hits("producers", 5)
     metrics.count_conflicts(1)
@@ -139,7 +138,6 @@ def test_counters_begin_at_nothing_and_count(registry: CollectorRegistry) -> Non
     assert changed == {
         (f"{prefix}texts_total", "span_name"): 10,
         (f"{prefix}replaced_texts_total", "span_name"): 4,
-        (f"{prefix}label_limit_hits_total",): 2,
         (f"{prefix}evictions_total", "series"): 3,
         (f"{prefix}bound_hits_total", "producers"): 5,
         (f"{prefix}conflicts_total",): 1,

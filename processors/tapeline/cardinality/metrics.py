@@ -57,7 +57,7 @@ LIMITED: Final = (
     "identity",
     "uncertain",
 )
-"""Why a point did not pass as it came."""
+"""Why a stream does not pass as it comes."""
 EVICTED: Final = ("series", "folded_stream", "output", "label_value", "producer", "resource")
 BOUNDS: Final = (
     "resources",
@@ -139,8 +139,8 @@ class CardinalityMetrics:
         )
         self._limited = _labelled(
             registry,
-            "limited_points",
-            "Data points that did not pass as they came.",
+            "limited_streams",
+            "New streams that do not pass as they come; one that is dropped is new each time.",
             "reason",
             LIMITED,
         )
@@ -157,11 +157,6 @@ class CardinalityMetrics:
             "Texts of logs and traces that were beyond a limit, and replaced.",
             "kind",
             TEXT_KINDS,
-        )
-        self._label_limit_hits = Counter(
-            "tapeline_cardinality_label_limit_hits",
-            "New streams with a value beyond its label's limit.",
-            registry=registry,
         )
         self._evictions = _labelled(
             registry, "evictions", "What was forgotten, idle or to make room.", "kind", EVICTED
@@ -209,7 +204,7 @@ class CardinalityMetrics:
             self._points["refused" if refused is not None else result].inc(count)
 
     def count_limited(self, reasons: Mapping[str, int]) -> None:
-        """Count points that did not pass as they came, by LIMITED."""
+        """Count new streams that do not pass as they come, by LIMITED."""
         for reason, count in reasons.items():
             self._limited[reason].inc(count)
 
@@ -217,10 +212,6 @@ class CardinalityMetrics:
         """Count texts of one of TEXT_KINDS."""
         self._texts[kind].inc(read)
         self._replaced_texts[kind].inc(replaced)
-
-    def count_label_limit_hits(self, streams: int) -> None:
-        """Count new streams with a value beyond its label's limit."""
-        self._label_limit_hits.inc(streams)
 
     def count_evictions(self, kind: str, count: int) -> None:
         """Count what was forgotten, by EVICTED."""
