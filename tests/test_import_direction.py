@@ -23,6 +23,7 @@ PURE = (
     "cardinality/conflicts.py",
     "cardinality/demand.py",
     "cardinality/fixes.py",
+    "cardinality/folding",
     "cardinality/label_text.py",
     "cardinality/page.py",
     "cardinality/report.py",

@@ -179,7 +179,7 @@ class Folder:
                 outcome = self._advance(slot, output, reading, is_delta=producer.is_delta)
         except RefusedPointError as refusal:
             return refusal.outcome
-        if value is None and outcome is FoldOutcome.NO_RECORDED_VALUE:
+        if value is None:
             return outcome
         if time > output.newest_unix_nano:  # noqa: PLR1730 — a call less on the hot path.
             output.newest_unix_nano = time
@@ -208,10 +208,12 @@ class Folder:
         start, time, value, _ = reading
         streams.marks[slot] = streams.mark
         last = streams.times[slot]
+        if value is None:
+            if time > last:
+                self._end(slot, output, time)
+            return FoldOutcome.NO_RECORDED_VALUE
         if time <= last:
             return FoldOutcome.LATE
-        if value is None:
-            return self._end(slot, output, time)
         outcome = FoldOutcome.ADDED
         if is_delta:
             output.total.add_delta(value)
@@ -222,11 +224,10 @@ class Folder:
         streams.times[slot] = time
         return outcome
 
-    def _end(self, slot: int, output: Output, time: int) -> FoldOutcome:
+    def _end(self, slot: int, output: Output, time: int) -> None:
         """Take note that a stream has no value now; its baseline stays."""
         if output.total.withdraw(self.streams, slot):
             self.mark_for_emission(output, time)
-        return FoldOutcome.NO_RECORDED_VALUE
 
     def mark_for_emission(self, output: Output, time_unix_nano: int) -> None:
         """Let an output write a point for this batch, though nothing may have changed."""

@@ -50,8 +50,8 @@ class Streams:
         # Oldest first: a mark and the generation it was last given out in.
         self._marks: deque[tuple[int, int]] = deque([(0, 0)])
         self._new_since_mark = 0
-        # Expired marks whose streams `newly_expired` has told, and where in the next it is.
-        self._swept: set[int] = set()
+        # How many of the oldest marks `newly_expired` is through with, and where in the next.
+        self._swept = 0
         self._sweep_at = 0
 
     def __len__(self) -> int:
@@ -121,13 +121,19 @@ class Streams:
         self.mark = following
         self._marks.append((following, generation))
 
+    def _drop_oldest(self) -> tuple[int, int]:
+        """Take the oldest mark out of use, and return it with its generation."""
+        if self._swept:
+            self._swept -= 1
+        else:
+            self._sweep_at = 0
+        return self._marks.popleft()
+
     def _merge_oldest(self) -> None:
         """Make one mark of the two oldest, so that one is free."""
-        oldest, generation = self._marks.popleft()
-        self._swept.discard(oldest)
+        oldest, _ = self._drop_oldest()
         second = self._marks[0][0]
         self.marks = self.marks.replace(bytes((oldest,)), bytes((second,)))
-        self._marks[0] = (second, max(generation, self._marks[0][1]))
 
     def expired(self) -> int | None:
         """Return the slot of a stream that is idle for too long, or None."""
@@ -135,21 +141,18 @@ class Streams:
             slot = self._find(self._marks[0][0])
             if slot is not None:
                 return slot
-            self._swept.discard(self._marks.popleft()[0])
+            self._drop_oldest()
         return None
 
     def newly_expired(self) -> int | None:
         """Return the slot of each stream once that has become idle for too long, then None."""
-        for mark, generation in self._marks:
-            if not self._is_expired(generation):
-                break
-            if mark in self._swept:
-                continue
-            slot = self.marks.find(mark, self._sweep_at)
+        # The newest mark is in use, and never expired.
+        while self._is_expired(self._marks[self._swept][1]):
+            slot = self.marks.find(self._marks[self._swept][0], self._sweep_at)
             if slot >= 0:
                 self._sweep_at = slot + 1
                 return slot
-            self._swept.add(mark)
+            self._swept += 1
             self._sweep_at = 0
         return None
 
@@ -162,7 +165,7 @@ class Streams:
             slot = self._find(self._marks[0][0])
             if slot is not None or len(self._marks) == 1:
                 return slot
-            self._swept.discard(self._marks.popleft()[0])
+            self._drop_oldest()
 
     def _find(self, mark: int) -> int | None:
         slot = self.marks.find(mark, self._cursor)
@@ -214,7 +217,7 @@ class Streams:
             "now": self.now_unix_nano,
             "given_marks": [list(given) for given in self._marks],
             "new_since_mark": self._new_since_mark,
-            "swept": sorted(self._swept),
+            "swept": self._swept,
             "sweep_at": self._sweep_at,
             "cursor": self._cursor,
         }
@@ -243,5 +246,5 @@ class Streams:
         self.now_unix_nano = data["now"]
         self._marks = deque((mark, generation) for mark, generation in data["given_marks"])
         self._new_since_mark = data["new_since_mark"]
-        self._swept, self._sweep_at = set(data["swept"]), data["sweep_at"]
+        self._swept, self._sweep_at = data["swept"], data["sweep_at"]
         self._cursor = data["cursor"]
