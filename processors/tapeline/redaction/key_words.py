@@ -43,19 +43,19 @@ HOLDERS: Final = frozenset(
 _ABOUT: Final = _vocabulary(
     """
     address age alg algorithm arn at attempt attempts balance banner bytes changed class checker
-    column consent contract count counts created date days decision decimals description dir directory
-    disabled domain duration enabled endpoint env environment error errors exists exp expiration
-    expire expired expires expiry failure failures field file filename files fingerprint format
-    generator handler header hint holder host id identifier ids in index info input invalid issuer
-    kind label latency len length level limit limits list location lookup manager max message
+    column consent contract count counts created date days decision decimals description dir
+    directory disabled domain duration enabled endpoint env environment error errors exists exp
+    expiration expire expired expires expiry failure failures field file filename files fingerprint
+    format generator handler header hint holder host id identifier ids in index info input invalid
+    issuer kind label latency len length level limit limits list location lookup manager max message
     method methods middleware min missing mode model ms name names namespace needed nonce on options
     owner pair param parameter parser path pattern placeholder policy position present price prompt
-    provider rate ratio reader ref reference regex region required requirements reset result
-    retries rotated rotation rule rules schema scheme scope scopes seconds selector service set
-    size source standard state stats status storage store strategy strength supply suffix symbol
-    table tag template test time timeout timestamp total ttl type types uid updated uri url usage
-    used utils uuid java js json kt log md php py rb rs scala sh ts txt xml yaml yml go cs cpp html
-    valid validation validator variable version volume
+    provider rate ratio reader ref reference regex region required requirements reset result retries
+    rotated rotation rule rules schema scheme scope scopes seconds selector service set size source
+    standard state stats status storage store strategy strength supply suffix symbol table tag
+    template test time timeout timestamp total ttl type types uid updated uri url usage used utils
+    uuid java js json kt log md php py rb rs scala sh ts txt xml yaml yml go cs cpp html valid
+    validation validator variable version volume
     """
 )
 
