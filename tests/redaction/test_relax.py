@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeline.redaction.relax import relax
+from tapeline.redaction.relax import may_hold, relax, shortest
 
 PATTERNS = (
     r"\bAKIA[A-Z0-9]{4}\b",
@@ -53,6 +53,26 @@ def test_what_an_exact_pattern_matches_a_relaxed_one_matches_between_any_bytes(
 
     assert re.search(_scoped(pattern), text, re.ASCII)
     assert _hits(pattern, before + text.encode("utf-8", "surrogatepass") + after)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@given(data=st.data())
+def test_what_is_said_of_a_pattern_holds_for_all_that_it_matches(
+    pattern: str, data: st.DataObject
+) -> None:
+    """Its shortest match, and whether brackets can be in one."""
+    match = data.draw(st.from_regex(re.compile(_scoped(pattern), re.ASCII), fullmatch=True))
+
+    assert len(match) >= shortest(pattern)
+    assert may_hold(pattern, "[]") or not {"[", "]"} & set(match)
+
+
+def test_brackets_are_found_wherever_a_pattern_allows_them() -> None:
+    """In a class, in what a class leaves out, in a dot, and written out."""
+    assert all(
+        may_hold(f"a(?:b|(?:{x}){{2}})", "[]") for x in (r"\[", r"[^a]", r"\W", ".", r"[\]]")
+    )
+    assert not any(may_hold(f"a{x}", "[]") for x in (r"\w+", r"[A-Z/=]", r"\s", r"\b$"))
 
 
 @pytest.mark.parametrize(

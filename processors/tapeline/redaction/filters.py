@@ -18,6 +18,7 @@ from tapeline.redaction.rule import Check, Strength
 __all__ = [
     "CHECKS",
     "MAX_LOOK",
+    "has_more_entropy",
     "is_opaque",
     "is_published",
     "placeholder_reason",
@@ -41,6 +42,20 @@ def shannon_entropy(text: str) -> float:
         return math.log2(length) - sum(count * math.log2(count) for count in counts) / length
     count_of, weights = text.count, _WEIGHTS
     return math.log2(length) - sum([weights[count_of(c)] for c in set(text)]) / length
+
+
+def has_more_entropy(text: str, bits: float) -> bool:
+    """Say whether a text has more than so many bits a character."""
+    length, kinds = len(text), len(set(text))
+    if kinds <= length <= _MAX_TABLE and kinds:
+        # With so many different characters it has least if one of them stands in all other places.
+        least = math.log2(length) - _WEIGHTS[length - kinds + 1] / length
+        if least > bits + _ROUNDING:
+            return True
+    return shannon_entropy(text) > bits
+
+
+_ROUNDING: Final = 1e-9
 
 
 def _vocabulary(words: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ import hyperscan
 import re2
 
 from tapeline.redaction.assignments import is_within
-from tapeline.redaction.filters import CHECKS, is_published, placeholder_reason, shannon_entropy
+from tapeline.redaction.filters import CHECKS, has_more_entropy, is_published, placeholder_reason
 from tapeline.redaction.pack import compile_pattern
 from tapeline.redaction.relax import relax, shortest
 from tapeline.redaction.rule import Near, ValueRule
@@ -213,7 +213,7 @@ def _reason(compiled: _Compiled, secret: str) -> str:
 
 def _measured_reason(compiled: _Compiled, secret: str) -> str:
     rule = compiled.rule
-    if rule.entropy is not None and shannon_entropy(secret) <= rule.entropy:
+    if rule.entropy is not None and not has_more_entropy(secret, rule.entropy):
         return "has too little entropy"
     if compiled.published and is_published(secret, compiled.published):
         return "is a published sample"

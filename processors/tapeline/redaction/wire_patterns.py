@@ -164,7 +164,7 @@ def wire_patterns(
         confirming.append(pattern)
         for word in rule.near.keywords:
             weak.add((re.escape(word.encode()), True), Hint.WEAK, number)
-    strong.add_all(map(_as_key, names), Hint.NAME)
+    strong.add_all(map(_as_key, _without_implied(names)), Hint.NAME)
     outer = tuple(_outer(outer_names))
     strong.add_all((name + _INNER_LIST for name in outer), Hint.NAME)
     last_keys.add_all(
@@ -209,6 +209,37 @@ class _Patterns:
     @property
     def meanings(self) -> tuple[Meaning, ...]:
         return tuple(Meaning(hint, rules) for hint, rules in self._meanings.values())
+
+
+_JOIN: Final = rb"[_. \t-]*"
+"""What may stand between the words of a name (key_words.py)."""
+
+
+def _without_implied(names: Iterable[bytes]) -> list[bytes]:
+    """Leave out names of words that are never found without a shorter one being found in them.
+
+    `db password` has `password` in it: one match of the two is enough, and half as much work.
+    """
+    known: dict[bytes, list[set[int]]] = {}
+    spelled: list[tuple[bytes, bytes, set[int]]] = []
+    for name in dict.fromkeys(names):
+        words = name.split(_JOIN)
+        joined = b"".join(words)
+        if joined.isalnum():
+            joints = {len(b"".join(words[:count])) for count in range(1, len(words))}
+            spelled.append((name, joined, joints))
+            known.setdefault(joined, []).append(joints)
+    implied = {
+        name
+        for name, joined, joints in spelled
+        for begin in range(len(joined))
+        for end in range(begin + 1, len(joined) + 1)
+        for inner in known.get(joined[begin:end], ())
+        # What joins the words may stand in the shorter name only where it allows that.
+        if {joint - begin for joint in joints if begin < joint < end} <= inner
+        and (end - begin < len(joined) or inner != joints)
+    }
+    return [name for name in dict.fromkeys(names) if name not in implied]
 
 
 def _as_key(name: bytes) -> bytes:
