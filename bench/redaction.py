@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,7 @@ __all__ = ["RedactionResult", "RedactionRow", "measure_redaction", "running_sink
 SIGNALS: Final = (Signal.LOGS, Signal.TRACES)
 # One batch at a time, with a pause: what is measured is a batch's way, not a queue's.
 FULL: Final = Effort(round_s=1.5, rounds=3, latency_batches=300, latency_pause_s=0.005)
+FULL_ALL: Final = replace(FULL, latency_batches=100)  # no bar hangs on it, and each takes long
 QUICK: Final = Effort(
     round_s=0.3, rounds=1, latency_batches=10, warm_up_batches=4, latency_pause_s=0.005
 )
@@ -82,7 +83,8 @@ def measure_redaction(cores: Cores, folder: Path, *, quick: bool) -> RedactionRe
             print(f"redaction: {signal}, {share} …", flush=True)
             with running_sink(cores, folder) as sink:
                 found = _Measured(signal, share, load, sink, cores)
-                rows += found.relay_and_gate(folder, QUICK if quick else FULL)
+                full = FULL_ALL if share is Share.ALL else FULL
+                rows += found.relay_and_gate(folder, QUICK if quick else full)
                 if not skipped:
                     try:
                         rows.append(found.stock(folder))
