@@ -2,19 +2,17 @@
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gate_ports import HOST, ask, ports_in_a_row
 from otlp_client import logs
 from sidecars import PlainChain, client, running_sidecar, settings
 from tapeline.otlp.signals import Signal
@@ -22,7 +20,6 @@ from tapeline.pipeline.chain import Chain
 from waiting import eventually
 
 SCRIPT = Path(__file__).with_name("reporting_sidecar.py")
-HOST = "127.0.0.1"
 
 
 @dataclass
@@ -35,13 +32,7 @@ class Gate:
 
     def get(self, path: str, accept: str = "*/*") -> tuple[int, str, str]:
         """Return status, content type and body of what the admin server answers."""
-        connection = HTTPConnection(HOST, self.admin_port, timeout=5)
-        try:
-            connection.request("GET", path, headers={"Accept": accept})
-            response = connection.getresponse()
-            return response.status, response.headers.get_content_type(), response.read().decode()
-        finally:
-            connection.close()
+        return ask(self.admin_port, path, accept)
 
     def report(self) -> dict[str, Any]:
         """Return what the page says as JSON."""
@@ -57,28 +48,12 @@ class Gate:
         assert answer.code.name == "OK"
 
 
-def _free_ports(count: int) -> int:
-    for _ in range(100):
-        first = random.randint(20_000, 32_000)  # noqa: S311 - not for security
-        probes = [socket.socket() for _ in range(count)]
-        try:
-            for offset, probe in enumerate(probes):
-                probe.bind((HOST, first + offset))
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
-        return first
-    raise AssertionError("no free ports in a row")
-
-
 @pytest.fixture(params=[1, 2], name="gate", scope="module")
 def _gate(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gate]:
     workers: int = request.param
-    first = _free_ports(workers + 1)
+    first = ports_in_a_row(workers + 1)
     admin = first + workers
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), f"{HOST}:{first}", f"{HOST}:{admin}", str(workers)],
