@@ -43,9 +43,9 @@ class ChainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # An empty list passes the signal on with its framing checked and its values limited.
-    logs: tuple[str, ...] = ("redaction",)
-    traces: tuple[str, ...] = ("redaction",)
-    metrics: tuple[str, ...] = ("redaction",)
+    logs: tuple[str, ...] = ("redaction", "cardinality")
+    traces: tuple[str, ...] = ("redaction", "cardinality")
+    metrics: tuple[str, ...] = ("redaction", "cardinality")
 
     def of(self, signal: Signal) -> tuple[str, ...]:
         """Return the processors' names of a signal."""

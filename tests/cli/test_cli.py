@@ -67,7 +67,7 @@ def test_check_prints_the_plan_as_json(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["check", "--config", str(GATE), "--json"]) == 0
 
     answer = json.loads(capsys.readouterr().out)
-    assert answer["plan"]["chain"]["metrics"] == ["redaction"]
+    assert answer["plan"]["chain"]["metrics"] == ["redaction", "cardinality"]
     assert answer["findings"] == []
 
 

@@ -97,7 +97,7 @@ def test_one_processor_serves_all_the_signals_that_name_it(tmp_path: Path) -> No
 
     chain = build_chain(settings, ProcessorContext(CollectorRegistry()))
 
-    assert [processor.name for processor in chain.processors] == ["redaction"]
+    assert [processor.name for processor in chain.processors] == ["redaction", "cardinality"]
 
 
 def test_the_schema_accepts_the_reference_file_and_refuses_an_unknown_key() -> None:

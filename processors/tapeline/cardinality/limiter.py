@@ -53,9 +53,18 @@ class MetricsLimiter:
     """Holds metrics to the limits of a configuration."""
 
     def __init__(
-        self, config: CardinalityConfig, *, seed: int, worker_index: int = 0, worker_count: int = 1
+        self,
+        config: CardinalityConfig,
+        *,
+        seed: int,
+        worker_index: int = 0,
+        worker_count: int = 1,
+        state_was_lost: bool = False,
     ) -> None:
-        """Begin without state. `seed` is of 64 bits; who knows it can make keys collide."""
+        """Begin without state. `seed` is of 64 bits; who knows it can make keys collide.
+
+        `state_was_lost` says that there was some: what it counted must not be counted again.
+        """
         self.rules = Rules(config)
         self.router = Router(self.rules, config.max_label_values)
         self.demand = Demand()
@@ -77,7 +86,7 @@ class MetricsLimiter:
         self._folder: Folder | None = None
         self._decider: Decider | None = None
         self._last_unix_nano = 0
-        self._state_was_lost = False
+        self._state_was_lost = state_was_lost
         self._rules_changed = False
 
     def process(self, batch: Batch, now_unix_nano: int) -> LimitedBatch:
@@ -243,6 +252,11 @@ class MetricsLimiter:
     def folded_streams(self) -> int:
         """Streams beyond limits whose last value is remembered."""
         return 0 if self._folder is None else len(self._folder)
+
+    @property
+    def evicted_streams(self) -> int:
+        """Folded streams that were forgotten so far."""
+        return 0 if self._folder is None else self._folder.evictions
 
     @property
     def output_count(self) -> int:

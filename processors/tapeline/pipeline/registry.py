@@ -36,12 +36,13 @@ class RegistryError(ValueError):
 class ProcessorContext:
     """What a processor may know of its surroundings.
 
-    `registry` takes its own metrics. `worker_index` counts from 0. `live` is False in
-    `tapeline process`, where output must be a function of the input alone.
+    `registry` takes its own metrics. `worker_index` counts from 0, up to `worker_count`. `live` is
+    False in `tapeline process`, where output must be a function of the input alone.
     """
 
     registry: CollectorRegistry
     worker_index: int = 0
+    worker_count: int = 1
     live: bool = True
 
 

@@ -190,7 +190,11 @@ class Sidecar:
     def _built(self, build_chain: ChainBuilder) -> tuple[BatchChain, CollectorRegistry]:
         # A registry for each chain: the processors of a new one register their metrics again.
         registry = CollectorRegistry()
-        context = ProcessorContext(registry=registry, worker_index=self._worker_index)
+        context = ProcessorContext(
+            registry=registry,
+            worker_index=self._worker_index,
+            worker_count=self._settings.server.workers,
+        )
         return build_chain(context), registry
 
     def _discard(self, chain: BatchChain) -> None:
