@@ -20,7 +20,7 @@ from tapeline.cardinality.folding.outputs import (
     OutputIdentity,
     Temporality,
 )
-from tapeline.cardinality.looks import Item, Look, Looker
+from tapeline.cardinality.looks import UNREAD, Item, Look, Looker
 from tapeline.cardinality.output_messages import Staying
 from tapeline.cardinality.point_layout import (
     EXPONENTIAL_HISTOGRAM,
@@ -129,10 +129,16 @@ class Decider:
         ended: dict[int, int] = {}
         results: list[str] = []
         new = _New([], [])
+        flooded = self._flooded(source)
         for item in items:
-            record, key, output, point, _ = item
+            record, key, output, point, pairs = item
             removed: tuple[bytes, ...] = ()
-            if output is None:
+            if output is None and flooded and point is UNREAD and not is_overflow(pairs):
+                # What `_way` would say of a plain point, without the way to it.
+                new.pairs.append(pairs)
+                new.refused.append((key, Reason.SERIES_LIMIT))
+                output = flooded
+            elif output is None:
                 way = self._way(source, item, new, now_unix_nano)
                 output, removed = way.output, way.removed
                 if output is None:
@@ -149,6 +155,21 @@ class Decider:
         self._note_demand(source, items, new)
         tally.admitted[source.metric.name] += view.stop - view.first - len(items)
         return _staying(look, gone, ended)
+
+    def _flooded(self, source: Source) -> Output | None:
+        """Return the overflow of a source whose new series, if plain, can only go there."""
+        rule = source.state.rule
+        if (
+            source.stand_in is None
+            and rule.is_plain
+            and not rule.is_protected
+            and rule.policy is SeriesPolicy.OVERFLOW
+            and not source.group.has_room
+            and not self.promoted
+            and not (source.metric.kind == SUMMARY and rule.summary is SummaryPolicy.PASS)
+        ):
+            return self._overflow(source)
+        return None
 
     def touch_outputs(self, keys: Iterable[int]) -> None:
         """Note that these outputs were written: those that count as series were seen."""

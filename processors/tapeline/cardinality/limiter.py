@@ -22,7 +22,8 @@ from tapeline.cardinality.limiter_state import (
 from tapeline.cardinality.looks import Look
 from tapeline.cardinality.metric_reader import SEVERAL_KINDS, read_metrics
 from tapeline.cardinality.output_messages import Staying, encode_outputs, rewrite
-from tapeline.cardinality.point_keys import point_keys
+from tapeline.cardinality.point_keys import key_of_one, point_keys
+from tapeline.cardinality.point_layout import SUM
 from tapeline.cardinality.report import MetricState
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.rules import Rules
@@ -222,10 +223,10 @@ class MetricsLimiter:
         refused: list[Staying] = []
         request = read_metrics(payload, index)
         scopes = sources.scopes_of(request, self.generation, now_unix_nano)
+        admitted = tally.admitted
         for view in request.metrics:
-            source = None
-            if view.kind != SEVERAL_KINDS:
-                source = sources.source_of(scopes[view.scope], view)
+            scope = scopes[view.scope]
+            source = None if view.kind == SEVERAL_KINDS else sources.source_of(scope, view)
             if source is None:
                 result = _REFUSAL_OF_KIND.get(view.kind, Result.TOO_MANY_PRODUCERS)
                 tally.results["", result] += view.stop - view.first
@@ -236,14 +237,21 @@ class MetricsLimiter:
             if group.generation != self.generation:
                 for eviction in sources.admission.catch_up(group):
                     self._evict(eviction, now_unix_nano)
-            first, stop = view.first, view.stop
-            keys = point_keys(payload, begins[first:stop], ends[first:stop], view.kind, source.key)
-            if source.stand_in is None and group.current.issuperset(keys.keys):
-                tally.admitted[source.metric.name] += stop - first
+            _, _, kind, first, stop, _ = view
+            is_known = source.stand_in is None
+            if is_known and stop - first == 1 and kind <= SUM:
+                # Scraped metrics come so: what follows is slower where there is but one point.
+                key = key_of_one(payload, begins[first], ends[first], source.key)
+                if key in group.current:
+                    admitted[source.metric.name] += 1
+                    continue
+            keys = point_keys(payload, begins[first:stop], ends[first:stop], kind, source.key)
+            if is_known and group.current.issuperset(keys.keys):
+                admitted[source.metric.name] += stop - first
                 continue
             look = looker.look(payload, index, (view, source), keys, now_unix_nano)
             if look is None:
-                tally.admitted[source.metric.name] += stop - first
+                admitted[source.metric.name] += stop - first
             else:
                 looks.append(look)
         return looks, refused

@@ -4,6 +4,7 @@ It finds a request malformed before anything is decided, and decides nothing its
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from tapeline.cardinality.folding.folder import Folder
@@ -15,7 +16,7 @@ from tapeline.cardinality.series_keys import Spellings, series_key
 from tapeline.cardinality.source import Source
 from tapeline.otlp.index import RecordIndex
 
-__all__ = ["Item", "Look", "Looker"]
+__all__ = ["UNREAD", "Item", "Look", "Looker"]
 
 _new: Final = tuple.__new__
 
@@ -84,60 +85,71 @@ class Looker:
                 unknown -= _see(payload, index, place, keys, now_unix_nano)
         if not unknown:
             return None
-        items = []
+        if head_bytes:
+            items = self._plain_items(payload, index, place, point_keys, unknown)
+        else:
+            begins, ends = index.record_begins, index.record_ends
+            items = [
+                self._item(source, payload, (record, begins[record], ends[record]))
+                for record, key in enumerate(keys, view.first)
+                if key in unknown
+            ]
+        return Look(view, source, keys, items)
+
+    def _plain_items(
+        self,
+        payload: bytes,
+        index: RecordIndex,
+        place: tuple[MetricView, Source],
+        point_keys: PointKeys,
+        unknown: AbstractSet[int | None],
+    ) -> list[Item]:
+        """Return what is to be decided of points that have nothing but numbers and attributes.
+
+        A flood comes this way: what is the same for all its points is asked once.
+        """
+        view, source = place
+        keys, head_bytes = point_keys
+        has_room = source.stand_in is None and source.group.has_room
+        # Of a folded stream's point nothing matters but its stream: otherwise it may be promoted,
+        # or the values of its labels have to be kept alive.
+        is_glance_enough = not (has_room or source.state.rule.limits_labels)
+        must_read_times = has_room or self.must_read_times
         begins, ends = index.record_begins, index.record_ends
         output_of = self._folder.output_of
-        is_glance_enough = head_bytes > 0 and self._is_glance_enough(source)
+        is_canonical = source.state.orders.is_canonical
+        spellings, tag = self.spellings, source.attribute_tag
+        items = []
         for record, key in enumerate(keys, view.first):
             if key not in unknown:
                 continue
-            if is_glance_enough and key is not None:
+            if is_glance_enough:
                 output = output_of(key)
                 if output is not None:
                     items.append(_new(Item, (record, key, output, UNREAD, ())))
                     continue
             begin, end = begins[record], ends[record]
-            item = None
-            if head_bytes and key is not None:
-                item = self._plain_item(source, payload, (record, begin, end, head_bytes), key)
-            if item is None:
-                item = self._item(source, record, read_point(payload, begin, end, view.kind))
-            items.append(item)
-        return Look(view, source, keys, items)
+            contents = short_attributes(payload, begin + head_bytes, end, tag)
+            if contents is None or not is_canonical(contents, spellings):
+                items.append(self._item(source, payload, (record, begin, end)))
+                continue
+            point = UNREAD
+            if must_read_times:
+                start, time = plain_times(payload, begin, head_bytes)
+                point = _new(Point, (contents, 0, start, time, False))
+            items.append(_new(Item, (record, key, None, point, contents)))
+        return items
 
-    def _plain_item(
-        self, source: Source, payload: bytes, place: tuple[int, int, int, int], key: int
-    ) -> Item | None:
-        """Return what is to be decided of a point in a usual layout, its attributes in order.
-
-        `place`: its record, its begin and end, and the bytes before its attributes.
-        """
-        record, begin, end, head_bytes = place
-        contents = short_attributes(payload, begin + head_bytes, end, source.attribute_tag)
-        if contents is None or not source.state.orders.is_canonical(contents, self.spellings):
-            return None
-        point = UNREAD
-        if self.must_read_times or source.group.has_room:
-            start, time = plain_times(payload, begin, head_bytes)
-            point = _new(Point, (contents, 0, start, time, False))
-        return _new(Item, (record, key, None, point, contents))
-
-    def _item(self, source: Source, record: int, point: Point) -> Item:
+    def _item(self, source: Source, payload: bytes, place: tuple[int, int, int]) -> Item:
+        """Return what is to be decided of a point in any layout: its record, begin and end."""
+        record, begin, end = place
+        point = read_point(payload, begin, end, source.metric.kind)
         spell = self.spellings
         spelled = [spell[content] for content in point.pairs]
         arranged = source.state.orders.arrange(point.pairs, spelled)
         key = series_key(source.attribute_tag, arranged, source.key)
         pairs = tuple([spelling[1] for spelling in spelled])
         return _new(Item, (record, key, None, point, pairs))
-
-    def _is_glance_enough(self, source: Source) -> bool:
-        """Whether of a folded stream's point nothing matters but its stream.
-
-        Otherwise it may be promoted, or the values of its labels have to be kept alive.
-        """
-        return not source.state.rule.limits_labels and (
-            source.stand_in is not None or not source.group.has_room
-        )
 
 
 def _see(

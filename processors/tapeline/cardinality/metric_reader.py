@@ -15,6 +15,9 @@ __all__ = ["SEVERAL_KINDS", "MetricView", "RequestView", "read_metrics"]
 SEVERAL_KINDS: Final = 0
 """The kind of a metric that has data more than once: parsers differ in what it means."""
 
+# Half the cost of calling the named tuple: there may be a metric for each point.
+_new: Final = tuple.__new__
+
 
 class MetricView(NamedTuple):
     """The points of one metric: the records from `first` to before `stop`.
@@ -68,7 +71,7 @@ def read_metrics(payload: bytes, index: RecordIndex) -> RequestView:
             metric = number
             metrics.append(container)
         else:
-            first = _read_data(payload, index, view, (number, scope, metric, first))
+            first = _read_data(payload, index, view.metrics, (number, scope, metric, first))
     _close(payload, containers, view, (resource, scopes), (scope, metrics))
     return view
 
@@ -111,32 +114,30 @@ def _between(payload: bytes, around: Container, inner: list[Container]) -> Itera
 
 
 def _read_data(
-    payload: bytes, index: RecordIndex, view: RequestView, place: tuple[int, int, int, int]
+    payload: bytes, index: RecordIndex, metrics: list[MetricView], place: tuple[int, int, int, int]
 ) -> int:
-    """Add a metric's data to the view; return the first record behind it."""
+    """Add a metric's data to the others; return the first record behind it."""
     number, scope, metric, first = place
-    _, begin, end, kind, _ = index.containers[number]
+    field, begin, end, kind, _ = index.containers[number]
     fields = index.record_fields
     record_ends = index.record_ends
     stop = bisect_left(fields, end, first)
     if stop == first:
         return first
-    around = index.containers[metric]
-    header = (
-        payload[around[1] : index.containers[number][0]],
-        payload[begin : fields[first]],
-        payload[record_ends[stop - 1] : end],
-        payload[end : around[2]],
-    )
+    _, metric_begin, metric_end, _, _ = index.containers[metric]
+    before_points = payload[begin : fields[first]]
     if stop - first > 1 and fields[first + 1 : stop] != record_ends[first : stop - 1]:
-        between = [
-            payload[record_ends[record] : fields[record + 1]] for record in range(first, stop - 1)
-        ]
-        header = (header[0], header[1] + b"".join(between), header[2], header[3])
-    metrics = view.metrics
-    previous = metrics[-1] if metrics else None
-    if previous is not None and index.containers[previous.data][4] == metric:
-        metrics[-1] = previous._replace(kind=SEVERAL_KINDS)
+        before_points += b"".join(
+            [payload[record_ends[record] : fields[record + 1]] for record in range(first, stop - 1)]
+        )
+    header = (
+        payload[metric_begin:field],
+        before_points,
+        payload[record_ends[stop - 1] : end],
+        payload[end:metric_end],
+    )
+    if metrics and index.containers[metrics[-1][0]][4] == metric:
+        metrics[-1] = metrics[-1]._replace(kind=SEVERAL_KINDS)
         kind = SEVERAL_KINDS
-    metrics.append(MetricView(number, scope, kind, first, stop, header))
+    metrics.append(_new(MetricView, (number, scope, kind, first, stop, header)))
     return stop

@@ -14,7 +14,7 @@ from tapeline.cardinality.point_layout import (
     read_point,
 )
 
-__all__ = ["PointKeys", "point_keys", "time_of"]
+__all__ = ["PointKeys", "key_of_one", "point_keys", "time_of"]
 
 # How number points begin that SDKs and the collector write, by the tags at every ninth byte. SDKs
 # go by the fields' numbers: start (0x11, absent where it is 0), time (0x19), value (0x21 or 0x31).
@@ -63,6 +63,15 @@ def point_keys(
         [None if tail is None else xxh3_64_intdigest(tail, seed) for tail in tails],
         head_bytes=0,
     )
+
+
+def key_of_one(payload: bytes, begin: int, end: int, seed: int) -> int | None:
+    """Return the key of a number point as `point_keys` would, None for an unusual layout."""
+    if payload[begin : begin + 27 : 9] in _LONG_HEADS:
+        return xxh3_64_intdigest(payload[begin + 27 : end], seed)
+    if payload[begin : begin + 18 : 9] in _SHORT_HEADS:
+        return xxh3_64_intdigest(payload[begin + 18 : end], seed)
+    return None
 
 
 def time_of(payload: bytes, begin: int, end: int, kind: int = SUM) -> int:
