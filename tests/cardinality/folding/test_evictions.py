@@ -110,6 +110,24 @@ def test_idle_streams_stay_while_there_is_room() -> None:
     assert run.folder.output_of(6) is not None
 
 
+@pytest.mark.parametrize("is_after", [True, False], ids=["after", "before"])
+def test_who_was_just_seen_is_not_idle(*, is_after: bool) -> None:
+    """Generations may begin with a large number, and after a long silence."""
+    run = Run(metric(PointKind.GAUGE), FoldOptions(max_folded_streams=2))
+    generation = 1_900_000
+    for time in (1, 10_000):
+        run.now = time
+        generation += 11
+        if not is_after:
+            run.folder.rotate(generation, at(time))
+        for stream in (1, 2):
+            run.fold(stream, number(None, time, 5))
+        run.emit()
+        if is_after:
+            assert run.folder.rotate(generation, at(time)) == 0
+        assert len(run.folder) == 2
+
+
 def test_a_rotation_does_a_bounded_amount_of_work() -> None:
     """Ten thousand idle streams go over several batches."""
     run = Run(options=FoldOptions(max_folded_streams=10_000))
@@ -201,7 +219,7 @@ def test_marks_are_merged_when_all_are_in_use() -> None:
     """Streams that stay for hundreds of generations stay in the order of their age."""
     streams = Streams()
     for generation in range(1, 1000):
-        streams.begin_generation(generation)
+        streams.begin_generation(generation, is_running=False)
         streams.add(generation, generation, 0, 0)
     order = []
     while (slot := streams.longest_idle()) is not None:

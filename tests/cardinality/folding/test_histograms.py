@@ -173,6 +173,7 @@ def test_a_summary_becomes_count_and_sum() -> None:
     message = run.emit()
     assert (message.count, message.sum, len(message.quantile_values)) == (3, 4.5, 0)
     run.fold(2, summary(-1, 3, 101, 1010))
+    assert run.fold(1, summary(1, 2.5, 3, 4.5)) is FoldOutcome.ADDED
     assert run.fold(1, summary(1, 3, 2, 3)) is FoldOutcome.RESET_AT_UNKNOWN_TIME
     message = run.emit()
     assert (message.count, message.sum) == (3 + 1 + 2, 4.5 + 10 + 3)

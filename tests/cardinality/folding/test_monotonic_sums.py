@@ -199,8 +199,8 @@ def test_small_increases_to_a_large_total_are_not_lost() -> None:
     """A double alone would swallow each of them."""
     run = Run()
     run.fold(1, number(1, 2, 1e16))
-    for step in range(1, 101):
-        run.fold(2, number(1, 2 + step, step * 0.5))
+    for stream in range(2, 102):
+        run.fold(stream, number(1, 2, 0.5))
     assert run.emit().as_double == 1e16 + 50
 
 

@@ -109,6 +109,19 @@ def test_an_output_that_is_due_stays_due() -> None:
     assert reloaded(run).emit().as_int == 5
 
 
+def test_the_order_of_age_survives() -> None:
+    """Who was idle longest before a stop goes first after it."""
+    run, whole = (Run(options=FoldOptions(max_folded_streams=64)) for _ in range(2))
+    for stream in range(300):
+        for one in (run, whole):
+            one.fold(stream, number(1, 2 + stream / 10, 0))
+            one.fold(stream // 3, number(1, 2.05 + stream / 10, 0))
+            one.emit()
+        if stream % 7 == 0:
+            run = reloaded(run)
+    assert set(run.folder.streams.slots) == set(whole.folder.streams.slots)
+
+
 def test_a_gone_output_stays_gone() -> None:
     """Its streams are still unseen after a restart."""
     run = Run()

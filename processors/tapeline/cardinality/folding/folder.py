@@ -346,13 +346,16 @@ class Folder:
         """Evict what is idle for too long, and return how many streams went.
 
         Gauges and other levels go when they are idle. The others stay, since an eviction costs
-        exactness, until the table is half full. Called with each batch, after its emissions;
-        generations only grow. It does a bounded amount of work, and goes on with the next call.
+        exactness, until the table is half full. Called with each batch, before its points or
+        after its emissions (then the streams that have come since an earlier generation began live
+        for one more); generations only grow. It does a bounded amount of work, and goes on with
+        the next call.
         """
         streams = self.streams
+        is_running = streams.now_unix_nano >= now_unix_nano
         streams.now_unix_nano = now_unix_nano
         if generation > streams.generation:
-            streams.begin_generation(generation)
+            streams.begin_generation(generation, is_running=is_running)
             self._drop_idle_outputs(generation)
         before = self.evictions
         for _ in range(_MAX_EVICTIONS_PER_ROTATION):

@@ -107,9 +107,18 @@ class Streams:
         if self._new_since_mark * _MARKS_PER_TABLE >= capacity:
             self._begin_mark(self.generation)
 
-    def begin_generation(self, generation: int) -> None:
-        """Begin a new generation; an older one than the last is ignored."""
+    def begin_generation(self, generation: int, *, is_running: bool) -> None:
+        """Begin a new generation; an older one than the last is ignored.
+
+        `is_running`: streams were seen in it already. They have marks of the generation before,
+        so that all who have those live on as if they had been.
+        """
         if generation > self.generation:
+            if is_running:
+                self._marks = deque(
+                    (mark, generation if given == self.generation else given)
+                    for mark, given in self._marks
+                )
             self.generation = generation
             self._begin_mark(generation)
 
