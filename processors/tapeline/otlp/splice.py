@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from tapeline.otlp.index import NO_CONTAINER, RecordIndex
 from tapeline.otlp.layout import SliceKind
-from tapeline.otlp.wire import LONG_VARINT, encode_varint
+from tapeline.otlp.wire import LONG_VARINT, encode_varint, short_varint
 
 __all__ = ["splice"]
 
@@ -20,6 +20,10 @@ class _Edit(NamedTuple):
     end: int
     content: bytes
     container: int
+
+
+# Half the cost of calling the named tuple.
+_new: Final = tuple.__new__
 
 
 def splice(
@@ -53,6 +57,7 @@ def splice(
 def _record_edits(
     payload: bytes, index: RecordIndex, records: Mapping[int, bytes | None]
 ) -> Iterator[_Edit]:
+    container, begin, end = NO_CONTAINER, 0, 0
     for number, content in records.items():
         _check_number(number, len(index), "record")
         place = (
@@ -61,7 +66,17 @@ def _record_edits(
             index.record_ends[number],
         )
         if content != payload[place[1] : place[2]]:
-            yield _edit(payload, place, content, index.container_of(number))
+            if not begin <= place[0] < end:
+                # Up to the next container all records are of the same one.
+                container = index.container_of(number)
+                begin, end = _span_of(index, container)
+            yield _edit(payload, place, content, container)
+
+
+def _span_of(index: RecordIndex, container: int) -> tuple[int, int]:
+    """Return from where to where a container is the last one that has begun."""
+    begins = index.containers[container : container + 2]
+    return begins[0].begin, begins[1].begin if len(begins) > 1 else begins[0].end
 
 
 def _header_edits(
@@ -90,9 +105,11 @@ def _edit(
     field, begin, end = place
     if content is None:
         return _Edit(field, end, b"", container)
-    if len(content) == end - begin:
+    length = len(content)
+    if length == end - begin:
         return _Edit(begin, end, content, container)
-    return _Edit(_after_tag(payload, field), end, encode_varint(len(content)) + content, container)
+    after_tag = field + 1 if payload[field] < LONG_VARINT else _after_tag(payload, field)
+    return _new(_Edit, (after_tag, end, short_varint(length) + content, container))
 
 
 def _after_tag(payload: bytes, field: int) -> int:

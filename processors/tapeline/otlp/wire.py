@@ -17,6 +17,7 @@ __all__ = [
     "read_slice",
     "read_tag",
     "read_varint",
+    "short_varint",
     "skip_value",
 ]
 
@@ -61,6 +62,14 @@ def encode_varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
+
+
+_SHORT_VARINTS: Final = tuple(encode_varint(value) for value in range(2048))
+
+
+def short_varint(value: int) -> bytes:
+    """As `encode_varint`, and several times as fast for values below 2,048, as most lengths are."""
+    return _SHORT_VARINTS[value] if 0 <= value < len(_SHORT_VARINTS) else encode_varint(value)
 
 
 def _read_varint(data: bytes, position: int, end: int, max_bytes: int) -> tuple[int, int]:

@@ -83,7 +83,9 @@ class AfterMasks:
         if self._across is not None:
             rules |= self._across.rules_for(data)
         has_name = not _are_masked(left.names, before, hits)
-        if not has_name and not (rules and judge.matcher.has_match(data, rules)):
+        if not has_name and not (
+            rules and judge.matcher.has_match_outside(data, rules, _masks(hits))
+        ):
             return ()
         return judge.judge_by(text, facts, rules, has_name=has_name)
 
@@ -99,6 +101,17 @@ class AfterMasks:
             near = {number for number, word in self._near if word in lowered}
             self._words_of[rule] = None if is_odd else tuple(near)
         return self._words_of[rule]
+
+
+def _masks(hits: Iterable[Hit]) -> list[tuple[int, int]]:
+    """Return where the masks stand that took the place of these."""
+    masks: list[tuple[int, int]] = []
+    growth = 0
+    for start, end, rule, _ in hits:
+        length = len(mask(rule))
+        masks.append((start + growth, start + growth + length))
+        growth += length - (end - start)
+    return masks
 
 
 def _are_masked(names: Iterable[int], before: str, hits: Sequence[Hit]) -> bool:

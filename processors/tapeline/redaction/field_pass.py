@@ -18,7 +18,7 @@ from tapeline.redaction.core import (
     Redactor,
 )
 from tapeline.redaction.decoding import MIN_BLOB_LENGTH
-from tapeline.redaction.judge import Hit, KeyFacts, Said, replaced
+from tapeline.redaction.judge import Hit, KeyFacts, Said
 from tapeline.redaction.rule import RuleAction
 from tapeline.redaction.scan import NUMBER_BITS, NUMBER_MASK
 from tapeline.redaction.text_fields import (
@@ -99,6 +99,7 @@ class FieldPass:
         self._rules = tuple(meaning.rules for meaning in meanings)
         self._after_masks = AfterMasks(redactor.judge)
         self._keys: dict[bytes, KeyFacts] = {}
+        self._changes: dict[tuple[int, str], Change] = {}
 
     def rewrite(
         self,
@@ -226,27 +227,31 @@ class FieldPass:
             if is_short:
                 clean.add(known)
             return None
-        # What else stands in place of a secret may tell something of it, so it is not remembered.
-        is_plain = self._has_plain_masks(place, pieces)
-        for number in range(MAX_PASSES):
-            before, text = text, self._masked(place, text, pieces, noted)
-            if (key, "", text) in clean:
-                break
-            if number == 0 and hinted and is_plain:
-                left = self._left(matches, begin, pieces)
-                pieces = self._after_masks.judge(before, pieces, text, facts, left)
-            else:
-                pieces = self._judge.judge(text, key)
-                is_plain = False
+        before, (text, is_plain) = text, self._masked(place, text, pieces, noted)
+        if hinted and is_plain:
+            known = (key, "", text)
+            if known in clean:
+                return text
+            left = self._left(matches, begin, pieces)
+            pieces = self._after_masks.judge(before, pieces, text, facts, left)
+            # What else stands in place of a secret may tell something of it, so it is not kept.
+            if not pieces and len(text) <= MAX_CLEAN_LENGTH:
+                clean.add(known)
+        else:
+            pieces = self._judge.judge(text, key)
+        for _ in range(MAX_PASSES - 1):
             if not pieces:
-                if is_plain and len(text) <= MAX_CLEAN_LENGTH:
-                    clean.add((key, "", text))
                 break
+            text, _ = self._masked(place, text, pieces, noted)
+            pieces = self._judge.judge(text, key)
         return text
 
-    def _has_plain_masks(self, place: Place, pieces: Sequence[Hit]) -> bool:
-        change = self._redactor.change
-        return all([change(place, hit.rule).hit.action is RuleAction.MASK for hit in pieces])  # noqa: C419 - half the time
+    def _change(self, place: Place, rule: str) -> Change:
+        known = (id(place), rule)  # There are few places, and they stay.
+        change = self._changes.get(known)
+        if change is None:
+            change = self._changes[known] = self._redactor.change(place, rule)
+        return change
 
     def _left(self, matches: Sequence[int], begin: int, masked: Sequence[Hit]) -> Left:
         """Return what the matches in a field say of what is left of its text."""
@@ -267,13 +272,24 @@ class FieldPass:
                     names.append(place + 1)
         return _new(Left, (rules, names))
 
-    def _masked(self, place: Place, text: str, pieces: Sequence[Hit], noted: Noted) -> str:
-        def in_place(piece: Hit, secret: str) -> str:
-            change = self._redactor.change(place, piece.rule)
-            if change.hit.action in _DROPS:
+    def _masked(
+        self, place: Place, text: str, pieces: Sequence[Hit], noted: Noted
+    ) -> tuple[str, bool]:
+        """Return the text with these pieces masked, and whether the masks say nothing of them."""
+        is_plain = True
+        masks: list[str] = []
+        position = 0
+        for start, end, rule, quote in pieces:
+            change = self._change(place, rule)
+            action = change.hit.action
+            if action in _DROPS:
                 raise OddFieldError
-            data = secret.encode()
-            noted.append((change, len(data)))
-            return self._redactor.masked(change, data)
-
-        return replaced(text, pieces, in_place)
+            secret = text[start:end].encode()
+            noted.append((change, len(secret)))
+            stands = change.mask
+            if action is not RuleAction.MASK:
+                stands, is_plain = self._redactor.masked(change, secret), False
+            masks += (text[position:start], quote, stands, quote)
+            position = end
+        masks.append(text[position:])
+        return "".join(masks), is_plain

@@ -52,10 +52,19 @@ def has_more_entropy(text: str, bits: float) -> bool:
         least = math.log2(length) - _WEIGHTS[length - kinds + 1] / length
         if least > bits + _ROUNDING:
             return True
+        # The entropy of a whole is no less than the mean of its parts'.
+        if length % _PART == 0:
+            parts = [len(set(text[at : at + _PART])) for at in range(0, length, _PART)]
+            least = math.fsum([_LEAST[kinds] for kinds in parts]) / len(parts)
+            if least > bits + _ROUNDING:
+                return True
     return shannon_entropy(text) > bits
 
 
 _ROUNDING: Final = 1e-9
+_PART: Final = 16
+_LEAST: Final = (0.0, *(math.log2(_PART) - _WEIGHTS[_PART - n + 1] / _PART for n in range(1, 17)))
+"""Bits a character that so many different ones among 16 have at least."""
 
 
 def _vocabulary(words: str) -> frozenset[str]:
@@ -230,17 +239,30 @@ def _word_reason(value: str, strength: Strength, *, bare: bool) -> str:
     """Say why a value is rather a word of a person or a program."""
     if _SMALL_NUMBER.match(value) or (bare and _DOTTED_NAME.match(value)):
         return "is a small number or refers to a variable"
-    words = [word.lower() for word in _WORDS.findall(value)]
-    if words and _SECRET_WORDS.issuperset(words):
+    if _only_names_secrets(value):
         return "only names a kind of secret"
-    made_up = _WORDY.match(value) and not _MADE_UP_WORDS.isdisjoint(words)
-    if made_up or _stands_in(value):
+    if _is_made_up(value) or _stands_in(value):
         return "stands in for a secret"
     if len(value) >= MIN_MEASURED and len(set(value)) <= MAX_FILLER_CHARACTERS:
         return "is made of few characters"
     if strength is Strength.OPAQUE and not is_opaque(value):
         return "could be a word or an identifier"
     return ""
+
+
+def _only_names_secrets(value: str) -> bool:
+    """Say whether a value has words, and each of them stands for a kind of secret."""
+    word = None
+    for word in _WORDS.finditer(value):
+        if word[0].lower() not in _SECRET_WORDS:
+            return False
+    return word is not None
+
+
+def _is_made_up(value: str) -> bool:
+    if not _WORDY.match(value):
+        return False
+    return not _MADE_UP_WORDS.isdisjoint([word.lower() for word in _WORDS.findall(value)])
 
 
 # One of these is in every value in which `_STAND_IN` finds something, but at its beginning or for a

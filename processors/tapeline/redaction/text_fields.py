@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tapeline.otlp.signals import Signal
-from tapeline.otlp.wire import LONG_VARINT, encode_varint
+from tapeline.otlp.wire import LONG_VARINT, short_varint
 from tapeline.redaction.scan import NUMBER_BITS
 
 __all__ = [
@@ -110,7 +110,7 @@ def text_fields(
         return None  # The request ends in the middle of something.
 
 
-def _text_fields(  # noqa: C901, PLR0912 - one loop over bytes: calls would cost more than its work
+def _text_fields(  # noqa: C901, PLR0911, PLR0912 - one loop over bytes: calls would cost more
     payload: bytes,
     span: tuple[int, int],
     matches: Sequence[int],
@@ -247,27 +247,20 @@ def is_number(payload: bytes, begin: int, end: int) -> bool:
     return _after_varint(payload, begin + 1) == end
 
 
-_LENGTHS: Final = tuple(encode_varint(length) for length in range(2048))
-
-
-def _length(length: int) -> bytes:
-    return _LENGTHS[length] if length < len(_LENGTHS) else encode_varint(length)
-
-
 def with_pair(tag: bytes, key: bytes, text: bytes) -> bytes:
     """Return a KeyValue's field: its tag, the field of its key, and a string as its value."""
     size = len(text)
-    value = b"\x0a" + _length(size) + text
-    value = key + b"\x12" + _length(len(value)) + value
-    return tag + _length(len(value)) + value
+    value = b"\x0a" + short_varint(size) + text
+    value = key + b"\x12" + short_varint(len(value)) + value
+    return tag + short_varint(len(value)) + value
 
 
 def with_body(tag: bytes, text: bytes) -> bytes:
     """Return an AnyValue's field that is one string."""
-    value = b"\x0a" + _length(len(text)) + text
-    return tag + _length(len(value)) + value
+    value = b"\x0a" + short_varint(len(text)) + text
+    return tag + short_varint(len(value)) + value
 
 
 def with_plain(tag: bytes, text: bytes) -> bytes:
     """Return a string's field."""
-    return tag + _length(len(text)) + text
+    return tag + short_varint(len(text)) + text

@@ -110,13 +110,16 @@ class ValueMatcher:
         """How many rules there are."""
         return len(self._compiled)
 
-    def has_match(self, data: bytes, rules: Iterable[int]) -> bool:
-        """Say whether the pattern of one of these rules is anywhere in a text."""
+    def has_match_outside(
+        self, data: bytes, rules: Iterable[int], spans: Sequence[tuple[int, int]]
+    ) -> bool:
+        """Say whether one of these rules' patterns finds anything that is not part of a span."""
         compiled = self._compiled
-        for number in rules:
-            if compiled[number].match(_ANYWHERE, data, 0, len(data))[0][0] >= 0:
-                return True
-        return False
+        return any(
+            not is_within(spans, start, end)
+            for number in rules
+            for start, end in _found(compiled[number], data)
+        )
 
     def candidates(
         self,
@@ -148,25 +151,30 @@ def _of_rule(
     context: str,
     covered: Sequence[tuple[int, int]],
 ) -> Iterator[Candidate]:
-    rule, match = compiled.rule, compiled.match
-    position, length = 0, len(data)
-    while length - position >= compiled.shortest:
-        spans = match(_ANYWHERE, data, position, length)
-        whole = spans[0]
-        if whole[0] < 0:
-            return
-        # The first group that took part, or the whole match.
-        start, end = whole
-        for span in spans[1:]:
-            if span[0] >= 0:
-                start, end = span
-                break
+    rule = compiled.rule
+    for start, end in _found(compiled, data):
         if start != end and not (covered and is_within(covered, start, end)):
             if rule.near is not None and not _is_near(rule.near, text, context, start, end):
                 reason = "has none of the rule's words close by"
             else:
                 reason = _reason(compiled, text[start:end])
             yield _new(Candidate, (rule.id, start, end, reason))
+
+
+def _found(compiled: _Compiled, data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield what is hidden of each match: the first group that took part, or the whole match."""
+    match = compiled.match
+    position, length = 0, len(data)
+    while length - position >= compiled.shortest:
+        whole, *groups = match(_ANYWHERE, data, position, length)
+        if whole[0] < 0:
+            return
+        for group in groups:
+            if group[0] >= 0:
+                yield group
+                break
+        else:
+            yield whole
         if position == length:
             return
         position = whole[1] if whole[1] > position else position + 1
