@@ -80,6 +80,8 @@ class Exponential(NamedTuple):
 
     def on(self, grid: Grid) -> "Exponential":
         """Return the same counts on a coarser grid."""
+        if grid == self.grid:
+            return self
         by = self.grid.scale - grid.scale
         positive, negative = self.positive.coarser(by), self.negative.coarser(by)
         zero_count = self.zero_count
@@ -271,6 +273,8 @@ def _read_counts(message: ExponentialHistogramDataPoint) -> Exponential:
 
 
 def _read_buckets(message: ExponentialHistogramDataPoint.Buckets, scale: int) -> Buckets:
+    if not message.bucket_counts:
+        return EMPTY
     if len(message.bucket_counts) > _MAX_RAW_BUCKETS:
         raise RefusedPointError(FoldOutcome.ABSURD_BUCKETS)
     buckets = Buckets(message.offset, list(message.bucket_counts)).trimmed()

@@ -53,6 +53,8 @@ class Folder:
         self.epoch_unix_nano = epoch_unix_nano
         self.global_floor_unix_nano = 0
         self.evictions = 0
+        self.evicted_outputs = 0
+        self.evictions_for_room = 0
         self.lost_up_to_unix_nano = epoch_unix_nano if state_was_lost else 0
         self.earliest_start_unix_nano = epoch_unix_nano
         self.streams = Streams()
@@ -118,6 +120,7 @@ class Folder:
         """Forget an output; each of its streams is evicted when it is next seen, or idle."""
         output = self.outputs.pop(key, None)
         if output is not None:
+            self.evicted_outputs += 1
             output.is_gone = True
             # Should it come back, its start must be after all that it has written.
             self.start_outputs_after(max(output.last_emitted_unix_nano, output.newest_unix_nano))
@@ -298,6 +301,7 @@ class Folder:
             slot = streams.longest_idle()
             if slot is None:
                 return
+            self.evictions_for_room += 1
             self._evict(slot)
 
     def _evict(self, slot: int) -> None:
