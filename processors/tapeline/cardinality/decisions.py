@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from tapeline.cardinality.admission import GENERATIONS_KEPT, Group
 from tapeline.cardinality.config import SeriesPolicy, SummaryPolicy
+from tapeline.cardinality.conflicts import Conflicts
 from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.folding.folder import Folder
 from tapeline.cardinality.folding.outcome import REFUSALS, FoldOutcome
@@ -95,6 +96,7 @@ class Decider:
         self.looker = Looker(folder)
         self.promoted: dict[int, Promoted] = {}
         self.output_groups: dict[int, Group] = {}
+        self.conflicts = Conflicts()
         self._touched: set[int] = set()
         self._generation = 0
 
@@ -320,7 +322,7 @@ class Decider:
                     return self._beyond(source, item, Reason.SERIES_LIMIT)
                 to.group.admit(key)
             self.output_groups[key] = to.group
-            output = self._folder.output(key, lambda: _identity(to, route.pairs))
+            output = self._folder.output(key, lambda: self._new_identity(to, route.pairs))
             return _Way("", output, route.removed, route.reason)
         return _Way("", self._overflow(to), route.removed, route.reason)
 
@@ -334,7 +336,12 @@ class Decider:
         key = source.overflow_key
         if key == 0:
             key = source.overflow_key = self._output_key(source, OVERFLOW_PAIRS)
-        return self._folder.output(key, lambda: _identity(source, OVERFLOW_PAIRS))
+        return self._folder.output(key, lambda: self._new_identity(source, OVERFLOW_PAIRS))
+
+    def _new_identity(self, source: Source, pairs: tuple[bytes, ...]) -> OutputIdentity:
+        identity = _identity(source, pairs)
+        self.conflicts.note(identity)
+        return identity
 
     def _output_key(self, source: Source, pairs: tuple[bytes, ...]) -> int:
         spelled = [self.looker.spellings[pair] for pair in pairs]

@@ -20,12 +20,14 @@ DIGEST_BYTES: Final = 16
 class ValueBudget:
     """How many values all labels together may hold, so that memory is bounded by one number."""
 
-    __slots__ = ("evicted", "free")
+    __slots__ = ("evicted", "free", "hits")
 
     def __init__(self, max_values: int) -> None:
         self.free = max_values
         self.evicted = 0
         """Values that went because they were idle, so far."""
+        self.hits = 0
+        """Times that a label below its own limit found no room."""
 
 
 class LabelValues:
@@ -56,7 +58,10 @@ class LabelValues:
         if value in last_seen:
             last_seen[value] = self._generation
             return True
-        if len(last_seen) >= self.limit or self._budget.free <= 0:
+        if len(last_seen) >= self.limit:
+            return False
+        if self._budget.free <= 0:
+            self._budget.hits += 1
             return False
         last_seen[value] = self._generation
         self._budget.free -= 1

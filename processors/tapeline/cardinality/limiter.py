@@ -3,6 +3,7 @@
 Pure: time is an argument, and so is the seed of the keys.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -265,6 +266,34 @@ class MetricsLimiter:
     def evicted_streams(self) -> int:
         """Folded streams that were forgotten so far."""
         return 0 if self._folder is None else self._folder.evictions
+
+    @property
+    def evicted(self) -> Counter[str]:
+        """What was forgotten so far, by kind."""
+        folder = self._folder
+        return Counter(
+            series=self.evicted_series,
+            folded_stream=self.evicted_streams,
+            output=0 if folder is None else folder.evicted_outputs,
+            label_value=self.router.evicted,
+            producer=self.sources.evicted_producers,
+            resource=self.sources.evicted_resources,
+        )
+
+    @property
+    def bound_hits(self) -> Counter[str]:
+        """What found no room in a bounded table so far, by table."""
+        return self.sources.bound_hits + Counter(
+            folded_streams=0 if self._folder is None else self._folder.evictions_for_room,
+            label_values=self.router.bound_hits,
+            demand_metrics=self.demand.streams_not_watched,
+            demand_labels=self.demand.values_not_watched,
+        )
+
+    @property
+    def conflicts(self) -> int:
+        """Outputs that collide with another one in Prometheus."""
+        return 0 if self._decider is None else self._decider.conflicts.count
 
     @property
     def output_count(self) -> int:

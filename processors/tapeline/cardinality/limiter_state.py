@@ -154,3 +154,5 @@ def load_decider(decider: Decider, folder: Folder, sources: Sources, data: dict[
         if key in folder.outputs:
             decider.output_groups[key] = sources.group(metric, tenant)
     decider.looker.must_read_times = bool(decider.promoted)
+    for output in folder.outputs.values():
+        decider.conflicts.note(output.identity)

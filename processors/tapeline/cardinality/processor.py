@@ -3,7 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tapeline.cardinality.config import SPAN_NAME, CardinalityConfig
 from tapeline.cardinality.keeper import STATE_VERSION, Keeper
@@ -11,9 +11,16 @@ from tapeline.cardinality.limiter import MetricsLimiter
 from tapeline.cardinality.metrics import REFUSED, CardinalityMetrics, metrics_on
 from tapeline.cardinality.page import PAGE
 from tapeline.cardinality.report import LimitsState, Report, figures_of, prepare_report
+from tapeline.cardinality.route import Reason
 from tapeline.cardinality.snapshot import SnapshotFile
 from tapeline.cardinality.snapshot_format import Plain
-from tapeline.cardinality.text_labels import LimitedTexts, TextLabels
+from tapeline.cardinality.text_labels import (
+    LOG_LABEL,
+    SPAN_ATTRIBUTE,
+    SPAN_NAME_KIND,
+    LimitedTexts,
+    TextLabels,
+)
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.processor import Processor, Result
@@ -74,12 +81,23 @@ class Limits:
 
     def evictions(self) -> Counter[str]:
         """Return what was forgotten so far, by kind."""
-        limiter = self.metrics
-        return Counter(
-            series=limiter.evicted_series,
-            folded_stream=limiter.evicted_streams,
-            label_value=limiter.router.evicted + self.texts.evicted,
-        )
+        return self.metrics.evicted + Counter(label_value=self.texts.evicted)
+
+    def bound_hits(self) -> Counter[str]:
+        """Return what found no room so far, by the bound."""
+        return self.metrics.bound_hits + Counter(label_values=self.texts.bound_hits)
+
+    def totals(self) -> "Totals":
+        """Return what counted up so far."""
+        return Totals(self.evictions(), self.bound_hits(), self.metrics.conflicts)
+
+
+class Totals(NamedTuple):
+    """What the limits count themselves. It may go on from an earlier run."""
+
+    evictions: Counter[str]
+    bound_hits: Counter[str]
+    conflicts: int
 
 
 class CardinalityProcessor:
@@ -91,7 +109,7 @@ class CardinalityProcessor:
         self._limits = limits
         self._keeper = keeper
         self._metrics = metrics
-        self._counted: Counter[str] = Counter()
+        self._counted = limits.totals()
         self._refused: Counter[str] = Counter()
         self._gauges_due_unix_nano = 0
 
@@ -100,10 +118,12 @@ class CardinalityProcessor:
 
         Raises MalformedRequestError where what has to be read does not parse.
         """
-        self._keeper.begin()
+        if not self._keeper.has_begun:
+            self._keeper.begin()
+            self._counted = self._limits.totals()
         if batch.signal is not Signal.METRICS:
             limited = self._limits.texts.process(batch, now_unix_nano)
-            self._count_texts(batch, limited)
+            self._count_texts(batch.signal, limited)
             return Result(limited.batch)
         outcome = self._limits.metrics.process(batch, now_unix_nano)
         results: Counter[str] = Counter()
@@ -131,6 +151,7 @@ class CardinalityProcessor:
     def close(self, now_unix_nano: int) -> Sequence[Batch]:
         """Write the last state; emit nothing."""
         del now_unix_nano
+        self._count_totals()
         self._keeper.close()
         return ()
 
@@ -138,6 +159,7 @@ class CardinalityProcessor:
         """Go on with what a predecessor admitted and folded, at a reload."""
         if isinstance(predecessor, CardinalityProcessor) and predecessor._keeper.has_begun:  # noqa: SLF001 - of its own kind
             self._keeper.inherit(predecessor._limits.dump())  # noqa: SLF001
+            self._counted = self._limits.totals()
 
     def report(self) -> Callable[[], Report]:
         """Look at the state now; what is returned makes the report of it, in any thread."""
@@ -147,23 +169,31 @@ class CardinalityProcessor:
         state = self._limits.state(self._refused)
         figures = figures_of(state, self._limits.metrics.demand)
         self._metrics.show(figures, global_limit=state.global_limit, state_bytes=state.state_bytes)
-        evictions = self._limits.evictions()
-        for kind, count in (evictions - self._counted).items():
-            self._metrics.count_evictions(kind, count)
-        self._counted = evictions
+        self._count_totals()
 
-    def _count_texts(self, batch: Batch, limited: LimitedTexts) -> None:
-        kinds: Counter[str] = Counter()
-        for (label, _), count in limited.rewritten.items():
-            kinds[_kind_of(batch.signal, label)] += count
-        for kind, count in kinds.items():
-            self._metrics.count_texts(kind, count, count)
+    def _count_totals(self) -> None:
+        """Count what was added to the limits' own totals since it was last asked."""
+        before, now = self._counted, self._limits.totals()
+        for kind, count in (now.evictions - before.evictions).items():
+            self._metrics.count_evictions(kind, count)
+        for bound, count in (now.bound_hits - before.bound_hits).items():
+            self._metrics.count_bound_hits(bound, count)
+        self._metrics.count_conflicts(now.conflicts - before.conflicts)
+        self._counted = now
+
+    def _count_texts(self, signal: Signal, limited: LimitedTexts) -> None:
+        replaced: Counter[str] = Counter()
+        for (label, reason), count in limited.rewritten.items():
+            if reason == Reason.LABEL_LIMIT:
+                replaced[_kind_of(signal, label)] += count
+        for kind, read in limited.read.items():
+            self._metrics.count_texts(kind, read, replaced[kind])
 
 
 def _kind_of(signal: Signal, label: str) -> str:
     if signal is Signal.LOGS:
-        return "log_label"
-    return "span_name" if label == SPAN_NAME else "span_attribute"
+        return LOG_LABEL
+    return SPAN_NAME_KIND if label == SPAN_NAME else SPAN_ATTRIBUTE
 
 
 def build(config: CardinalityConfig, context: ProcessorContext) -> Processor:

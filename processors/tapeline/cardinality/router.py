@@ -63,6 +63,11 @@ class Router:
         return self._budget.evicted
 
     @property
+    def bound_hits(self) -> int:
+        """Times that a label below its own limit found no room among all values."""
+        return self._budget.hits
+
+    @property
     def free_values(self) -> int:
         """How many more values there is room for, over all labels."""
         return self._budget.free

@@ -4,6 +4,7 @@ A source is a producer with what the limits say of it: one metric of one resourc
 same slices give the same source without being read again; other slices that mean the same do too.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -72,6 +73,10 @@ class Sources:
         self.tenants: dict[str, Room] = {}
         self.folder: Folder
         self.fold_evicted_up_to_unix_nano = 0
+        self.evicted_resources = 0
+        self.evicted_resources = 0
+        self.evicted_producers = 0
+        self.bound_hits: Counter[str] = Counter()
         self._rules = rules
         self._limits = limits
         self._tenant_key = limits.tenant_by.encode()
@@ -127,6 +132,7 @@ class Sources:
         oldest = generation - GENERATIONS_KEPT
         for known in (self.resources, self.stand_ins):
             for key in [key for key, one in known.items() if one.generation < oldest]:
+                self.evicted_resources += 1
                 self._identity_bytes -= len(known.pop(key).view.content)
         for source in [source for source in self.by_key.values() if source.generation < oldest]:
             synthetic = source.synthetic
@@ -137,6 +143,7 @@ class Sources:
             self._identity_bytes -= source.identity_bytes
             # Nobody will know up to when its series were counted, so all new sources are told.
             for producer in source.producers:
+                self.evicted_producers += 1
                 self.folder.raise_global_floor(producer.evicted_up_to_unix_nano)
                 self.fold_evicted_up_to_unix_nano = max(
                     self.fold_evicted_up_to_unix_nano, producer.fold_evicted_up_to_unix_nano
@@ -201,6 +208,8 @@ class Sources:
         if resource.is_known:
             self.resources[key] = resource
             self._identity_bytes += len(content)
+        else:
+            self.bound_hits["resources"] += 1
         return resource
 
     def _tenant_of(self, pairs: Iterable[bytes]) -> str:
@@ -248,6 +257,8 @@ class Sources:
         if resource.is_known and self._has_room:
             return self._keep(self._new_source(scope, metric, seed, None))
         stand_in = self._stand_in(resource, metric)
+        if resource.is_known or stand_in is None:
+            self.bound_hits["producers"] += 1
         if stand_in is None or stand_in.key == seed:
             return stand_in
         return self._new_source(scope, metric, seed, stand_in)

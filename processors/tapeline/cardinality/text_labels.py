@@ -33,7 +33,7 @@ from tapeline.otlp.splice import splice
 from tapeline.otlp.wire import MalformedRequestError
 from tapeline.pipeline.batch import Batch
 
-__all__ = ["LimitedTexts", "TextLabels"]
+__all__ = ["LOG_LABEL", "SPAN_ATTRIBUTE", "SPAN_NAME_KIND", "LimitedTexts", "TextLabels"]
 
 GENERATIONS_PER_TTL: Final = 4
 MAX_CACHED_RESOURCES: Final = 4096
@@ -43,23 +43,33 @@ MAX_KNOWN_BYTES: Final = 256
 _NANO: Final = 1_000_000_000
 _SERVICE_NAME: Final = b"service.name"
 
+LOG_LABEL: Final = "log_label"
+SPAN_NAME_KIND: Final = "span_name"
+SPAN_ATTRIBUTE: Final = "span_attribute"
+
 
 class LimitedTexts(NamedTuple):
     """A batch within the limits: the same object where nothing had to change, or in `observe`.
 
-    `rewritten` counts values by label and reason: those of resources and of spans. In `observe`
-    it counts what would have been rewritten.
+    `read` counts the texts with a limit by their kind: those of resources and of spans. `rewritten`
+    counts those that were not left as they are by label and reason; in `observe`, those that would
+    not have been.
     """
 
     batch: Batch
     rewritten: Mapping[tuple[str, str], int]
+    read: Mapping[str, int]
 
 
 class _Resource(NamedTuple):
-    """What a resource becomes (None: it stays), and the labels and reasons for that."""
+    """What a resource becomes (None: it stays), the labels and reasons for that, and what was read.
+
+    `read` is how many of its texts have a limit.
+    """
 
     content: bytes | None
     causes: tuple[tuple[str, str], ...]
+    read: int
 
 
 @dataclass(slots=True)
@@ -74,6 +84,7 @@ class _Work:
     resources: dict[int, bytes] = field(default_factory=dict)
     spans: dict[int, bytes | None] = field(default_factory=dict)
     rewritten: Counter[tuple[str, str]] = field(default_factory=Counter)
+    read: Counter[str] = field(default_factory=Counter)
 
     def note(self, number: int, span: Any, rule: TextRule, verdict: Verdict) -> None:
         """Keep a span of the scope as it is now."""
@@ -109,6 +120,11 @@ class TextLabels:
         return self._values.evicted
 
     @property
+    def bound_hits(self) -> int:
+        """Times that a text below its own limit found no room among all values."""
+        return self._values.bound_hits
+
+    @property
     def free_values(self) -> int:
         """How many more values there is room for, over all labels."""
         return self._values.free
@@ -118,10 +134,10 @@ class TextLabels:
         fullest: Counter[tuple[Signal, str]] = Counter()
         for (signal, label, _), values in self._values.items():
             fullest[signal, label] = max(fullest[signal, label], len(values))
-        rows = [("log_label", Signal.LOGS, rule) for rule in self._log_rules.values()]
+        rows = [(LOG_LABEL, Signal.LOGS, rule) for rule in self._log_rules.values()]
         if self._span_name is not None:
-            rows.append(("span_name", Signal.TRACES, self._span_name))
-        rows += [("span_attribute", Signal.TRACES, rule) for rule in self._span_rules.values()]
+            rows.append((SPAN_NAME_KIND, Signal.TRACES, self._span_name))
+        rows += [(SPAN_ATTRIBUTE, Signal.TRACES, rule) for rule in self._span_rules.values()]
         return [
             TextState(
                 kind,
@@ -145,7 +161,7 @@ class TextLabels:
             self._forget()
             self._values.begin(generation)
         self._values.rotate_one()
-        limited = LimitedTexts(batch, {})
+        limited = LimitedTexts(batch, {}, {})
         try:
             if batch.signal is Signal.LOGS and self._log_rules:
                 limited = self._logs(batch)
@@ -196,7 +212,7 @@ class TextLabels:
 
     def _limited(self, batch: Batch, work: _Work) -> LimitedTexts:
         if self._observes or not (work.spans or work.resources):
-            return LimitedTexts(batch, work.rewritten)
+            return LimitedTexts(batch, work.rewritten, work.read)
         index = batch.index
         headers: dict[int, bytes | None] = {}
         if work.resources:
@@ -204,16 +220,18 @@ class TextLabels:
             numbers = [number for number, kind in kinds if kind is SliceKind.RESOURCE]
             headers = {numbers[place]: content for place, content in work.resources.items()}
         payload = splice(batch.payload, index, records=work.spans, headers=headers)
-        return LimitedTexts(batch.with_payload(payload), work.rewritten)
+        return LimitedTexts(batch.with_payload(payload), work.rewritten, work.read)
 
     def _limit_resources(self, signal: Signal, contents: Sequence[bytes], work: _Work) -> None:
         rules = self._resource_rules[signal]
         if not rules:
             return
+        kind = LOG_LABEL if signal is Signal.LOGS else SPAN_ATTRIBUTE
         for content in contents:
             judged = self._resources.get((signal, content))
             if judged is None:
                 judged = self._judge_resource(signal, rules, content)
+            work.read[kind] += judged.read
             if judged.content is not None:
                 work.rewritten.update(judged.causes)
                 work.resources[work.resource_count] = judged.content
@@ -225,16 +243,19 @@ class TextLabels:
         """Judge a resource for a whole generation, since values go only between two."""
         resource = RESOURCE_VIEW.FromString(content)
         causes = []
+        read = 0
         for attribute in resource.attributes:
             rule = rules.get(attribute.key)
             if rule is None:
                 continue
+            read += 1
             values = self._values.of(signal, rule, None)
             verdict = rule.judge(b"".join(attribute.values), values, self._generation)
             if verdict is not None:
                 attribute.values[:] = [_string(verdict.text)]
                 causes.append((rule.name, verdict.reason))
-        judged = _Resource(resource.SerializeToString() if causes else None, tuple(causes))
+        changed = resource.SerializeToString() if causes else None
+        judged = _Resource(changed, tuple(causes), read)
         if len(content) <= MAX_CACHED_BYTES:
             if len(self._resources) >= MAX_CACHED_RESOURCES:
                 self._resources.clear()
@@ -242,6 +263,7 @@ class TextLabels:
         return judged
 
     def _limit_names(self, rule: TextRule, service: str, spans: Sequence[Any], work: _Work) -> None:
+        work.read[SPAN_NAME_KIND] += len(spans)
         known = self._known(service, rule)
         names: list[bytes] = [span.name for span in spans]
         if known.issuperset(names):
@@ -265,6 +287,7 @@ class TextLabels:
                 rule = rules.get(attribute.key)
                 if rule is None:
                     continue
+                work.read[SPAN_ATTRIBUTE] += 1
                 value, known = b"".join(attribute.values), self._known(service, rule)
                 if value in known:
                     continue

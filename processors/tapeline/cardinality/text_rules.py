@@ -90,6 +90,11 @@ class TextValues:
         return self._budget.evicted
 
     @property
+    def bound_hits(self) -> int:
+        """Times that a label below its own limit found no room among all values."""
+        return self._budget.hits
+
+    @property
     def free(self) -> int:
         """How many more values there is room for."""
         return self._budget.free
