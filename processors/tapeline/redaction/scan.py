@@ -136,7 +136,7 @@ def compile_scanner(patterns: WirePatterns, cache_folder: Path | None = None) ->
         databases.append((number, 0, _cached([pattern], cache_folder)))
     value_first = None
     if patterns.last_keys:
-        value_first = _cached([(VALUE_FIRST, False)], cache_folder)
+        value_first = _cached([(pattern, False) for pattern in VALUE_FIRST], cache_folder)
         first += len(patterns.apart)
         databases.append((first, 1, _cached(patterns.last_keys, cache_folder)))
     confirming = _cached(patterns.confirming, cache_folder) if patterns.confirming else None

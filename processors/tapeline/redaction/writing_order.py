@@ -21,13 +21,22 @@ _PAIR_TAGS: Final = b"\x0a\x1a\x22\x32\x3a\x4a\x62"
 event, link, the data points, exemplar, metric, and KeyValueList)."""
 
 _KEY: Final = 0x0A
+_VALUE: Final = 0x12
+_OF_PAIR: Final = frozenset({0x0A, 0x12, 0x18})
+_KEY_INDEX: Final = 0x18
+_MAX_INDEX_BYTES: Final = 11
 _MAX_LENGTH_BYTES: Final = 5
 
 VALUE_FIRST: Final = (
-    b"[" + b"".join(b"\\x%02x" % tag for tag in _PAIR_TAGS) + b"]"
-    rb"(?:[\x00-\x7f]|[\x80-\xff]{1,4}[\x00-\x7f])[\x12\x18]"
+    b"["
+    + b"".join(b"\\x%02x" % tag for tag in _PAIR_TAGS)
+    + rb"](?:[\x00-\x7f]|[\x80-\xff]{1,4}[\x00-\x7f])\x12",
+    rb"\x18[\x80-\xff]{0,9}[\x00-\x7f]\x12",
 )
-"""In Hyperscan's syntax: how a KeyValue begins whose key does not come first. So do other bytes."""
+"""In Hyperscan's syntax: how a KeyValue begins whose value comes first. So do other bytes.
+
+Before the value there may be its third field, `key_strindex`.
+"""
 
 
 def is_pair_with_value_first(payload: bytes, value: int) -> bool:
@@ -35,23 +44,40 @@ def is_pair_with_value_first(payload: bytes, value: int) -> bool:
 
     That is so if, with the length before it, it parses as a message that holds a key, too.
     """
-    for begin in range(value - 1, max(0, value - _MAX_LENGTH_BYTES - 1), -1):
-        if (payload[begin] >= LONG_VARINT) != (begin < value - 1):
+    if _is_pair(payload, value):
+        return True
+    begin = payload.find(_KEY_INDEX, max(0, value - _MAX_INDEX_BYTES), value)
+    while begin >= 0:
+        if _is_pair(payload, begin):
+            return True
+        begin = payload.find(_KEY_INDEX, begin + 1, value)
+    return False
+
+
+def _is_pair(payload: bytes, content: int) -> bool:
+    for begin in range(content - 1, max(0, content - _MAX_LENGTH_BYTES - 1), -1):
+        if (payload[begin] >= LONG_VARINT) != (begin < content - 1):
             return False
         if payload[begin - 1] in _PAIR_TAGS and _holds_key(
-            payload, value, value + read_varint(payload, begin, value)[0]
+            payload, content, content + read_varint(payload, begin, content)[0]
         ):
             return True
     return False
 
 
 def _holds_key(payload: bytes, position: int, end: int) -> bool:
-    if end > len(payload):
+    if position + 1 >= end or end > len(payload):
+        return False
+    length = payload[position + 1]
+    # Of what only looks like it, most has a length here that leaves no room for a key.
+    if length < LONG_VARINT and payload[position] == _VALUE and position + 2 + length >= end:
         return False
     keys = 0
     try:
         while position < end:
             tag, position = read_tag(payload, position, end)
+            if tag not in _OF_PAIR and tag < LONG_VARINT:
+                return False  # A field of another message: it only looked like a KeyValue.
             keys += tag == _KEY
             position = skip_value(payload, tag, position, end, 0)
     except MalformedRequestError:
