@@ -74,7 +74,6 @@ class Sources:
         self.folder: Folder
         self.fold_evicted_up_to_unix_nano = 0
         self.evicted_resources = 0
-        self.evicted_resources = 0
         self.evicted_producers = 0
         self.bound_hits: Counter[str] = Counter()
         self._rules = rules
