@@ -190,7 +190,9 @@ class RunningSum:
             if _INT64_MIN <= self.whole <= _INT64_MAX:
                 return self.whole
             self.is_double = True
-        return math.fsum((float(self.whole), self.high, self.low))
+        # Of a large integer the double next to it is only a part.
+        whole = float(self.whole)
+        return math.fsum((whole, float(self.whole - int(whole)), self.high, self.low))
 
     def dump(self) -> list[Any]:
         """Return the sum as plain data."""
