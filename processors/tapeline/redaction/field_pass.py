@@ -4,7 +4,7 @@ What the scan found in a field says which rules may concern it, so that only tho
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from tapeline.otlp.fields import FIELDS, Field
 from tapeline.otlp.signals import Signal
@@ -24,6 +24,7 @@ from tapeline.redaction.scan import NUMBER_BITS, NUMBER_MASK
 from tapeline.redaction.text_fields import (
     ATTRIBUTE,
     BODY,
+    TEXT,
     TextField,
     is_number,
     pair_bounds,
@@ -51,12 +52,23 @@ MAX_KEYS: Final = 16_384
 MAX_KEY_LENGTH: Final = 128
 """Names of attributes that are remembered, and the bytes of one: a few MB at the most."""
 
-_NO_TEXT: Final = -2
+_NOTHING: Final = Said([], [], False, [])  # noqa: FBT003 - as it is compared
 _NO_KEY: Final = KeyFacts("", None, "")
 _NAMES: Final[Mapping[Signal, Mapping[int, str]]] = {
     Signal.LOGS: {0x1A: "severity_text", 0x2A: "body", 0x32: "attributes", 0x62: "event_name"},
     Signal.TRACES: {0x1A: "trace_state", 0x2A: "name", 0x4A: "attributes"},
 }
+
+
+class _Suspect(NamedTuple):
+    """A text that may hold secrets, its name, and what was found in its field."""
+
+    text: str
+    facts: KeyFacts
+    said: Said
+    matches: Sequence[int]
+    begin: int
+    """Where the text begins in the request."""
 
 
 class OddFieldError(Exception):
@@ -113,50 +125,39 @@ class FieldPass:
 
         What was found is added to `noted`.
         """
-        shape, begin, content, end, _, _ = field
-        facts, head_end, text_begin = _NO_KEY, content, content
+        shape, begin, content, end, first, stop = field
+        facts, key, text_begin = _NO_KEY, b"", content
         if shape == ATTRIBUTE:
-            facts, head_end, text_begin = self._pair(payload, content, end)
-        elif shape == BODY:
-            text_begin = string_begin(payload, content, end)
-        if text_begin == _NO_TEXT:
-            return None
+            bounds = pair_bounds(payload, content, end)
+            if bounds is None:
+                raise OddFieldError
+            key_begin, key_end, text_begin, end = bounds
+            key = payload[key_begin - 2 : key_end]
+            facts = self._keys.get(key[2:]) or self._facts(key[2:])
+            if facts.finding is None and is_number(payload, text_begin, end):
+                return None
+        if shape != TEXT:
+            text_begin = string_begin(payload, text_begin, end)
         if text_begin < 0:
             raise OddFieldError
+        of_field = matches[first:stop]
+        said = self._said(of_field, text_begin, end)
+        # What is no secret by its name holds none either where nothing was found in it.
+        if facts.key in TRADING_IDENTIFIERS or (said == _NOTHING and facts.finding is None):
+            return None
         try:
             text = payload[text_begin:end].decode()
         except UnicodeDecodeError as error:
             raise OddFieldError from error
         place = _PLACES[signal][payload[begin]]
-        of_field = matches[field[4] : field[5]]
-        rewritten = self._text(place, text, facts, of_field, text_begin, noted)
+        suspect = _new(_Suspect, (text, facts, said, of_field, text_begin))
+        rewritten = self._text(place, suspect, noted)
         if rewritten is None:
             return None
-        data = rewritten.encode()
-        tag = payload[begin : begin + 1]
+        data, tag = rewritten.encode(), payload[begin : begin + 1]
         if shape == ATTRIBUTE:
-            return with_pair(tag, payload[content:head_end], data)
+            return with_pair(tag, key, data, value_first=key_begin > text_begin)
         return with_body(tag, data) if shape == BODY else with_plain(tag, data)
-
-    def _pair(self, payload: bytes, begin: int, end: int) -> tuple[KeyFacts, int, int]:
-        """Return what an attribute's name means, where its field ends, and where the text begins.
-
-        In place of the last _NO_TEXT where nothing can be a secret, a negative number where the
-        value is no plain string.
-        """
-        bounds = pair_bounds(payload, begin, end)
-        if bounds is None:
-            raise OddFieldError
-        head_end, value = bounds
-        name = payload[begin + 2 : head_end]
-        facts = self._keys.get(name) or self._facts(name)
-        text_begin = string_begin(payload, value, end)
-        if text_begin < 0:
-            if facts.finding is None and is_number(payload, value, end):
-                return facts, head_end, _NO_TEXT
-        elif facts.key in TRADING_IDENTIFIERS:
-            return facts, head_end, _NO_TEXT
-        return facts, head_end, text_begin
 
     def _facts(self, name: bytes) -> KeyFacts:
         """Return what a name means for its values; raises OddFieldError where it holds a secret."""
@@ -173,16 +174,17 @@ class FieldPass:
             self._keys[name] = facts
         return facts
 
-    def _said(self, matches: Sequence[int], begin: int) -> Said:
-        """Return what the matches in a field say of its text."""
-        hints, rules_of, floor = self._hints, self._rules, begin << NUMBER_BITS
+    def _said(self, matches: Sequence[int], begin: int, end: int) -> Said:
+        """Return what the matches in a field say of its text, which stands at these places."""
+        hints, rules_of = self._hints, self._rules
+        floor, ceiling = begin << NUMBER_BITS, end << NUMBER_BITS
         hint = 0
         rules: list[int] = []
         names: list[int] = []
         blobs: list[int] = []
         for match in matches:
             number = match & NUMBER_MASK
-            if match >= floor:
+            if floor <= match < ceiling:
                 said = hints[number]
                 if said & _NAME:
                     names.append((match >> NUMBER_BITS) + 1 - begin)
@@ -202,26 +204,16 @@ class FieldPass:
         rules.sort()
         return _new(Said, (rules, names, hint != 0, blobs))
 
-    def _text(
-        self,
-        place: Place,
-        text: str,
-        facts: KeyFacts,
-        matches: Sequence[int],
-        begin: int,
-        noted: Noted,
-    ) -> str | None:
-        """Return the text with its secrets masked; None if it has none.
-
-        `matches` are those of its field, `begin` is where it begins in the request.
-        """
+    def _text(self, place: Place, suspect: _Suspect, noted: Noted) -> str | None:
+        """Return the text with its secrets masked; None if it has none."""
+        text, facts, said, _, _ = suspect
         clean = self._redactor.clean_texts()
         key = facts.key if place.keys else None
         known = (key, "", text)
         is_short = len(text) <= MAX_CLEAN_LENGTH
         if is_short and known in clean:
             return None
-        hinted = self._judge.judge_hinted(text, facts, self._said(matches, begin))
+        hinted = self._judge.judge_hinted(text, facts, said)
         pieces = self._judge.judge(text, key) if hinted is None else hinted
         if not pieces:
             if is_short:
@@ -232,7 +224,7 @@ class FieldPass:
             known = (key, "", text)
             if known in clean:
                 return text
-            left = self._left(matches, begin, pieces)
+            left = self._left(suspect, pieces)
             pieces = self._after_masks.judge(before, pieces, text, facts, left)
             # What else stands in place of a secret may tell something of it, so it is not kept.
             if not pieces and len(text) <= MAX_CLEAN_LENGTH:
@@ -253,15 +245,16 @@ class FieldPass:
             change = self._changes[known] = self._redactor.change(place, rule)
         return change
 
-    def _left(self, matches: Sequence[int], begin: int, masked: Sequence[Hit]) -> Left:
+    def _left(self, suspect: _Suspect, masked: Sequence[Hit]) -> Left:
         """Return what the matches in a field say of what is left of its text."""
+        begin, length = suspect.begin, len(suspect.text)
         rules: set[int] = set()
         names: list[int] = []
-        for match in matches:
+        for match in suspect.matches:
             number = match & NUMBER_MASK
             hint, of_rules = self._hints[number], self._rules[number]
             place = (match >> NUMBER_BITS) - begin
-            if place < 0 and not hint & _WEAK:
+            if not 0 <= place < length and not hint & _WEAK:
                 continue
             for hit in masked:
                 if hit[0] <= place < hit[1]:

@@ -217,25 +217,37 @@ def string_begin(payload: bytes, begin: int, end: int) -> int:
     return text if text + length == end else -1
 
 
-def pair_bounds(payload: bytes, begin: int, end: int) -> tuple[int, int] | None:
-    """Return where the key of a KeyValue ends, and where its value's content begins.
+def pair_bounds(payload: bytes, begin: int, end: int) -> tuple[int, int, int, int] | None:
+    """Return where the key of a KeyValue begins and ends, and where its value's content does.
 
-    The key begins 2 bytes after `begin`. None if it is not one short key, and then one value that
-    goes to the end.
+    None if it is not one short key and one value and nothing else, in either order.
     """
-    if end - begin < 4 or payload[begin] != _STRING:  # noqa: PLR2004 - two tags and lengths
+    if end - begin < 4:  # noqa: PLR2004 - two tags and lengths
         return None
-    length = payload[begin + 1]
-    after = begin + 2 + length
-    if length >= LONG_VARINT or after + 2 > end or payload[after] != _VALUE:
-        return None
-    length, value = payload[after + 1], after + 2
-    if length >= LONG_VARINT:
-        if value >= end or payload[value] >= LONG_VARINT:
+    if payload[begin] == _STRING:
+        key, value = begin + 2, begin + 2 + payload[begin + 1]
+        if payload[begin + 1] >= LONG_VARINT or value + 2 > end or payload[value] != _VALUE:
             return None
-        length += (payload[value] << 7) - LONG_VARINT
-        value += 1
-    return (after, value) if value + length == end else None
+        first, last = _content(payload, value, end)
+        return (key, value, first, last) if last == end else None
+    if payload[begin] != _VALUE:
+        return None
+    first, last = _content(payload, begin, end)
+    # The collector's order: its marshaller fills the buffer from the end.
+    if last + 2 > end or payload[last] != _STRING or payload[last + 1] >= LONG_VARINT:
+        return None
+    return (last + 2, end, first, last) if last + 2 + payload[last + 1] == end else None
+
+
+def _content(payload: bytes, field: int, end: int) -> tuple[int, int]:
+    """Return where a field's content begins and ends; its end is beyond `end` if that is odd."""
+    length, begin = payload[field + 1], field + 2
+    if length >= LONG_VARINT:
+        if begin >= end or payload[begin] >= LONG_VARINT:
+            return begin, end + 1
+        length += (payload[begin] << 7) - LONG_VARINT
+        begin += 1
+    return begin, begin + length
 
 
 def is_number(payload: bytes, begin: int, end: int) -> bool:
@@ -247,12 +259,12 @@ def is_number(payload: bytes, begin: int, end: int) -> bool:
     return _after_varint(payload, begin + 1) == end
 
 
-def with_pair(tag: bytes, key: bytes, text: bytes) -> bytes:
+def with_pair(tag: bytes, key: bytes, text: bytes, *, value_first: bool) -> bytes:
     """Return a KeyValue's field: its tag, the field of its key, and a string as its value."""
-    size = len(text)
-    value = b"\x0a" + short_varint(size) + text
-    value = key + b"\x12" + short_varint(len(value)) + value
-    return tag + short_varint(len(value)) + value
+    value = b"\x0a" + short_varint(len(text)) + text
+    value = b"\x12" + short_varint(len(value)) + value
+    pair = value + key if value_first else key + value
+    return tag + short_varint(len(pair)) + pair
 
 
 def with_body(tag: bytes, text: bytes) -> bytes:

@@ -49,6 +49,8 @@ class Hint(IntFlag):
     """Something may be written in escapes or in odd characters."""
     BLOB = 8
     """Base64 or hexadecimal may begin MIN_BLOB_LENGTH characters before the match's end."""
+    LAST_KEY = 16
+    """It ends with a key that stands behind its value, and says nothing of any other text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def wire_patterns(
     outer = tuple(_outer(outer_names))
     strong.add_all((name + _INNER_LIST for name in outer), Hint.NAME)
     last_keys.add_all(
-        (_LAST_KEY + name + _AFTER_LAST_KEY for name in (*outer, *vendors)), Hint.NAME
+        (_LAST_KEY + name + _AFTER_LAST_KEY for name in (*outer, *vendors)), Hint.LAST_KEY
     )
     # Read whatever the depth: these are no encoding, but another way to write the same.
     for look in LOOK_ALIKES:
