@@ -23,8 +23,10 @@ from metric_requests import (
     records_of,
     request,
 )
+from strategies import payloads
 from tapeline.cardinality.config import CardinalityConfig, Mode
 from tapeline.cardinality.limiter import MetricsLimiter
+from tapeline.cardinality.snapshot_format import decode, encode
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 
@@ -219,3 +221,28 @@ def test_observing_changes_nothing_and_counts_the_same(
 
         assert observed.batch is batch
         assert observed.tally == enforcing.process(batch, now).tally
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(payloads(Signal.METRICS), min_size=1, max_size=3), _CONFIGS)
+def test_any_request_is_limited_or_refused(drawn: list[bytes], config: CardinalityConfig) -> None:
+    """Whatever its fields hold: what leaves parses, and its points are the first of those left."""
+    limiter = MetricsLimiter(config, seed=5)
+    for number, payload in enumerate(drawn * 2):
+        batch = Batch(Signal.METRICS, payload)
+
+        limited = limiter.process(batch, NOW_NS + number * SECOND_NS)
+
+        ExportMetricsServiceRequest.FromString(limited.batch.payload)
+        left = records_of(limited.batch)
+        staying = len(left) - limited.output_points
+        assert Counter(left[:staying]) <= Counter(records_of(batch))
+        tally = limited.tally
+        assert tally.admitted.total() + tally.results.total() == len(batch.index)
+        results = Counter(result for _, result in tally.results.elements())
+        assert staying == tally.admitted.total() + results["admitted"] + results["passed"]
+    restored = MetricsLimiter(config, seed=6)
+    data: Any = limiter.dump()
+    snapshot: Any = decode(encode(data, 1), 1)
+    restored.load(snapshot, is_clean=True)
+    assert restored.dump() == limiter.dump()

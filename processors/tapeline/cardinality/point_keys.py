@@ -40,7 +40,8 @@ def point_keys(
 ) -> PointKeys:
     """Return the keys of a metric's points, which begin and end at these places."""
     if kind <= SUM:
-        if {payload[begin : begin + 27 : 9] for begin in begins} <= _LONG_HEADS:
+        heads = {payload[begin : begin + 27 : 9] for begin in begins}
+        if heads <= _LONG_HEADS:
             return PointKeys(
                 [
                     xxh3_64_intdigest(payload[begin + 27 : end], seed)
@@ -48,7 +49,7 @@ def point_keys(
                 ],
                 head_bytes=LONG_HEAD_BYTES,
             )
-        if {payload[begin : begin + 18 : 9] for begin in begins} <= _SHORT_HEADS:
+        if heads.isdisjoint(_LONG_HEADS) and {head[:2] for head in heads} <= _SHORT_HEADS:
             return PointKeys(
                 [
                     xxh3_64_intdigest(payload[begin + 18 : end], seed)

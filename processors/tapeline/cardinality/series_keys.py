@@ -16,6 +16,7 @@ __all__ = [
     "Spelling",
     "Spellings",
     "attribute_bytes",
+    "plain_pair",
     "series_key",
 ]
 
@@ -25,6 +26,10 @@ _STRING_TAG: Final = 0x0A
 _SHORTEST_STRING_FIELD: Final = 4
 _SHORTEST_STRING_PAIR: Final = 6
 _NO_KEY: Final = 2
+# References into a dictionary, which only profiles have: elsewhere they mean nothing.
+_OTHER_FIELDS: Final = tuple(
+    field.name for field in KeyValue.DESCRIPTOR.fields if field.name not in ("key", "value")
+)
 
 MAX_SPELLINGS: Final = 1 << 12
 MAX_SPELLING_BYTES: Final = 256
@@ -73,11 +78,21 @@ def _spell(content: bytes) -> Spelling:
         pair = KeyValue.FromString(content)
     except DecodeError as error:
         raise MalformedRequestError(f"a data point's attribute: {error}") from error
-    pair.DiscardUnknownFields()
-    content = pair.SerializeToString(deterministic=True)
+    content = plain_pair(pair)
     key = pair.key.encode()
     key_bytes = 1 + len(encode_varint(len(key))) + len(key) if key else 0
     return Spelling(key, content, content[key_bytes:] + content[:key_bytes])
+
+
+def plain_pair(pair: KeyValue) -> bytes:
+    """Return an attribute's shortest encoding, key first, with its key and value and no more.
+
+    `pair` is changed.
+    """
+    pair.DiscardUnknownFields()
+    for name in _OTHER_FIELDS:
+        pair.ClearField(name)
+    return pair.SerializeToString(deterministic=True)
 
 
 class CanonicalKeys(dict[bytes, bytes | None]):
@@ -161,7 +176,7 @@ class KeyOrders:
 
     def __init__(self, orders: Iterable[KeyOrder] = ()) -> None:
         self._orders: dict[frozenset[bytes], KeyOrder] = {}
-        self._by_keys: dict[tuple[bytes, ...], bool] = {}
+        self._by_keys: dict[tuple[bytes | None, ...], bool] = {}
         self._value_first = False
         for order in orders:
             self._take(order)
@@ -175,7 +190,7 @@ class KeyOrders:
         value_first = self._value_first
         canonical = spellings.value_first_keys if value_first else spellings.key_first_keys
         keys = tuple(map(canonical.__getitem__, contents))
-        return self._by_keys.get(keys) is value_first  # type: ignore[call-overload]
+        return self._by_keys.get(keys) is value_first
 
     def arrange(self, contents: tuple[bytes, ...], spelled: list[Spelling]) -> tuple[bytes, ...]:
         """Return a point's attributes as they are hashed; equal ones become one."""

@@ -24,7 +24,7 @@ from tapeline.cardinality.metric_reader import MetricView, RequestView
 from tapeline.cardinality.point_layout import EXPONENTIAL_HISTOGRAM, HISTOGRAM, KINDS, SUM
 from tapeline.cardinality.route import ResourceView, resource_content
 from tapeline.cardinality.rules import Rules
-from tapeline.cardinality.series_keys import KeyOrders
+from tapeline.cardinality.series_keys import KeyOrders, plain_pair
 from tapeline.cardinality.source import MetricState, Resource, Scope, Source
 from tapeline.otlp.wire import MalformedRequestError, encode_varint
 
@@ -451,8 +451,4 @@ def text_of_pair(pair: bytes) -> str:
 
 
 def _pairs(attributes: Iterable[KeyValue]) -> tuple[bytes, ...]:
-    pairs = []
-    for attribute in attributes:
-        attribute.DiscardUnknownFields()
-        pairs.append(attribute.SerializeToString(deterministic=True))
-    return tuple(pairs)
+    return tuple([plain_pair(attribute) for attribute in attributes])
