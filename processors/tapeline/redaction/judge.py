@@ -427,15 +427,13 @@ def replaced(text: str, hits: Iterable[Hit], mask: Callable[[Hit, str], str]) ->
     return "".join(pieces)
 
 
-def _are_covered(blobs: Iterable[int], text: str, covered: Sequence[tuple[int, int]]) -> bool:
+def _are_covered(blobs: Sequence[int], text: str, covered: Sequence[tuple[int, int]]) -> bool:
     """Say whether the runs that begin at these places all end within secrets already found."""
-    return all(
-        any(
-            start <= blob and blob + MIN_BLOB_LENGTH <= end and text[end : end + 1] not in DIGITS
-            for start, end in covered
-        )
-        for blob in blobs
-    )
+    # Behind such a secret no run goes on.
+    whole = [span for span in covered if text[span[1] : span[1] + 1] not in DIGITS]
+    if is_within(whole, blobs[0], blobs[-1] + MIN_BLOB_LENGTH):
+        return True  # They are in order.
+    return all([is_within(whole, blob, blob + MIN_BLOB_LENGTH) for blob in blobs])  # noqa: C419 - half the time
 
 
 def _back(found: Iterable[_Found], reading: Reading | None) -> Iterable[_Found]:
