@@ -308,7 +308,7 @@ class MetricsLimiter:
 
     def metric_states(self) -> list[MetricState]:
         """Return what is known of each metric, for the report."""
-        return metric_states(self.sources, self.router)
+        return metric_states(self.sources, self.router, self._folder)
 
 
 def _fingerprint(config: CardinalityConfig) -> str:

@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Final
 
+from tapeline.cardinality.admission import BYTES_A_SERIES
+from tapeline.cardinality.folding.folder import Folder
 from tapeline.cardinality.report import LabelState, MetricState
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.rules import NO_RULE, MetricRule
@@ -13,14 +15,13 @@ __all__ = ["metric_states"]
 _BYTES_A_FOLDED_STREAM: Final = 250
 
 
-def metric_states(sources: Sources, router: Router) -> list[MetricState]:
-    """Return what is known of each metric."""
+def metric_states(sources: Sources, router: Router, folder: Folder | None) -> list[MetricState]:
+    """Return what is known of each metric. Bytes are estimates: this is asked between batches."""
     folded: Counter[str] = Counter()
-    for source in sources.by_key.values():
-        folded[source.metric.name] += sum(producer.streams for producer in source.producers)
-    series_bytes: Counter[str] = Counter()
-    for group in sources.admission.groups.values():
-        series_bytes[group.metric] += group.state_bytes
+    for producer in () if folder is None else folder.producer_table.items():
+        source = None if producer is None else sources.of_producer(producer.key)
+        if producer is not None and source is not None:
+            folded[source.metric.name] += producer.streams
     return [
         MetricState(
             metric=name,
@@ -31,7 +32,8 @@ def metric_states(sources: Sources, router: Router) -> list[MetricState]:
             has_rule=state.rule.number != NO_RULE,
             evictions=state.evictions,
             refused=dict(state.refused),
-            state_bytes=series_bytes[name] + _BYTES_A_FOLDED_STREAM * folded[name],
+            state_bytes=BYTES_A_SERIES * state.room.admitted
+            + _BYTES_A_FOLDED_STREAM * folded[name],
             labels=_labels(name, state.rule, router),
         )
         for name, state in sources.metrics.items()

@@ -15,7 +15,14 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics, 
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
 from xxhash import xxh3_64_intdigest
 
-from tapeline.cardinality.admission import GENERATIONS_KEPT, Admission, Group, Room
+from tapeline.cardinality.admission import (
+    BYTES_A_GROUP,
+    BYTES_A_SERIES,
+    GENERATIONS_KEPT,
+    Admission,
+    Group,
+    Room,
+)
 from tapeline.cardinality.config import OTHER
 from tapeline.cardinality.folding.folder import Folder
 from tapeline.cardinality.folding.outputs import MetricIdentity, Producer, Temporality
@@ -159,8 +166,9 @@ class Sources:
     @property
     def state_bytes(self) -> int:
         """About what it all holds in memory."""
-        groups = self.admission.groups.values()
-        return self._slice_bytes + self._identity_bytes + sum(group.state_bytes for group in groups)
+        series = BYTES_A_SERIES * self.global_room.admitted
+        groups = BYTES_A_GROUP * len(self.admission.groups)
+        return self._slice_bytes + self._identity_bytes + series + groups
 
     def _note_slices(self, size_bytes: int) -> None:
         self._slice_bytes += size_bytes + _BYTES_A_SLICE
@@ -338,13 +346,16 @@ class Sources:
             source.group.producers.add(source.synthetic)
         return source.synthetic
 
+    def of_producer(self, key: int) -> Source | None:
+        """Return the source whose own or synthetic producer has this key."""
+        return self.by_key.get(key) or self.by_key.get(key ^ _SYNTHETIC_BIT)
+
     def producer_of(self, key: int) -> Producer | None:
         """Return a producer by its key, for a folder that is loaded."""
-        source = self.by_key.get(key)
-        if source is not None:
-            return source.producer
-        source = self.by_key.get(key ^ _SYNTHETIC_BIT)
-        return None if source is None else self.synthetic_of(source)
+        source = self.of_producer(key)
+        if source is None:
+            return None
+        return source.producer if source.key == key else self.synthetic_of(source)
 
     def restore_resource(
         self, content: bytes, schema_url: bytes, generation: int, *, is_stand_in: bool
