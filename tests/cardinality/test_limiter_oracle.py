@@ -245,4 +245,6 @@ def test_any_request_is_limited_or_refused(drawn: list[bytes], config: Cardinali
     data: Any = limiter.dump()
     snapshot: Any = decode(encode(data, 1), 1)
     restored.load(snapshot, is_clean=True)
-    assert restored.dump() == limiter.dump()
+    for number, payload in enumerate(drawn):
+        batch, now = Batch(Signal.METRICS, payload), NOW_NS + (9 + number) * SECOND_NS
+        assert restored.process(batch, now) == limiter.process(batch, now)

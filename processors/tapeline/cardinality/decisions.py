@@ -5,7 +5,8 @@ and remembered, so a refused request leaves nothing behind.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -43,6 +44,7 @@ from tapeline.otlp.index import RecordIndex
 __all__ = ["Decider", "DeciderOptions", "Promoted"]
 
 _new: Final = tuple.__new__
+_OUTPUT_BIT: Final = 1 << 63
 
 
 class _Way(NamedTuple):
@@ -128,7 +130,7 @@ class Decider:
         fold = self._folder.fold
         producer = source.producer
         gone: set[int] = set()
-        ended: dict[int, int] = {}
+        ended: dict[int, tuple[int, str]] = {}
         results: list[str] = []
         new = _New([], [])
         flooded = self._flooded(source)
@@ -148,12 +150,17 @@ class Decider:
                     if way.result not in STAYING:
                         gone.add(record)
                     elif point.flags & NO_RECORDED_VALUE:
-                        ended[record] = key
+                        ended[record] = (key, way.result)
                     continue
             content = payload[begins[record] : ends[record]]
             results.append(fold(key, output, producer, content, now_unix_nano, removed))
             gone.add(record)
-        self._note(source, tally, results, new)
+        counts = Counter(results)
+        for record in _outlived(look, ended):
+            counts[ended.pop(record)[1]] -= 1
+            counts[FoldOutcome.NO_RECORDED_VALUE] += 1
+            gone.add(record)
+        self._note(source, tally, counts, new)
         self._note_demand(source, items, new)
         tally.admitted[source.metric.name] += view.stop - view.first - len(items)
         return _staying(look, gone, ended)
@@ -346,7 +353,8 @@ class Decider:
     def _output_key(self, source: Source, pairs: tuple[bytes, ...]) -> int:
         spelled = [self.looker.spellings[pair] for pair in pairs]
         arranged = source.state.orders.arrange(pairs, spelled)
-        return series_key(source.attribute_tag, arranged, source.output_seed)
+        # Never the key of a stream: an input with these attributes must not pass as admitted.
+        return series_key(source.attribute_tag, arranged, source.output_seed) ^ _OUTPUT_BIT
 
     def _is_certain(self, source: Source, point: Point, now_unix_nano: int) -> bool:
         """Whether nothing of a new stream can be in an overflow that has forgotten it.
@@ -365,9 +373,9 @@ class Decider:
             not options.strict and producer.is_warm(now_unix_nano, options.warmup_ns)
         )
 
-    def _note(self, source: Source, tally: Tally, results: Iterable[str], new: "_New") -> None:
+    def _note(self, source: Source, tally: Tally, results: Counter[str], new: "_New") -> None:
         metric = source.metric.name
-        for result, count in Counter(results).items():
+        for result, count in (+results).items():
             tally.results[metric, result] += count
             if result in REFUSALS:
                 source.state.refused[result] += count
@@ -434,17 +442,21 @@ def _is_counting(source: Source) -> bool:
     return metric.kind == SUMMARY
 
 
-def _staying(look: Look, gone: set[int], ended: dict[int, int]) -> Staying | None:
+def _outlived(look: Look, ended: Mapping[int, tuple[int, str]]) -> list[int]:
+    """Return the points that end a series too late, since it goes on in the same metric."""
+    if not ended:
+        return []
+    last_points = look.last_points()
+    return [record for record, (key, _) in ended.items() if last_points[key] > record]
+
+
+def _staying(look: Look, gone: AbstractSet[int], ended: Collection[int]) -> Staying | None:
     """Return the points that stay.
 
     Those that end a series come last, as the collector's exporter takes no notice of what follows
-    one in its metric; for that reason only the first stays there. One whose series goes on in the
-    same metric would end it too late, so it goes.
+    one in its metric; for that reason only the first stays there.
     """
     view = look.view
-    if ended:
-        last_points = look.last_points()
-        gone.update(record for record, key in ended.items() if last_points[key] > record)
     if not gone and not ended:
         return None
     records = [record for record in range(view.first, view.stop) if record not in gone]
