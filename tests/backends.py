@@ -83,6 +83,15 @@ class Loki:
         """Return the distinct lines of a service."""
         return {entry.line for entry in self.entries(f'{{service_name="{service}"}}')}
 
+    def label_values(self, label: str) -> list[str]:
+        """Return every value of an index label of the last two hours."""
+        now = time.time_ns()
+        times = {"start": now - _LOOK_BACK_S * 10**9, "end": now + 60 * 10**9}
+        values: list[str] | None = _get(self.url, f"/loki/api/v1/label/{label}/values", times).get(
+            "data"
+        )
+        return values or []
+
     def flush(self) -> None:
         """Let the ingester write its chunks to the store."""
         fetch(f"{self.url}/flush", b"")
@@ -118,6 +127,11 @@ class Jaeger:
         found: list[dict[str, Any]] = answer["data"] or []
         assert len(found) < _TRACES_MAX
         return found
+
+    def operations(self, service: str) -> list[str]:
+        """Return the names of a service's spans that Jaeger offers to choose from."""
+        answer = _get(self.url, "/api/operations", {"service": service})
+        return [operation["name"] for operation in answer["data"]]
 
     def trace(self, trace_id: str) -> dict[str, Any] | None:
         """Return one trace, or None where Jaeger does not know it."""
