@@ -60,3 +60,28 @@ def test_an_input_with_the_identity_of_an_output_is_folded_into_it(
     second = limits.process(batch_of(Series("m", points, temporality=temporality)), at(0)).batch
 
     assert of_identity(second, identity) == [12]
+
+
+@pytest.mark.parametrize(("rule", "identity"), OUTPUTS)
+def test_rules_that_changed_judge_what_was_admitted_anew(
+    rule: dict[str, Any], identity: dict[str, str]
+) -> None:
+    """A series that they rewrite is a baseline, and one that they let be goes on as it is."""
+    before = MetricsLimiter(CardinalityConfig(), seed=3)
+    names = ("1", "2")
+    many = [counted({"id": name, "venue": "x"}, 5, 2, 1) for name in names]
+    one = [counted(identity, 100, 2, 1)]
+    before.process(batch_of(Series("m", [*many, *one]), Series("plain", one)), at(2))
+    rule = {"metrics": [{"match": "m", **rule}]}
+    after = MetricsLimiter(CardinalityConfig.model_validate(rule), seed=4)
+    after.load(before.dump(), is_clean=True)
+
+    many = [counted({"id": name, "venue": "x"}, 7, 3, 1) for name in names]
+    one = [counted(identity, 103, 3, 1)]
+    first = after.process(batch_of(Series("m", [*many, *one]), Series("plain", one)), at(3))
+    one = [counted(identity, 107, 4, 1)]
+    second = after.process(batch_of(Series("m", one)), at(4))
+
+    assert first.tally.admitted["plain"] == 1
+    assert of_identity(first.batch, identity) == [103, 0]
+    assert of_identity(second.batch, identity) == [4]

@@ -185,13 +185,22 @@ class MetricsLimiter:
         self.generation = self.sources.admission.generation = data["generation"]
         self._last_unix_nano = data["last"]
         self._state_was_lost = not has_totals
-        self._rules_changed = has_totals and data["rules"] != _fingerprint(self._config)
+        rules_changed = data["rules"] != _fingerprint(self._config)
+        self._rules_changed = has_totals and rules_changed
         self.router.load(data["values"])
+        keeps_groups = data["tenant_by"] == self._config.tenant_by
+
+        def stays_admitted(metric: str) -> bool:
+            # Other rules on labels may rewrite it, or make its identity that of an output.
+            return keeps_groups and not (
+                rules_changed and not self.rules.for_metric(metric).is_plain
+            )
+
         if not has_totals:
             load_sources(
                 self.sources,
                 data["sources"],
-                with_series=data["tenant_by"] == self._config.tenant_by,
+                with_series=stays_admitted,
                 with_producers=False,
             )
             return
@@ -200,7 +209,7 @@ class MetricsLimiter:
         load_sources(
             self.sources,
             data["sources"],
-            with_series=data["tenant_by"] == self._config.tenant_by,
+            with_series=stays_admitted,
             with_producers=True,
         )
         folder = load_folder(data["folder"], self._options, self.sources.producer_of)

@@ -1,7 +1,7 @@
 """The state of the limiter of metrics as plain data, for the snapshot, and back."""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any, Final
 
@@ -43,16 +43,23 @@ def dump_sources(sources: Sources) -> dict[str, Any]:
 
 
 def load_sources(
-    sources: Sources, data: dict[str, Any], *, with_series: bool, with_producers: bool
+    sources: Sources,
+    data: dict[str, Any],
+    *,
+    with_series: Callable[[str], bool],
+    with_producers: bool,
 ) -> None:
-    """Take over what `dump_sources` returned, into sources that know nothing yet."""
+    """Take over what `dump_sources` returned, into sources that know nothing yet.
+
+    The series of a metric stay admitted where `with_series` says so of its name.
+    """
     for content, schema_url, generation, is_stand_in in data["resources"]:
         sources.restore_resource(content, schema_url, generation, is_stand_in=is_stand_in)
     for name, orders in data["metrics"]:
         kept = (KeyOrder(tuple(keys), value_first) for keys, value_first in orders)
         sources.metric_state(name).orders = KeyOrders(kept)
-    if with_series:
-        for row in data["groups"]:
+    for row in data["groups"]:
+        if with_series(row[0]):
             _load_group(sources, row)
     if with_producers:
         for row in data["sources"]:
