@@ -11,50 +11,26 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from markdown_pages import ROOT, page
+from markdown_pages import ROOT
 from otlp_client import Span, histogram, logs, send, traces
 from tapeline.doctor.command import check_command
 from tapeline.stack.ports import HOST, Ports
 from tapeline.stack.runner import Stack
 from tapeline.stack.topology import Overrides
 from waiting import eventually
+from workers_configuration import write_workers
 
-COLLECTOR = page(ROOT / "docs" / "collector.md")
 CAPTURE_FILE = ROOT / "tests" / "stack" / "data" / "capture.yaml"
 INGRESS = ROOT / "collector" / "ingress.yaml"
-SHOWN_PORT = 4319
 BODIES = frozenset(f"order {number}" for number in range(500))
 TRACES = frozenset(number.to_bytes(16, "big") for number in range(1, 501))
-
-
-def shown(name: str) -> str:
-    """Return the YAML block that begins with this file's name."""
-    (block,) = [b for b in COLLECTOR.blocks if b.language == "yaml" and b.lines[0] == f"# {name}"]
-    return block.text
-
-
-def write(folder: Path, port: int = SHOWN_PORT) -> tuple[Path, Path]:
-    """Write both blocks as files, with the workers' ports; return the gate's and the collector's.
-
-    The gate's other addresses come from the stack, as in config/gate.yaml.
-    """
-    texts = []
-    for name in ("gate.yaml", "workers.yaml"):
-        text = shown(name).replace(f":{SHOWN_PORT + 1}", f":{port + 1}")
-        texts.append(text.replace(f":{SHOWN_PORT}", f":{port}"))
-    texts[0] += "downstream: {endpoint: '${env:TAPELINE_DOWNSTREAM:-127.0.0.1:14317}'}\n"
-    texts[0] += "admin: {listen: '${env:TAPELINE_ADMIN:-127.0.0.1:8090}'}\n"
-    paths = (folder / "gate.yaml", folder / "workers.yaml")
-    for path, text in zip(paths, texts, strict=True):
-        path.write_text(text, encoding="utf-8")
-    return paths
 
 
 def test_the_workers_pass_the_projects_own_check(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Also with what it finds where the inner queue is left on."""
-    gate, workers = write(tmp_path)
+    gate, workers = write_workers(tmp_path)
     assert check_command(gate, [INGRESS, workers], as_json=False) == 0
     assert "nothing wrong found" in capsys.readouterr().out
 
@@ -118,7 +94,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     free = Ports.free()
     # The last of the block, so that the second worker's port is nobody else's.
     ports = replace(free, gate=free.node_exporter)
-    gate, workers = write(tmp_path, ports.gate)
+    gate, workers = write_workers(tmp_path, ports.gate)
     knobs = {"CAPTURE_DIR": str(tmp_path), "TAPELINE_NODE_TARGETS": "[]"}
     changed = Overrides(
         ingress_files=(workers,),
