@@ -71,7 +71,7 @@ def test_keys_are_equal_exactly_where_attributes_are(
 
         key = series_key(0x3A, arranged, 9)
         assert keys.setdefault(_identity(pairs), key) == key
-        if orders.is_canonical(tuple(contents), spellings):
+        if orders.canonical_test(spellings)(tuple(contents)):
             assert arranged == tuple(contents)
     assert len(set(keys.values())) == len(keys)
 
@@ -83,11 +83,11 @@ def test_a_series_is_canonical_as_its_metric_s_first_point_stands(write: Any) ->
     first = tuple(write(attribute(key, "1")) for key in ("venue", "id"))
     later = tuple(write(attribute(key, "2")) for key in ("venue", "id"))
 
-    assert not orders.is_canonical(first, spellings)
+    assert not orders.canonical_test(spellings)(first)
     assert _arranged(orders, spellings, list(first)) == first
 
-    assert orders.is_canonical(later, spellings)
-    assert not orders.is_canonical(later[::-1], spellings)
+    assert orders.canonical_test(spellings)(later)
+    assert not orders.canonical_test(spellings)(later[::-1])
     assert _arranged(orders, spellings, list(later[::-1])) == later
 
 
@@ -122,7 +122,7 @@ def test_what_is_remembered_of_spellings_is_bounded() -> None:
     for number in range(MAX_SPELLINGS + 10):
         content = attribute("id", f"{number}").SerializeToString()
         assert spellings[content].key == b"id"
-        orders.is_canonical((content,), spellings)
+        orders.canonical_test(spellings)((content,))
     assert spellings[attribute("long", "x" * 9999).SerializeToString()].key == b"long"
 
     assert len(spellings) <= MAX_SPELLINGS

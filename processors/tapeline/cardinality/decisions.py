@@ -132,7 +132,7 @@ class Decider:
         gone: set[int] = set()
         ended: dict[int, tuple[int, str]] = {}
         results: list[str] = []
-        new = _New([], [])
+        new = _New([], [], [])
         flooded = self._flooded(source)
         for item in items:
             record, key, output, point, pairs = item
@@ -140,7 +140,7 @@ class Decider:
             if output is None and flooded and point is UNREAD and not is_overflow(pairs):
                 # What `_way` would say of a plain point, without the way to it.
                 new.pairs.append(pairs)
-                new.refused.append((key, Reason.SERIES_LIMIT))
+                new.beyond.append(key)
                 output = flooded
             elif output is None:
                 way = self._way(source, item, new, now_unix_nano)
@@ -155,7 +155,7 @@ class Decider:
             content = payload[begins[record] : ends[record]]
             results.append(fold(key, output, producer, content, now_unix_nano, removed))
             gone.add(record)
-        counts = Counter(results)
+        counts = _counted(results)
         for record in _outlived(look, ended):
             counts[ended.pop(record)[1]] -= 1
             counts[FoldOutcome.NO_RECORDED_VALUE] += 1
@@ -214,7 +214,7 @@ class Decider:
         new.pairs.append(pairs)
         way = self._way_of_new(source, item, now_unix_nano)
         if way.result not in STAYING:
-            new.refused.append((key, way.reason))
+            new.note_refused(key, way.reason)
         return way
 
     def _touch(self, source: Source, pairs: tuple[bytes, ...]) -> None:
@@ -379,9 +379,10 @@ class Decider:
             tally.results[metric, result] += count
             if result in REFUSALS:
                 source.state.refused[result] += count
-        if new.refused:
-            for reason, count in Counter([reason for _, reason in new.refused]).items():
-                tally.reasons[metric, reason] += count
+        if new.beyond:
+            tally.reasons[metric, Reason.SERIES_LIMIT] += len(new.beyond)
+        for reason in new.reasons:
+            tally.reasons[metric, reason] += 1
 
     def _note_demand(self, source: Source, items: Iterable[Item], new: "_New") -> None:
         """Tell demand of what is new, and of all that the limit on series keeps out now.
@@ -391,7 +392,7 @@ class Decider:
         metric = source.metric.name
         if new.pairs:
             self._demand.note_new(metric, new.pairs)
-        beyond = [key for key, reason in new.refused if reason == Reason.SERIES_LIMIT]
+        beyond = new.beyond
         overflow = self._folder.outputs.get(source.overflow_key)
         if overflow is not None:
             beyond += [item.key for item in items if item.output is overflow]
@@ -400,10 +401,21 @@ class Decider:
 
 
 class _New(NamedTuple):
-    """Streams of a metric that were unknown before a batch: attributes, and those refused."""
+    """Streams of a metric that were unknown before a batch.
+
+    The attributes of all; the keys of those beyond the limit on series; and why others are refused.
+    """
 
     pairs: list[tuple[bytes, ...]]
-    refused: list[tuple[int, str]]
+    beyond: list[int]
+    reasons: list[str]
+
+    def note_refused(self, key: int, reason: str) -> None:
+        """Take a stream that does not pass."""
+        if reason == Reason.SERIES_LIMIT:
+            self.beyond.append(key)
+        elif reason:
+            self.reasons.append(reason)
 
 
 def _identity(source: Source, pairs: tuple[bytes, ...]) -> OutputIdentity:
@@ -440,6 +452,13 @@ def _is_counting(source: Source) -> bool:
     if metric.kind in (HISTOGRAM, EXPONENTIAL_HISTOGRAM):
         return metric.temporality == Temporality.CUMULATIVE
     return metric.kind == SUMMARY
+
+
+def _counted(results: list[str]) -> Counter[str]:
+    # Most often all are equal, and to hash members of an enumeration takes long.
+    if results and results.count(results[0]) == len(results):
+        return Counter({results[0]: len(results)})
+    return Counter(results)
 
 
 def _outlived(look: Look, ended: Mapping[int, tuple[int, str]]) -> list[int]:

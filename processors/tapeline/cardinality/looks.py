@@ -116,22 +116,24 @@ class Looker:
         is_glance_enough = not (has_room or source.state.rule.limits_labels)
         must_read_times = has_room or self.must_read_times
         begins, ends = index.record_begins, index.record_ends
+        folded = self._folder.streams.slots
         output_of = self._folder.output_of
-        is_canonical = source.state.orders.is_canonical
-        spellings, tag = self.spellings, source.attribute_tag
+        is_canonical = source.state.orders.canonical_test(self.spellings)
+        tag = source.attribute_tag
         items = []
         for record, key in enumerate(keys, view.first):
             if key not in unknown:
                 continue
-            if is_glance_enough:
+            if is_glance_enough and key in folded:
                 output = output_of(key)
                 if output is not None:
                     items.append(_new(Item, (record, key, output, UNREAD, ())))
                     continue
             begin, end = begins[record], ends[record]
             contents = short_attributes(payload, begin + head_bytes, end, tag)
-            if contents is None or not is_canonical(contents, spellings):
+            if contents is None or not is_canonical(contents):
                 items.append(self._item(source, payload, (record, begin, end)))
+                is_canonical = source.state.orders.canonical_test(self.spellings)
                 continue
             point = UNREAD
             if must_read_times:

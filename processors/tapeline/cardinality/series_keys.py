@@ -1,6 +1,6 @@
 """Attributes as identity: one spelling of each, one order of each key set, one 64-bit key."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -185,12 +185,16 @@ class KeyOrders:
         """Return the orders, for the constructor."""
         return list(self._orders.values())
 
-    def is_canonical(self, contents: tuple[bytes, ...], spellings: "Spellings") -> bool:
-        """Return whether a point's attributes are hashed as they stand; False may be a guess."""
+    def canonical_test(self, spellings: "Spellings") -> Callable[[tuple[bytes, ...]], bool]:
+        """Return what tells whether attributes are hashed as they stand; False may be a guess."""
         value_first = self._value_first
         canonical = spellings.value_first_keys if value_first else spellings.key_first_keys
-        keys = tuple(map(canonical.__getitem__, contents))
-        return self._by_keys.get(keys) is value_first
+        key_of, by_keys = canonical.__getitem__, self._by_keys.get
+
+        def is_canonical(contents: tuple[bytes, ...]) -> bool:
+            return by_keys(tuple(map(key_of, contents))) is value_first
+
+        return is_canonical
 
     def arrange(self, contents: tuple[bytes, ...], spelled: list[Spelling]) -> tuple[bytes, ...]:
         """Return a point's attributes as they are hashed; equal ones become one."""
