@@ -156,3 +156,27 @@ def _tags(descriptor: Any, seen: set[str] | None = None) -> set[int]:
         if field.message_type is not None:
             tags |= _tags(field.message_type, seen)
     return tags
+
+
+@pytest.mark.parametrize("joiner", ["|", ".*.", "/", ":", " - ", "\u00e9", "::", "[", "\x01", "__"])
+def test_whatever_joins_the_words_of_a_name_is_no_hiding_place(joiner: str) -> None:
+    """`api|key` and `api key` are one name, in either order of bytes."""
+    for name in _names():
+        request: Any = request_of(Signal.LOGS)
+        record = request.resource_logs.add().scope_logs.add().log_records.add()
+        record.attributes.add(key=joiner.join(name.split())).value.string_value = SECRETS[1]
+        record.attributes.add(key="venue").value.string_value = "XEUR"
+        _assert_agreement(Signal.LOGS, request)
+        forwards = Batch(Signal.LOGS, request.SerializeToString())
+        hits = _redactor().redact(Signal.LOGS, request)
+        assert _fast().redact(forwards).hits == hits
+
+
+@pytest.mark.parametrize("key", ["XQuantdeskKey", "xQuantdeskKey", "X-Quantdesk-Key", "x.a.b.key"])
+def test_a_frame_is_seen_in_every_spelling(key: str) -> None:
+    """`x`, anybody's name, `key`: as a header, and in CamelCase."""
+    request: Any = request_of(Signal.LOGS)
+    record = request.resource_logs.add().scope_logs.add().log_records.add()
+    record.attributes.add(key=key).value.string_value = SECRETS[1]
+
+    assert _assert_agreement(Signal.LOGS, request) == 1

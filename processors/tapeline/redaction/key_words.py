@@ -231,10 +231,7 @@ class KeyWords:
         vendors = self.vendor_expressions
         return (
             *(_spelled(words) for words in (*self._terms, *self._deny)),
-            *(
-                _spelled(first) + rb"[_. \t-][a-z0-9_. \t-]{1,40}" + last.encode()
-                for first, last in self._frames
-            ),
+            *(_framed(first, last) for first, last in self._frames),
             *(vendor + _AFTER_VENDOR for vendor in vendors),
             *(_BEFORE_VENDOR + vendor for vendor in vendors),
         )
@@ -345,7 +342,15 @@ class KeyWords:
 
 def _spelled(words: Sequence[str]) -> bytes:
     """Return the pattern of words with whatever may join them."""
-    return rb"[_. \t-]*".join(re.escape(word.encode()) for word in words)
+    return rb"[^a-z0-9]*".join(re.escape(word.encode()) for word in words)
+
+
+def _framed(first: Sequence[str], last: str) -> bytes:
+    """Return the pattern of a frame: its ends with a mark after the first, or in CamelCase."""
+    title = "".join(map(str.title, first))
+    camel = f"(?-i:[{title[0]}{title[0].lower()}]{title[1:]}[A-Z0-9].{{0,60}}"
+    ends = f"(?:{last.title()}|{last.upper()}))"
+    return b"(?:" + _spelled(first) + f"[^a-z0-9].{{1,60}}{last}|{camel}{ends})".encode()
 
 
 def _is_credential(words: tuple[str, ...]) -> bool:

@@ -213,7 +213,7 @@ class _Patterns:
         return tuple(Meaning(hint, rules) for hint, rules in self._meanings.values())
 
 
-_JOIN: Final = rb"[_. \t-]*"
+_JOIN: Final = rb"[^a-z0-9]*"
 """What may stand between the words of a name (key_words.py)."""
 
 
@@ -253,4 +253,4 @@ def _as_key(name: bytes) -> bytes:
 def _outer(terms: Iterable[Sequence[str]]) -> Iterator[bytes]:
     for words in terms:
         for count in range(1, len(words)):
-            yield rb"[_. \t-]*".join(word.encode() for word in words[:count])
+            yield rb"[^a-z0-9]*".join(word.encode() for word in words[:count])
