@@ -126,7 +126,7 @@ class Decider:
     ) -> Staying | None:
         """Fold, admit or drop what was looked at; return what stays, None where all does as is."""
         view, source, _, items = look
-        begins, ends = index.record_begins, index.record_ends
+        begins = index.record_begins
         fold = self._folder.fold
         producer = source.producer
         gone: set[int] = set()
@@ -135,7 +135,7 @@ class Decider:
         new = _New([], [], [])
         flooded = self._flooded(source)
         for item in items:
-            record, key, output, point, pairs = item
+            record, fold_end, key, output, point, pairs = item
             removed: tuple[bytes, ...] = ()
             if output is None and flooded and point is UNREAD and not is_overflow(pairs):
                 # What `_way` would say of a plain point, without the way to it.
@@ -152,7 +152,7 @@ class Decider:
                     elif point.flags & NO_RECORDED_VALUE:
                         ended[record] = (key, way.result)
                     continue
-            content = payload[begins[record] : ends[record]]
+            content = payload[begins[record] : fold_end]
             results.append(fold(key, output, producer, content, now_unix_nano, removed))
             gone.add(record)
         counts = _counted(results)
@@ -189,7 +189,7 @@ class Decider:
 
     def _way(self, source: Source, item: Item, new: "_New", now_unix_nano: int) -> _Way:
         """Return where a point goes, whose stream may be known."""
-        _, key, _, point, pairs = item
+        key, point, pairs = item.key, item.point, item.pairs
         group = source.group
         output = self._folder.output_of(key)
         if source.stand_in is None and output is None:

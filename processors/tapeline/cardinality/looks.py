@@ -24,12 +24,15 @@ _new: Final = tuple.__new__
 class Item(NamedTuple):
     """A point to decide on.
 
+    Folding reads it up to `fold_end`: attributes that stand last don't matter to it.
+
     Where a glance showed that its stream is folded, `output` says into what, and nothing else of it
     is read. `point` is UNREAD where neither flags nor exemplars are set and times don't matter,
     since there is no room to admit it. `pairs` are its attributes.
     """
 
     record: int
+    fold_end: int
     key: int
     output: Output | None
     point: Point
@@ -127,10 +130,12 @@ class Looker:
             if is_glance_enough and key in folded:
                 output = output_of(key)
                 if output is not None:
-                    items.append(_new(Item, (record, key, output, UNREAD, ())))
+                    fold_end = begins[record] + head_bytes
+                    items.append(_new(Item, (record, fold_end, key, output, UNREAD, ())))
                     continue
             begin, end = begins[record], ends[record]
-            contents = short_attributes(payload, begin + head_bytes, end, tag)
+            fold_end = begin + head_bytes
+            contents = short_attributes(payload, fold_end, end, tag)
             if contents is None or not is_canonical(contents):
                 items.append(self._item(source, payload, (record, begin, end)))
                 is_canonical = source.state.orders.canonical_test(self.spellings)
@@ -139,7 +144,7 @@ class Looker:
             if must_read_times:
                 start, time = plain_times(payload, begin, head_bytes)
                 point = _new(Point, (contents, 0, start, time, False))
-            items.append(_new(Item, (record, key, None, point, contents)))
+            items.append(_new(Item, (record, fold_end, key, None, point, contents)))
         return items
 
     def _item(self, source: Source, payload: bytes, place: tuple[int, int, int]) -> Item:
@@ -151,7 +156,7 @@ class Looker:
         arranged = source.state.orders.arrange(point.pairs, spelled)
         key = series_key(source.attribute_tag, arranged, source.key)
         pairs = tuple([spelling[1] for spelling in spelled])
-        return _new(Item, (record, key, None, point, pairs))
+        return _new(Item, (record, end, key, None, point, pairs))
 
 
 def _see(
