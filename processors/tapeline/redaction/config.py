@@ -146,8 +146,8 @@ class RedactionConfig(BaseModel):
     # replaces those of its keys that it gives.
     rules: tuple[RuleData, ...] = Field(default=(), max_length=MAX_RULES)
 
-    # Optional rules that shall be on (card-number, iban, email, ip-address), and rules that shall
-    # be off.
+    # Optional rules that shall be on (card-number, iban, email, ip-address,
+    # social-security-number), and rules that shall be off.
     enable: tuple[RuleName, ...] = Field(default=(), max_length=MAX_RULES)
     disable: tuple[RuleName, ...] = Field(default=(), max_length=MAX_RULES)
 

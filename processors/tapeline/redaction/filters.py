@@ -105,7 +105,9 @@ _REFERENCE: Final = re.compile(
     r"|(?:arn:|vault:|op://|ref\+|ssm:|kms:|secretsmanager:|keyvault:|file:|env:|gcp-sm:)"
     r"|(?:/[a-z][a-z0-9_.\-]*){2,}/?\Z|projects/[\w.\-]+/secrets/"
     r"|/(?:run|etc|var|opt|home|mnt|usr|tmp|secrets|vault)/"
-    r"|[A-Za-z_][\w.]*\([^()]*\)\Z|[A-Za-z_][\w.]*\(\Z|\\?\$[A-Za-z_{(]"
+    r"|[A-Za-z_][\w.]*\([^()]*\)\Z|[A-Za-z_][\w.]*\(\Z"
+    # `$U*kU0DT` is no variable: nothing that goes on so in a shell is a word of its own.
+    r"|\\?\$(?:[{(]|[A-Za-z_]\w*(?![\w*^!#@%&?+]))"
 )
 _SHOUTED_NAME: Final = re.compile(
     r"(?=[A-Z_]*(?:PASS|TOKEN|SECRET|KEY|USER|CRED|AUTH))[A-Z]+(?:_[A-Z]+)*\Z"
@@ -152,9 +154,20 @@ def placeholder_reason(value: str) -> str:
         return "is blank"
     if _TEMPLATE.match(value):
         return "is a placeholder"
-    if _may_hold_filler(value) and _FILLER.search(value) and not _MANY_PIECES.search(value):
-        return "is a placeholder"
+    if _may_hold_filler(value) and not _MANY_PIECES.search(value):
+        filler = _FILLER.search(value)
+        if filler is not None and not (filler[0][0] == "." and _is_cut_off(value)):
+            return "is a placeholder"
     return ""
+
+
+def _is_cut_off(value: str) -> bool:
+    """Say whether so much stands before the dots that a length limit put them there.
+
+    People who leave something out show a few characters of it.
+    """
+    rest = value.rstrip(".")
+    return len(rest) >= MIN_CUT_OFF and any(map(str.isdigit, rest)) and any(map(str.isalpha, rest))
 
 
 def _may_hold_filler(value: str) -> bool:
@@ -297,6 +310,9 @@ def _stands_in(value: str) -> bool:
         and _STAND_IN.search(value) is not None
     )
 
+
+MIN_CUT_OFF: Final = 12
+"""Characters before dots: more than the eight that a log shows of a key by habit."""
 
 MIN_MEASURED: Final = 16
 MAX_FILLER_CHARACTERS: Final = 4

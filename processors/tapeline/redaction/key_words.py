@@ -53,7 +53,7 @@ _ABOUT: Final = _vocabulary(
     provider rate ratio reader ref reference regex region required requirements reset result retries
     rotated rotation rule rules schema scheme scope scopes seconds selector service set size source
     standard state stats status storage store strategy strength supply suffix symbol table tag
-    template test time timeout timestamp total ttl type types uid updated uri url usage used utils
+    template test time timeout timestamp total ttl tx type types uid updated uri url usage used utils
     uuid java js json kt log md php py rb rs scala sh ts txt xml yaml yml go cs cpp html valid
     validation validator variable version volume
     """
@@ -76,7 +76,7 @@ _NO_CREDENTIAL_BEFORE: Final = _vocabulary(
     """
     amount asset authenticity base bid ask bought cancel cancellation collateral completion
     continuation csrf cursor debt deposit erc fee fungible fencing from gas governance input
-    instrument lexer liquidity long lp margin market max native next nft option output page
+    instrument lexer liquidity long lp margin market max native next nft option order output page
     parser perp pool prompt quote request resume reward security short sold spot stable staked
     start stop strategy swap symbol sync target to traded trading underlying usdc usdt utility
     wrapped xsrf
