@@ -265,8 +265,13 @@ class Folder:
             total.add_delta(value)
         elif is_counted:
             total.add(value)
-        self._make_room()
-        slot = self.streams.add(
+        streams, options = self.streams, self.options
+        if (
+            len(streams.slots) >= options.max_folded_streams
+            or streams.detail_bytes >= options.max_bucket_bytes
+        ):
+            self._make_room()
+        slot = streams.add(
             stream_key,
             time,
             self.output_table.acquire(output),
