@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from bench.cardinality import measure_cardinality
+from bench.cardinality_report import cardinality_as_json, cardinality_bars, cardinality_table
 from bench.facts import facts
 from bench.measure import (
     Effort,
@@ -50,6 +52,9 @@ QUICK: Final = Effort(round_s=1.0, rounds=1, latency_batches=40)
 QUICK_SUBJECTS: Final = (RELAY, GATE, GATE_REDACTION)
 REDACTION: Final = "redaction"
 """The name of the section with secrets."""
+CARDINALITY: Final = "cardinality"
+"""The name of the section with series beyond their limits."""
+SECTIONS: Final = frozenset({REDACTION, CARDINALITY})
 
 STARTS: Final = 5
 QUICK_STARTS: Final = 1
@@ -80,7 +85,8 @@ def _measured(
     """Measure what was asked for, print it, and return it with the bars that were missed."""
     cores = choose_cores()
     named = tuple(options.only or (QUICK_SUBJECTS if options.quick else ()))
-    subjects = () if named == (REDACTION,) else find_subjects(_without_sections(named))
+    alone = bool(named) and SECTIONS.issuperset(named)
+    subjects = () if alone else find_subjects(_without_sections(named))
     os.sched_setaffinity(0, {cores.load})
     known = facts(arguments, cores)
     missed: list[str] = []
@@ -99,11 +105,17 @@ def _measured(
             print(redaction_table(section, bars, rules))
             missed += [str(bar) for bar in bars if not bar.met]
             result["redaction"] = redaction_as_json(section, bars, rules)
+        if not named or CARDINALITY in named:
+            limited = measure_cardinality(cores, Path(folder), quick=options.quick)
+            bars = cardinality_bars(limited, quick=options.quick)
+            print(cardinality_table(limited, bars))
+            missed += [str(bar) for bar in bars if not bar.met]
+            result["cardinality"] = cardinality_as_json(limited, bars)
     return result | {"bars_missed": missed}, missed
 
 
 def _without_sections(named: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in named if name != REDACTION)
+    return tuple(name for name in named if name not in SECTIONS)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -122,7 +134,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="+",
         metavar="NAME",
         help=f"measure these (and the relay): {', '.join(s.name for s in SUBJECTS)}; or "
-        f"{REDACTION!r}, the section with secrets and the stock redaction processor",
+        f"{REDACTION!r}, the section with secrets and the stock redaction processor; or "
+        f"{CARDINALITY!r}, the section with series beyond their limits",
     )
     parser.add_argument(
         "--output",

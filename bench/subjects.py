@@ -32,8 +32,12 @@ from tapeline.otlp.signals import Signal
 from tapeline.stack import binaries
 
 __all__ = [
+    "CARDINALITY_SUBJECTS",
+    "COLLECTOR",
     "DIRECT",
     "GATE",
+    "GATE_BOTH",
+    "GATE_CARDINALITY",
     "GATE_REDACTION",
     "REDACTION_SUBJECTS",
     "RELAY",
@@ -50,6 +54,9 @@ DIRECT: Final = "direct"
 RELAY: Final = "relay"
 GATE: Final = "gate"
 GATE_REDACTION: Final = "gate + redaction"
+GATE_CARDINALITY: Final = "gate + cardinality"
+GATE_BOTH: Final = "gate + redaction + cardinality"
+COLLECTOR: Final = "collector"
 STOCK: Final = "stock redaction"
 MESSAGE_MIB_MAX: Final = 64
 INSTALL_TIMEOUT_S: Final = 300.0
@@ -270,7 +277,7 @@ def _library_path() -> dict[str, str]:
 
 SUBJECTS: Final[tuple[Subject, ...]] = (
     Subject(RELAY, _relay, "a few lines of grpc that pass bytes on"),
-    Subject("collector", _collector(), "otlp receiver to otlp_grpc, no queue"),
+    Subject(COLLECTOR, _collector(), "otlp receiver to otlp_grpc, no queue"),
     Subject(
         "collector + redaction",
         _collector(lambda: VALUE_PATTERNS, KEY_PATTERNS),
@@ -300,6 +307,14 @@ REDACTION_SUBJECTS: Final[Mapping[str, Subject]] = MappingProxyType(
     }
 )
 """The subjects of the section on redaction, by name."""
+
+CARDINALITY_SUBJECTS: Final = (
+    Subject(RELAY, _relay, "a few lines of grpc that pass bytes on"),
+    Subject(COLLECTOR, _collector(), "otlp receiver to otlp_grpc, no queue"),
+    Subject(GATE_CARDINALITY, _gate(("cardinality",)), "the default limits, all within them"),
+    Subject(GATE_BOTH, _gate(("redaction", "cardinality")), "the default chain"),
+)
+"""The subjects of the section on cardinality, the relay first."""
 
 
 def find_subjects(names: tuple[str, ...]) -> tuple[Subject, ...]:
