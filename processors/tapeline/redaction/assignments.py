@@ -20,8 +20,9 @@ from tapeline.redaction.filters import (
 from tapeline.redaction.key_words import HOLDERS, TYPES, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.rule import Strength
+from tapeline.redaction.spans import Spans
 
-__all__ = ["Assignment", "assignments", "is_part_of_path", "is_within", "judge_value"]
+__all__ = ["Assignment", "assignments", "is_part_of_path", "judge_value"]
 
 
 class Assignment(NamedTuple):
@@ -53,7 +54,7 @@ _PAIR: Final = re.compile(
 )
 # Options of a command line take their value after a blank.
 _OPTION: Final = re.compile(
-    r"(?<![\w.\-])--(?P<name>[\w\-]++)(?P<close>)(?P<mark>)(?P<comma>)(?=[ \t]{1,8}+[^\s\-=:])"
+    r"(?<![\w.\-])--(?P<name>[\w.\-]++)(?P<close>)(?P<mark>)(?P<comma>)(?=[ \t]{1,8}+[^\s\-=:])"
 )
 _ELEMENT: Final = re.compile(
     r"<(?:[\w\-]{1,64}+:)?(?P<name>[\w.\-]{1,128}+)(?P<attributes>[ \t\r\n][^<>]{0,512}+)?>"
@@ -136,7 +137,7 @@ def assignments(
     text: str,
     names: KeyWords,
     masks: Sequence[tuple[int, int]],
-    covered: Sequence[tuple[int, int]] = (),
+    covered: Spans | None = None,
 ) -> Iterator[Assignment]:
     """Yield the values of a text whose name means a secret, those that pass all the same included.
 
@@ -160,14 +161,6 @@ def is_part_of_path(text: str, end: int) -> bool:
     Nothing that gives a name its value begins with a slash.
     """
     return _PART_OF_PATH.match(text, end - 1) is not None
-
-
-def is_within(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:
-    """Say whether what stands between two places is part of one of the spans."""
-    for first, last in spans:  # noqa: SIM110 - a generator would take three times as long
-        if first <= start and end <= last:
-            return True
-    return False
 
 
 def judge_value(finding: NameFinding, value: str, *, bare: bool) -> str:
@@ -214,7 +207,7 @@ def _scan(
     text: str,
     names: KeyWords,
     masks: Sequence[tuple[int, int]],
-    covered: Sequence[tuple[int, int]],
+    covered: Spans | None,
 ) -> Iterator[Assignment]:
     asks_nothing = names.asks_nothing
     position = 0
@@ -281,7 +274,7 @@ def _value(
     text: str,
     pair: _Pair,
     masks: Sequence[tuple[int, int]],
-    covered: Sequence[tuple[int, int]],
+    covered: Spans | None,
 ) -> Assignment | None:
     """Return the value of a pair; None where there is nothing at all."""
     start, quote = pair.start, (0, 0)
@@ -298,7 +291,7 @@ def _value(
         end = _bare_end(text, pair)
     if start >= end or (masks and end_of_mask(masks, start)):
         return None
-    if covered and is_within(covered, start, end):
+    if covered and covered.cover(start, end):
         return _new(Assignment, (pair.finding.rule, start, end, quote, ""))
     value = text[start:end]
     if opening is not None and opening["quote"] == "`" and " " in value:
@@ -318,9 +311,13 @@ def _reason(pair: _Pair, value: str, bare: bool) -> str:  # noqa: FBT001 - priva
     if pair.mark == "," and not _NO_ITEM.match(value):
         return "could be the next item of a list"
     if bare and value[:1] in {"{", "["} and pair.finding.strength is Strength.OPAQUE:
-        return "holds names of its own"
+        item = _ONE_ITEM.match(value)
+        return judge_value(pair.finding, item[2], bare=False) if item else "holds names of its own"
     return judge_value(pair.finding, value, bare=bare)
 
+
+# Headers are printed as lists, most of them of one value. A list of several tokens is of assets.
+_ONE_ITEM: Final = re.compile(r"\[\s{0,64}+([\"'])([^\"'\\]{1,4096}+)\1\s{0,64}+\]\Z")
 
 # The next item of a list is a word; a credential in its place has digits.
 _NO_ITEM: Final = re.compile(r"(?=[^0-9]{0,200}[0-9])[^\s]{8,}\Z")

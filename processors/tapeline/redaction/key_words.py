@@ -53,8 +53,8 @@ _ABOUT: Final = _vocabulary(
     provider rate ratio reader ref reference regex region required requirements reset result retries
     rotated rotation rule rules schema scheme scope scopes seconds selector service set size source
     standard state stats status storage store strategy strength supply suffix symbol table tag
-    template test time timeout timestamp total ttl tx type types uid updated uri url usage used utils
-    uuid java js json kt log md php py rb rs scala sh ts txt xml yaml yml go cs cpp html valid
+    template test time timeout timestamp total ttl tx type types uid updated uri url usage used
+    utils uuid java js json kt log md php py rb rs scala sh ts txt xml yaml yml go cs cpp html valid
     validation validator variable version volume
     """
 )
