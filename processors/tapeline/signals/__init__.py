@@ -1,0 +1,1 @@
+"""Signals: positions, P&L, slippage and risk, from the telemetry itself."""
