@@ -20,7 +20,7 @@ from tapeline.redaction.pack import load_pack
     [
         ("a password=hunter2 b", "a password=[REDACTED:password] b"),
         ('{"password":"hun\\"ter2","a":1}', '{"password":"[REDACTED:password]","a":1}'),
-        ('{"otp": 123456, "a": 1}', '{"otp": "[REDACTED:password]", "a": 1}'),
+        ('{"otp": 123456, "a": 1}', '{"otp": "[REDACTED:one-time-code]", "a": 1}'),
         (
             '{"passwords": ["a1b2", {"x": 1}], "a": 1}',
             '{"passwords": "[REDACTED:password]", "a": 1}',
@@ -286,8 +286,8 @@ def test_the_prefilter_leaves_out_no_rule(text: str) -> None:
     plain = text.encode("ascii", "replace").decode()
     data = plain.encode()
     called = judge._prefilter.rules_for(data)
-    candidates = judge._matcher.candidates
-    every = list(candidates(plain, data, "", range(judge._matcher.count)))
+    candidates = judge.matcher.candidates
+    every = list(candidates(plain, data, "", range(judge.matcher.count)))
     assert (
         list(candidates(plain, data, "", called - {judge._name_number, judge._blob_number}))
         == every

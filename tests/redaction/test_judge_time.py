@@ -7,7 +7,7 @@ import pytest
 from redaction_pack import full_judge, full_pack
 from tapeline.redaction.judge import Judge
 
-SHORT = 12_000
+SHORT = 8_000
 FACTOR = 8
 MAX_GROWTH = 4 * FACTOR
 """Quadratic time would grow by the factor squared, 64; a busy machine doubles a measurement."""
@@ -38,6 +38,8 @@ HOSTILE = [
     "YWJj" * 40 + " ",
     "70617373" * 8 + " ",
     "aA1_-./+=",
+    "DD_API_KEY=0123456789abcdef0123456789abcdef ",
+    "Authorization: Bearer Zm9vYmFyYmF6cXV4Zm9vYmFy\n",
     "token",
     "[REDACTED:jwt]",
     "[REDACTED:",

@@ -14,6 +14,7 @@ from tapeline.redaction.decoding import blobs, unescaped
 from tapeline.redaction.judge import Hit, Judge, KeyFacts
 from tapeline.redaction.masks import mask
 from tapeline.redaction.relax import may_hold, relax
+from tapeline.redaction.spans import Spans
 from tapeline.redaction.value_matcher import Prefilter
 
 __all__ = ["AfterMasks", "Left"]
@@ -84,7 +85,7 @@ class AfterMasks:
             rules |= self._across.rules_for(data)
         has_name = not _are_masked(left.names, before, hits)
         if not has_name and not (
-            rules and judge.matcher.has_match_outside(data, rules, _masks(hits))
+            rules and judge.matcher.has_match_outside(data, rules, Spans(_masks(hits)))
         ):
             return ()
         return judge.judge_by(text, facts, rules, has_name=has_name)

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from tapeline.otlp.signals import Signal
-from tapeline.redaction.judge import DEFAULT_DEPTH
+from tapeline.redaction.judge import DEFAULT_DEPTH, DEFAULT_MAX_CHARACTERS
 from tapeline.redaction.key_words import words_of
 from tapeline.redaction.pack import (
     MAX_RULES,
@@ -160,6 +160,10 @@ class RedactionConfig(BaseModel):
 
     # Layers of encoding that are read (URL-encoding, JSON escapes, base64, hex). 0: none.
     depth: int = Field(default=DEFAULT_DEPTH, ge=0, le=MAX_DEPTH)
+
+    # Of a longer text the rest is masked unread, as `oversize`: so the time that one takes is
+    # bounded. Above `server.max_value_bytes`, what is masked would be cut off all the same.
+    max_text_characters: int = Field(default=DEFAULT_MAX_CHARACTERS, ge=1024, le=1_048_576)
 
     # File with the key of the tokens that stand for secrets in metric labels; at least 32 bytes,
     # one final newline aside. null: a key that is made once and kept, see `hmac_key_path`.

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from tapeline.redaction.assignments import (
     assignments,
     is_part_of_path,
-    is_within,
     judge_value,
 )
 from tapeline.redaction.decoding import (
@@ -29,6 +28,7 @@ from tapeline.redaction.filters import placeholder_reason
 from tapeline.redaction.key_words import DENIED, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.pack import Pack, compile_pattern
+from tapeline.redaction.spans import Spans
 from tapeline.redaction.value_matcher import Prefilter, ValueMatcher
 
 __all__ = ["OVERSIZE", "Explanation", "Hit", "Judge", "KeyFacts", "Said"]
@@ -36,7 +36,9 @@ __all__ = ["OVERSIZE", "Explanation", "Hit", "Judge", "KeyFacts", "Said"]
 DEFAULT_DEPTH: Final = 3
 """Layers of encoding that are read: a JSON text in a JSON string in a URL has three."""
 
-DEFAULT_MAX_CHARACTERS: Final = 1_048_576
+DEFAULT_MAX_CHARACTERS: Final = 65_536
+"""Above the 60,000 bytes that values are cut to when they leave."""
+
 OVERSIZE: Final = "oversize"
 """The rule of what lies beyond the longest text that is read: masked unread."""
 
@@ -216,7 +218,7 @@ class Judge:
             and not (self._allow_values and self._allowed(text))
         ):
             return (_new(Hit, (0, len(text), finding.rule, "")),)
-        covered: list[tuple[int, int]] = []
+        covered = Spans()
         hits = self._by_shape(text, facts, said.rules, covered) if said.rules else []
         if said.blobs and not _are_covered(said.blobs, text, covered):
             return None
@@ -238,7 +240,7 @@ class Judge:
         ]
 
     def _by_shape(
-        self, text: str, facts: KeyFacts, rules: Sequence[int], covered: list[tuple[int, int]]
+        self, text: str, facts: KeyFacts, rules: Sequence[int], covered: Spans
     ) -> list[Hit]:
         """Return the secrets that value rules find, and add their places to `covered`."""
         found: list[_Found] = []
@@ -247,19 +249,19 @@ class Judge:
             text, text.encode("ascii"), facts.context, rules, covered
         ):
             if not reason and not (self._allow_values and self._allowed(text[start:end])):
-                covered.append((start, end))
+                covered.add(start, end)
                 found.append(_new(_Found, (rule, start, end, "", (0, 0), (), True)))
         if len(found) > 1:
             found = _merged(found)
         return [_new(Hit, (start, end, rule, "")) for rule, start, end, *_ in found]
 
-    def _by_name(self, text: str, hits: list[Hit], covered: Sequence[tuple[int, int]]) -> list[Hit]:
+    def _by_name(self, text: str, hits: list[Hit], covered: Spans) -> list[Hit]:
         """Return these secrets and those under a name in the text."""
         found = [
             _new(_Found, (rule, start, end, "", quote, (), False))
             for rule, start, end, quote, reason in assignments(text, self._names, (), covered)
             if not reason
-            and not is_within(covered, start, end)
+            and not covered.cover(start, end)
             and not (self._allow_values and self._allowed(text[start:end]))
         ]
         if not found:
@@ -398,13 +400,13 @@ class Judge:
             ]
         return found
 
-    def _covered(self, text: str, found: Iterable[_Found]) -> list[tuple[int, int]]:
+    def _covered(self, text: str, found: Iterable[_Found]) -> Spans:
         """Return where the secrets stand among these findings."""
-        return [
+        return Spans(
             (item.start, item.end)
             for item in found
             if not item.reason and not self._allowed(text[item.start : item.end])
-        ]
+        )
 
     def _allowed(self, value: str) -> str:
         if not self._allow_values:
@@ -427,13 +429,13 @@ def replaced(text: str, hits: Iterable[Hit], mask: Callable[[Hit, str], str]) ->
     return "".join(pieces)
 
 
-def _are_covered(blobs: Sequence[int], text: str, covered: Sequence[tuple[int, int]]) -> bool:
+def _are_covered(blobs: Sequence[int], text: str, covered: Spans) -> bool:
     """Say whether the runs that begin at these places all end within secrets already found."""
     # Behind such a secret no run goes on.
-    whole = [span for span in covered if text[span[1] : span[1] + 1] not in DIGITS]
-    if is_within(whole, blobs[0], blobs[-1] + MIN_BLOB_LENGTH):
+    whole = Spans(span for span in covered if text[span[1] : span[1] + 1] not in DIGITS)
+    if whole.cover(blobs[0], blobs[-1] + MIN_BLOB_LENGTH):
         return True  # They are in order.
-    return all([is_within(whole, blob, blob + MIN_BLOB_LENGTH) for blob in blobs])  # noqa: C419 - half the time
+    return all([whole.cover(blob, blob + MIN_BLOB_LENGTH) for blob in blobs])  # noqa: C419 - half the time
 
 
 def _back(found: Iterable[_Found], reading: Reading | None) -> Iterable[_Found]:

@@ -102,7 +102,14 @@ def judge_of(config: RedactionConfig) -> Judge:
     pack = load_pack(overrides=_sources(config), disable=config.disable, enable=config.enable)
     if config.deny.values:
         pack = _with_denied(pack, config.deny.values)
-    return _judge(pack, config.allow.keys, config.deny.keys, config.allow.values, config.depth)
+    return _judge(
+        pack,
+        config.allow.keys,
+        config.deny.keys,
+        config.allow.values,
+        config.depth,
+        config.max_text_characters,
+    )
 
 
 def judge_of_all_rules(config: RedactionConfig) -> Judge:
@@ -150,8 +157,16 @@ def _judge(
     deny: tuple[str, ...],
     allow_values: tuple[str, ...],
     depth: int,
+    max_characters: int,
 ) -> Judge:
-    return Judge(pack, keep=keep, deny=deny, allow_values=allow_values, depth=depth)
+    return Judge(
+        pack,
+        keep=keep,
+        deny=deny,
+        allow_values=allow_values,
+        depth=depth,
+        max_characters=max_characters,
+    )
 
 
 def _listed(override: OverrideConfig | None) -> tuple[OverrideConfig, ...]:

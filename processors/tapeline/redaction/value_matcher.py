@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 import hyperscan
 import re2
 
-from tapeline.redaction.assignments import is_within
 from tapeline.redaction.filters import CHECKS, has_more_entropy, is_published, placeholder_reason
 from tapeline.redaction.pack import compile_pattern
 from tapeline.redaction.relax import relax, shortest
 from tapeline.redaction.rule import Near, ValueRule
+from tapeline.redaction.spans import Spans
 
 __all__ = ["Candidate", "Prefilter", "ValueMatcher"]
 
@@ -110,13 +110,11 @@ class ValueMatcher:
         """How many rules there are."""
         return len(self._compiled)
 
-    def has_match_outside(
-        self, data: bytes, rules: Iterable[int], spans: Sequence[tuple[int, int]]
-    ) -> bool:
+    def has_match_outside(self, data: bytes, rules: Iterable[int], spans: Spans) -> bool:
         """Say whether one of these rules' patterns finds anything that is not part of a span."""
         compiled = self._compiled
         return any(
-            not is_within(spans, start, end)
+            not spans.cover(start, end)
             for number in rules
             for start, end in _found(compiled[number], data)
         )
@@ -127,7 +125,7 @@ class ValueMatcher:
         data: bytes,
         context: str,
         rules: Collection[int],
-        covered: Sequence[tuple[int, int]] = (),
+        covered: Spans | None = None,
     ) -> Iterator[Candidate]:
         """Yield what the patterns of the rules match, in the rules' order.
 
@@ -149,11 +147,11 @@ def _of_rule(
     text: str,
     data: bytes,
     context: str,
-    covered: Sequence[tuple[int, int]],
+    covered: Spans | None,
 ) -> Iterator[Candidate]:
     rule = compiled.rule
     for start, end in _found(compiled, data):
-        if start != end and not (covered and is_within(covered, start, end)):
+        if start != end and not (covered and covered.cover(start, end)):
             if rule.near is not None and not _is_near(rule.near, text, context, start, end):
                 reason = "has none of the rule's words close by"
             else:
