@@ -27,6 +27,7 @@ ROUNDS: Final = 5
 ADMITTED_BATCHES: Final = ROOM * METRICS_PER_BATCH // BATCH_RECORDS
 OVER_BATCHES: Final = 2 * OVER_STREAMS // BATCH_RECORDS
 MEMORY_SERIES: Final = 100_000
+MEMORY_SERIES_MIN: Final = 20_000
 
 
 def limiter_of(limit: int) -> MetricsLimiter:
@@ -82,8 +83,9 @@ def bytes_a_series(limit: int, mix: Mix, batches: int) -> float:
 def main(batches: int) -> None:
     """Print all rows as JSON."""
     rows = [measure(encoding, mix, batches) for encoding in Encoding for mix in Mix]
-    # Not fewer in a short run: of few series, what does not grow with them would be the most.
-    new = 2 * MEMORY_SERIES // BATCH_RECORDS
+    # Of fewer series, what does not grow with them would be the most.
+    series = MEMORY_SERIES if batches >= OVER_BATCHES else MEMORY_SERIES_MIN
+    new = 2 * series // BATCH_RECORDS
     print(
         json.dumps(
             {

@@ -56,3 +56,30 @@ def test_no_secret_comes_through_the_gate_under_load(tmp_path: Path) -> None:
         assert leaked == (planted if row["subject"] == "relay" else 0)
         assert row["throughput"]["records"] > 0
         assert (planted > 0) == (row["share"] != "clean")
+
+
+@pytest.mark.stack
+def test_the_limiter_is_measured_in_process_and_through_grpc(tmp_path: Path) -> None:
+    """Every row with both encodings, and the state of a series within its bounds."""
+    output = tmp_path / "results.json"
+    program = str(ROOT / "bench" / "run.py")
+    done = subprocess.run(
+        [sys.executable, program, "--quick", "--only", "cardinality", "--output", str(output)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(output.read_text())["cardinality"]
+    assert len(found["core"]) == 6
+    assert len(found["gate"]) == 8
+    assert all(row["points_per_s"] > 0 for row in found["core"])
+    assert all(row["throughput"]["records"] > 0 for row in found["gate"])
+    # Streams beyond the limit are folded, and none of those that have room.
+    assert {row["mix"]: row["folded_streams"] for row in found["core"]} == {
+        "all admitted": 0,
+        "half over, 20,000 streams": 20_000,
+        "half over, every one new": 30_000,
+    }
