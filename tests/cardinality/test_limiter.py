@@ -172,11 +172,90 @@ def test_a_folded_series_is_promoted_when_it_begins_anew_and_there_is_room() -> 
 
     anew = counted({"id": "b"}, 3, later + 20, later + 10)
     assert _ids(limiter.process(batch_of(Series("fills", [anew])), at(later + 20))) == "b"
+    assert limiter.metric_states()[0].admitted == 1
 
     redelivered = batch_of(Series("fills", [same]))
     limited = limiter.process(redelivered, at(later + 30))
     [point] = points_by_labels(limited.batch).values()
     assert point.as_int == 15
+    assert limited.tally.results["fills", "late"] == 1
+    for quarter in range(9):
+        now = later + 40 + quarter * _HOUR / 4
+        further = counted({"id": "b"}, 4, now, later + 10)
+        batch = batch_of(Series("fills", [further]))
+        assert limiter.process(batch, at(now)).batch is batch
+    assert limiter.metric_states()[0].admitted == 1
+
+
+def test_a_promoted_series_that_is_idle_gives_its_place_back() -> None:
+    """As any other admitted series."""
+    limiter = _limiter(1)
+    _send(limiter, "ab", 0)
+    later = 2 * _HOUR
+    anew = counted({"id": "b"}, 3, later + 20, later + 10)
+    assert _ids(limiter.process(batch_of(Series("fills", [anew])), at(later + 20))) == "b"
+
+    assert _ids(_send(limiter, "c", later + 30)) == "+"
+    assert _ids(_send(limiter, "d", 2 * later)) == "d"
+    assert limiter.metric_states()[0].admitted == 1
+
+
+def test_a_series_that_was_evicted_and_comes_back_is_not_counted_again() -> None:
+    """What it had counted as a series of its own is no part of the overflow's sum."""
+    limiter = _limiter(1)
+    _send(limiter, "ab", 0)
+    for time in (2 * _HOUR, 2 * _HOUR + 1):
+        fresh = counted({"id": "c"}, 100, time, 2 * _HOUR - 5)
+        assert _ids(limiter.process(batch_of(Series("fills", [fresh])), at(time))) == "c"
+    assert _ids(_send(limiter, "d", 4 * _HOUR)) == "d"
+    overflow = "fills", OVERFLOW
+    before = points_by_labels(_send(limiter, "b", 4 * _HOUR + 1).batch)[overflow].as_int
+
+    returned = counted({"id": "c"}, 130, 4 * _HOUR + 2, 2 * _HOUR - 5)
+    batch = batch_of(Series("fills", [returned]))
+    after = points_by_labels(limiter.process(batch, at(4 * _HOUR + 2)).batch)[overflow].as_int
+
+    assert after == before
+
+
+def test_deltas_and_cumulatives_of_one_producer_share_an_overflow() -> None:
+    """Both leave as cumulative, so two would be two writers of one series."""
+    limiter = _limiter(0)
+    limiter.process(batch_of(), at(0))
+    points = [counted({"id": "a"}, 4, 1, 0.5)]
+
+    limited = limiter.process(
+        batch_of(Series("fills", points, temporality=1), Series("fills", points, temporality=2)),
+        at(1),
+    )
+
+    assert limited.output_points == 1
+    assert points_by_labels(limited.batch)["fills", OVERFLOW].as_int == 8
+
+
+def test_what_comes_from_beyond_the_resources_is_never_taken_for_new_by_warmth() -> None:
+    """Its producer stands for many, so how long that is known proves nothing of one."""
+    limiter = _limiter(9, max_resources=1)
+    old = [counted({"id": "a"}, 4, 300, -5)]
+    own = {"service.name": "s"}
+    for second in (0, 300):
+        batch = batch_of(
+            Series("fills", old, resource=own, scope=""),
+            Series("fills", old, resource={**own, "pod": str(second)}),
+        )
+        limited = limiter.process(batch, at(second + 1))
+
+    assert points_by_labels(limited.batch)["fills", OVERFLOW].as_int == 0
+
+
+def test_values_of_a_series_without_room_take_no_room() -> None:
+    """Only series that are there keep a label's values."""
+    rule = {"match": "fills", "labels": {"id": {"limit": 9, "policy": "replace_value"}}}
+    limiter = _limiter(1, metrics=[rule])
+
+    _send(limiter, "abc", 1)
+
+    assert limiter.router.value_count == 1
 
 
 def test_an_input_with_an_outputs_identity_is_folded_into_it() -> None:
@@ -362,12 +441,13 @@ def test_a_known_tail_can_t_be_faked() -> None:
         assert record not in records_of(limited.batch)
 
 
-def test_two_kinds_of_data_in_one_metric_are_refused() -> None:
-    """Parsers differ in which one counts, so neither leaves."""
+@pytest.mark.parametrize("gauges", [1, 0])
+def test_two_kinds_of_data_in_one_metric_are_refused(gauges: int) -> None:
+    """Parsers differ in which one counts, so neither leaves, be the other empty or not."""
     limiter = _limiter(9)
     kinds = [
-        request(Series("fills", [counted({"id": "a"}, 1, 1, 0)], kind=kind))
-        for kind in ("sum", "gauge")
+        request(Series("fills", [counted({"id": "a"}, 1, 1, 0)] * count, kind=kind))
+        for kind, count in (("sum", 1), ("gauge", gauges))
     ]
     both = b"".join(
         message.resource_metrics[0].scope_metrics[0].metrics[0].SerializeToString()
@@ -377,7 +457,7 @@ def test_two_kinds_of_data_in_one_metric_are_refused() -> None:
     limited = limiter.process(_payload_batch(_field(1, _field(2, _field(2, both)))), at(1))
 
     assert records_of(limited.batch) == []
-    assert limited.tally.results["", "several_kinds"] == 2
+    assert limited.tally.results["", "several_kinds"] == 1 + gauges
 
 
 def test_an_attribute_that_does_not_parse_refuses_the_request() -> None:
@@ -416,7 +496,11 @@ def test_time_never_goes_back() -> None:
     limiter = _limiter(2)
     _send(limiter, "ab", 2 * _HOUR)
 
-    assert _ids(_send(limiter, "abc", 0)) == "+ab"
+    limited = _send(limiter, "abc", 0)
+    assert _ids(limited) == "+ab"
+    later = counted({"id": "c"}, 11, 2 * _HOUR, -1)
+    limited = limiter.process(batch_of(Series("fills", [later])), at(0))
+    assert limited.tally.results == {("fills", "added"): 1}
 
 
 def test_an_overflow_s_exemplars_say_what_was_removed() -> None:
@@ -507,6 +591,7 @@ def test_other_rules_make_no_past_count_twice() -> None:
     found = points_by_labels(loaded.process(batch_of(then), at(2)).batch)
     assert found["fills", OVERFLOW].as_int == 12
     assert found["fills", frozenset()].as_int == 0
+    assert found["fills", frozenset()].start_time_unix_nano == at(2)
 
 
 def test_no_request_makes_more_outputs_than_it_has_points() -> None:

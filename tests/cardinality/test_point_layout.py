@@ -179,6 +179,13 @@ def test_plain_points_have_the_key_of_their_attributes(
     assert None not in found_keys.values()
 
 
+def test_flags_have_32_bits_and_the_last_ones_count() -> None:
+    """As parsers have it."""
+    for data, flags in ((b"\x40\x81\x80\x80\x80\x10", 1), (b"\x40\x01\x40\x00", 0)):
+        message: Any = NumberDataPoint.FromString(data)
+        assert read_point(data, 0, len(data), SUM).flags == message.flags == flags
+
+
 def test_flags_are_never_overlooked() -> None:
     """Wherever they stand, the point is none that a glance knows."""
     plain = NumberDataPoint(time_unix_nano=2, as_int=1)

@@ -20,7 +20,7 @@ from tapeline.cardinality.series_keys import (
     attribute_bytes,
     series_key,
 )
-from tapeline.otlp.wire import MalformedRequestError
+from tapeline.otlp.wire import MalformedRequestError, encode_varint
 
 _PAIRS = st.lists(
     st.builds(
@@ -46,7 +46,12 @@ def _identity(pairs: list[KeyValue]) -> frozenset[bytes]:
 
 
 def _written(pair: KeyValue, generator: Random) -> bytes:
-    form = generator.randrange(3)
+    form = generator.randrange(4)
+    if form == 3:
+        # A field that nobody knows, of ASCII bytes as a plain text has them.
+        value = b"\x78\x01" + pair.value.SerializeToString()
+        key_field = KeyValue(key=pair.key).SerializeToString()
+        return key_field + b"\x12" + encode_varint(len(value)) + value
     if form == 0:
         return pair.SerializeToString(deterministic=True)
     return backwards(pair) if form == 1 else disguise(pair, generator)

@@ -122,6 +122,11 @@ def _read_data(
     fields = index.record_fields
     record_ends = index.record_ends
     stop = bisect_left(fields, end, first)
+    if number > metric + 1:
+        # Not the metric's first data: the one before it may have been empty, or this one may be.
+        kind = SEVERAL_KINDS
+        if metrics and index.containers[metrics[-1][0]][4] == metric:
+            metrics[-1] = metrics[-1]._replace(kind=SEVERAL_KINDS)
     if stop == first:
         return first
     _, metric_begin, metric_end, _, _ = index.containers[metric]
@@ -136,8 +141,5 @@ def _read_data(
         payload[record_ends[stop - 1] : end],
         payload[end:metric_end],
     )
-    if metrics and index.containers[metrics[-1][0]][4] == metric:
-        metrics[-1] = metrics[-1]._replace(kind=SEVERAL_KINDS)
-        kind = SEVERAL_KINDS
     metrics.append(_new(MetricView, (number, scope, kind, first, stop, header)))
     return stop

@@ -110,7 +110,7 @@ class Sources:
         return found
 
     def source_of(self, scope: Scope, view: MetricView) -> Source | None:
-        """Return the source of a metric's points; None where they can't be told or are too many.
+        """Return the source of a metric's points; None where there are too many already.
 
         Raises MalformedRequestError where the metric does not parse.
         """
@@ -235,9 +235,6 @@ class Sources:
             held = Metric.FromString(bytes((view.kind << 3 | 2,)) + encode_varint(len(data)) + data)
         except DecodeError as error:
             raise MalformedRequestError(f"a metric does not parse: {error}") from error
-        if outer.WhichOneof("data") is not None:
-            # Data of two kinds: parsers differ in which one counts.
-            return None
         temporality, is_monotonic = 0, False
         if view.kind in _WITH_TEMPORALITY:
             inner = getattr(held, name)
