@@ -44,11 +44,15 @@ PEER_SKIPPED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CoreRow:
-    """The limiter in process: points a second, and percentiles of a batch's time."""
+    """The limiter in process: points a second, and percentiles of a batch's time.
+
+    By CPU seconds it is what the same core would do if nobody else used it.
+    """
 
     encoding: str
     mix: str
     points_per_s: float
+    points_per_cpu_s: float
     p50_ms: float
     p99_ms: float
     folded_streams: int

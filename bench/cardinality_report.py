@@ -21,7 +21,10 @@ P99_MS_MAX: Final = 5.0
 ADMITTED_BYTES_MAX: Final = 120
 FOLDED_BYTES_MAX: Final = 250
 
-_CORE_HEADINGS: Final = ("written by", "points", "points/s", "p50 ms", "p99 ms", "folded")
+_CORE_HEADINGS: Final = (
+    *("written by", "points", "points/s", "points/CPU s"),
+    *("p50 ms", "p99 ms", "folded"),
+)
 _GATE_HEADINGS: Final = (
     *("written by", "subject", "points/s", "of relay", "CPU s/M"),
     *("added p50 ms", "added p99 ms", "peak MB", "busy"),
@@ -105,6 +108,7 @@ def _core_cells(row: CoreRow) -> tuple[str, ...]:
         row.encoding,
         row.mix,
         f"{row.points_per_s:,.0f}",
+        f"{row.points_per_cpu_s:,.0f}",
         f"{row.p50_ms:.2f}",
         f"{row.p99_ms:.2f}",
         f"{row.folded_streams:,}",

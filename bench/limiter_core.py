@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 import tracemalloc
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.payloads import BATCH_RECORDS, METRICS_PER_BATCH
@@ -35,14 +36,28 @@ def limiter_of(limit: int) -> MetricsLimiter:
     return MetricsLimiter(CardinalityConfig(default_limit=limit), seed=1)
 
 
-def timed(limiter: MetricsLimiter, made: Mixture, mix: Mix, batches: int) -> list[float]:
-    """Return the seconds that each of so many batches took."""
-    taken_s = []
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What some batches took: the seconds of each, and the CPU seconds of all."""
+
+    each_s: list[float]
+    cpu_s: float
+
+    @property
+    def points(self) -> int:
+        """How many points were in them."""
+        return len(self.each_s) * BATCH_RECORDS
+
+
+def timed(limiter: MetricsLimiter, made: Mixture, mix: Mix, batches: int) -> Taken:
+    """Let the limiter have so many batches, and return what they took."""
+    each_s, cpu_s = [], 0.0
     for payload in made.batches(mix, batches):
-        began_s = time.perf_counter()
+        cpu_began_s, began_s = time.process_time(), time.perf_counter()
         limiter.process(Batch(Signal.METRICS, payload), made.now_unix_nano)
-        taken_s.append(time.perf_counter() - began_s)
-    return taken_s
+        each_s.append(time.perf_counter() - began_s)
+        cpu_s += time.process_time() - cpu_began_s
+    return Taken(each_s, cpu_s)
 
 
 def measure(encoding: Encoding, mix: Mix, batches: int) -> dict[str, Any]:
@@ -53,13 +68,12 @@ def measure(encoding: Encoding, mix: Mix, batches: int) -> dict[str, Any]:
     full = 2 * 200_000 // BATCH_RECORDS if batches >= OVER_BATCHES else batches
     timed(limiter, made, mix, full if mix is Mix.NEW else OVER_BATCHES)
     rounds = [timed(limiter, made, mix, batches) for _ in range(ROUNDS)]
-    every_ms = [taken_s * 1e3 for taken in rounds for taken_s in taken]
+    every_ms = [taken_s * 1e3 for taken in rounds for taken_s in taken.each_s]
     return {
         "encoding": encoding,
         "mix": mix,
-        "points_per_s": statistics.median(
-            len(taken) * BATCH_RECORDS / sum(taken) for taken in rounds
-        ),
+        "points_per_s": statistics.median(taken.points / sum(taken.each_s) for taken in rounds),
+        "points_per_cpu_s": statistics.median(taken.points / taken.cpu_s for taken in rounds),
         "p50_ms": statistics.median(every_ms),
         "p99_ms": statistics.quantiles(every_ms, n=100, method="inclusive")[98],
         "folded_streams": limiter.folded_streams,

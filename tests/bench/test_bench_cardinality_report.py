@@ -25,7 +25,7 @@ THROUGHPUT = Throughput(
 SLOW = replace(THROUGHPUT, records_per_s=100_000.0)
 GOOD = CardinalityResult(
     core=tuple(
-        CoreRow(encoding.value, mix, float(least), 1.0, 4.9, 20_000)
+        CoreRow(encoding.value, mix, float(least), 2e6, 1.0, 4.9, 20_000)
         for encoding in Encoding
         for mix, least in CORE_POINTS_PER_S_MIN.items()
     ),
