@@ -248,6 +248,53 @@ def test_what_comes_from_beyond_the_resources_is_never_taken_for_new_by_warmth()
     assert points_by_labels(limited.batch)["fills", OVERFLOW].as_int == 0
 
 
+def test_a_series_that_may_have_been_folded_is_not_passed_on_whole() -> None:
+    """Where streams were forgotten, old points are late, and old starts stay in the overflow."""
+    limiter = _limiter(1, max_folded_streams=1, strict=True)
+    _send(limiter, "a", 0)
+    for name in "bc":
+        folded = counted({"id": name}, 10, 1, 0.5)
+        limiter.process(batch_of(Series("fills", [folded])), at(1))
+    later = 2 * _HOUR
+
+    old_start = counted({"id": "b"}, 30, later, 0.5)
+    limited = limiter.process(batch_of(Series("fills", [old_start])), at(later))
+    assert _ids(limited) == "+"
+    assert limited.tally.reasons["fills", "uncertain"] == 1
+
+    fresh = counted({"id": "d"}, 5, later + 10, later + 5)
+    assert _ids(limiter.process(batch_of(Series("fills", [fresh])), at(later + 10))) == "d"
+    late = counted({"id": "d"}, 9, 0.9, 0.6)
+    limited = limiter.process(batch_of(Series("fills", [late])), at(later + 11))
+    assert limited.tally.results["fills", "late"] == 1
+    assert records_of(limited.batch) == []
+
+
+def test_an_output_that_counts_as_a_series_keeps_its_place_while_it_is_fed() -> None:
+    """Though its own key is in no request."""
+    rule = {"match": "fills", "normalize": {"id": ["number"]}}
+    limiter = _limiter(1, metrics=[rule])
+    for quarter in range(9):
+        assert _ids(_send(limiter, "7", quarter * _HOUR / 4)) == "{number}"
+    assert limiter.metric_states()[0].admitted == 1
+
+    assert _ids(_send(limiter, "x", 9 * _HOUR / 4)) == "+"
+
+
+def test_deltas_from_before_a_lost_state_add_nothing() -> None:
+    """They may have been counted before the crash."""
+    limiter = _limiter(0)
+    limiter.process(batch_of(), at(0))
+    delta = batch_of(Series("fills", [counted({"id": "a"}, 5, 1, 0)], temporality=1))
+    limiter.process(delta, at(1))
+    loaded = _limiter(0)
+
+    loaded.load(limiter.dump(), is_clean=False)
+
+    limited = loaded.process(delta, at(2))
+    assert limited.tally.results["fills", "below_floor"] == 1
+
+
 def test_values_of_a_series_without_room_take_no_room() -> None:
     """Only series that are there keep a label's values."""
     rule = {"match": "fills", "labels": {"id": {"limit": 9, "policy": "replace_value"}}}

@@ -46,10 +46,12 @@ def _identity(pairs: list[KeyValue]) -> frozenset[bytes]:
 
 
 def _written(pair: KeyValue, generator: Random) -> bytes:
-    form = generator.randrange(4)
-    if form == 3:
+    form = generator.randrange(5)
+    if form >= 3:
         # A field that nobody knows, of ASCII bytes as a plain text has them.
-        value = b"\x78\x01" + pair.value.SerializeToString()
+        value = pair.value.SerializeToString()
+        unknown = b"\x78" + bytes((len(value) % 128,))
+        value = unknown + value if form == 3 else value + unknown
         key_field = KeyValue(key=pair.key).SerializeToString()
         return key_field + b"\x12" + encode_varint(len(value)) + value
     if form == 0:
