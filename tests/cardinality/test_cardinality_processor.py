@@ -12,6 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from cardinality_steps import counts, fills, limits, run, totals
 from metric_requests import Series, at, batch_of, counted, points_by_labels
+from otlp_client import logs
+from tapeline.cardinality.keeper import STATE_VERSION
+from tapeline.cardinality.snapshot_format import decode
 from tapeline.otlp.json_lines import request_from_json, request_to_json
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
@@ -179,7 +182,7 @@ def test_a_whole_state_that_makes_no_sense_is_refused(
     before = gates.start()
     run(before, fills({"a": 1, "b": 1}, 1), 1)
     odd = before._limits.metrics  # type: ignore[attr-defined]
-    monkeypatch.setattr(odd, "dump", lambda: {"seed": 1})
+    monkeypatch.setattr(odd, "dump", lambda **_: {"seed": 1})
     before.close(at(2))
 
     after = run(gates.start(), fills({"a": 1, "b": 5}, 5), 5)
@@ -388,3 +391,48 @@ def test_offline_now_is_the_largest_time_so_far() -> None:
 
     assert totals(late) == {"+": 2}
     assert totals(old) == {"+": 5}
+
+
+def test_what_is_written_on_a_period_has_no_totals(gates: Gates) -> None:
+    """It would never be restored from, and takes long with many producers: batches wait for it."""
+    step = gates.start(snapshot_period="1s")
+    sent = [Series(f"m{number}", [counted({"id": "a"}, 1, 1, 0)]) for number in range(300)]
+    run(step, batch_of(*sent), 1)
+    for second in (2, 4):
+        step.tick(at(second))
+    periodic: Any = decode(gates.file.read_bytes(), STATE_VERSION)
+    step.close(at(5))
+    last: Any = decode(gates.file.read_bytes(), STATE_VERSION)
+
+    assert (periodic["metrics"]["folder"], periodic["metrics"]["sources"]["sources"]) == (None, [])
+    assert len(periodic["metrics"]["sources"]["groups"]) == 300
+    assert len(last["metrics"]["sources"]["sources"]) == 300
+
+
+def test_a_gate_that_saw_no_metrics_has_lost_none(gates: Gates) -> None:
+    """Deltas from before its successor's first batch count: nobody has counted them."""
+    log = Batch(Signal.LOGS, logs(["x"]).SerializeToString())
+    before = gates.start(default_limit=0)
+    run(before, log, 1)
+    before.close(at(2))
+    again = gates.start(default_limit=0)
+    run(again, log, 3)
+    again.close(at(4))
+
+    delta = batch_of(Series("fills", [counted({"id": "b"}, 5, 4.5, 3.5)], temporality=1))
+
+    assert totals(run(gates.start(default_limit=0), delta, 5)) == {"+": 5}
+    assert gates.reads() == {"clean": 1}
+
+
+def test_a_loss_is_not_forgotten_by_a_gate_that_saw_no_metrics(gates: Gates) -> None:
+    """Deltas that the crashed one may have counted still don't count."""
+    before = gates.start(default_limit=0)
+    delta = batch_of(Series("fills", [counted({"id": "b"}, 5, 4, 3)], temporality=1))
+    run(before, delta, 4)
+    crash(before)
+    silent = gates.start(default_limit=0)
+    run(silent, Batch(Signal.LOGS, logs(["x"]).SerializeToString()), 5)
+    silent.close(at(6))
+
+    assert totals(run(gates.start(default_limit=0), delta, 7)) == {"+": 0}

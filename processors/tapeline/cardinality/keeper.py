@@ -25,8 +25,8 @@ _NANO: Final = 1_000_000_000
 class Limits(Protocol):
     """What is kept."""
 
-    def dump(self) -> Plain:
-        """Return the state as plain data."""
+    def dump(self, *, with_totals: bool = True) -> Plain:
+        """Return the state as plain data. Without totals it is good for a start after a crash."""
 
     def load(self, data: Any, *, is_clean: bool) -> None:
         """Take over what was dumped; raises one of the errors of broken data."""
@@ -110,5 +110,7 @@ class Keeper:
 
     def _write(self, *, clean: bool = False) -> None:
         if self._file is not None:
-            outcome = self._file.write(self._limits.dump(), clean=clean)
+            # Batches wait meanwhile; what only a clean end is restored from can be left out.
+            data = self._limits.dump(with_totals=clean)
+            outcome = self._file.write(data, clean=clean)
             self._metrics.count_written(outcome)

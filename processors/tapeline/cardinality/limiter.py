@@ -150,9 +150,13 @@ class MetricsLimiter:
                 producer.raise_floor(newest_unix_nano, now_unix_nano)
         folder.start_outputs_after(now_unix_nano)
 
-    def dump(self) -> dict[str, Any]:
-        """Return the state as numbers, texts, bytes, lists and dictionaries."""
-        folder, decider = self._folder, self._decider
+    def dump(self, *, with_totals: bool = True) -> dict[str, Any]:
+        """Return the state as numbers, texts, bytes, lists and dictionaries.
+
+        Totals, and what belongs to them, take most of the time, and only a clean end needs them.
+        """
+        folder = self._folder if with_totals else None
+        decider = self._decider if with_totals else None
         return {
             "seed": self.sources.seed,
             "worker": self._worker,
@@ -161,8 +165,9 @@ class MetricsLimiter:
             "rules": _fingerprint(self._config),
             "generation": self.generation,
             "last": self._last_unix_nano,
-            "sources": dump_sources(self.sources),
+            "sources": dump_sources(self.sources, with_producers=with_totals),
             "values": self.router.dump(),
+            "was_lost": self._state_was_lost,
             "folder": None if folder is None else dump_folder(folder),
             "decider": None if decider is None else dump_decider(decider),
         }
@@ -184,7 +189,9 @@ class MetricsLimiter:
         self.sources.seed = data["seed"]
         self.generation = self.sources.admission.generation = data["generation"]
         self._last_unix_nano = data["last"]
-        self._state_was_lost = not has_totals
+        # Without a folder nothing was counted since the state before that.
+        has_nothing = is_clean and data["folder"] is None
+        self._state_was_lost = data["was_lost"] if has_nothing else not has_totals
         rules_changed = data["rules"] != _fingerprint(self._config)
         self._rules_changed = has_totals and rules_changed
         self.router.load(data["values"])

@@ -24,7 +24,7 @@ _PRODUCER_FIELDS: Final = (
 )
 
 
-def dump_sources(sources: Sources) -> dict[str, Any]:
+def dump_sources(sources: Sources, *, with_producers: bool) -> dict[str, Any]:
     """Return resources, metrics, admitted series and producers."""
     known = (*sources.resources.values(), *sources.stand_ins.values())
     return {
@@ -37,7 +37,7 @@ def dump_sources(sources: Sources) -> dict[str, Any]:
             for name, state in sources.metrics.items()
         ],
         "groups": [_dump_group(group) for group in sources.admission.groups.values()],
-        "sources": [_dump_source(source) for source in sources.by_key.values()],
+        "sources": [_dump_source(source) for source in sources.by_key.values() if with_producers],
         "fold_evicted_up_to": sources.fold_evicted_up_to_unix_nano,
     }
 

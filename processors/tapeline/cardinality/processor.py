@@ -52,9 +52,9 @@ class Limits:
         )
         return limiter, TextLabels(self._config)
 
-    def dump(self) -> Plain:
+    def dump(self, *, with_totals: bool = True) -> Plain:
         """Return the state as plain data."""
-        metrics: Any = self.metrics.dump()
+        metrics: Any = self.metrics.dump(with_totals=with_totals)
         return {"metrics": metrics, "texts": self.texts.dump()}
 
     def load(self, data: Any, *, is_clean: bool) -> None:
