@@ -83,6 +83,8 @@ _NO_CREDENTIAL_BEFORE: Final = _vocabulary(
     """
 )
 
+_NO_CREDENTIAL_ENDS: Final = tuple(sorted(_NO_CREDENTIAL_BEFORE))
+
 # Keys that find something rather than open it, whoever's they are.
 _NO_CREDENTIAL_KEY: Final = _vocabulary(
     """
@@ -291,7 +293,7 @@ class KeyWords:
                 continue
             if words[end - 1] == "signature" and not _OF_PUBLIC_SIGNATURE.isdisjoint(words[:begin]):
                 continue
-            if found.strength is Strength.OPAQUE and _singular(words[end - 1]) == "token":
+            if found.strength is Strength.OPAQUE and _singular(words[end - 1]).endswith("token"):
                 before = words[begin - 1] if begin > context_count else ""
                 if not _TOKEN_ENDS.issuperset(after) or before in _NO_CREDENTIAL_BEFORE:
                     continue
@@ -321,6 +323,9 @@ class KeyWords:
         if last.endswith(self._glued_ends):
             word = next(word for word in self._glued_ends if last.endswith(word))
             return self._glued[word], end - 1
+        # `enctoken`, `wstoken`, but `quotetoken` is an asset.
+        if last.endswith("token") and not last.removesuffix("token").endswith(_NO_CREDENTIAL_ENDS):
+            return self._terms.get(("token",)), end - 1
         return None, end
 
     def _by_vendor(self, words: tuple[str, ...]) -> NameFinding | None:
