@@ -1,0 +1,96 @@
+"""Round trips: from flat to flat, or to a flip, and how many of them won.
+
+A trip's P&L is what its closing legs realised, less all fees paid in it, each currency at the rate
+of the moment at which it closed. Pure, and a function of the executions in order: a ledger that is
+replayed after a bust gives its trips anew.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from typing import NamedTuple
+
+from tapeline.signals.decimals import EXACT, ZERO, divide
+
+__all__ = ["OpenTrip", "TripTally", "split_fee"]
+
+
+@dataclass(slots=True)
+class OpenTrip:
+    """What a position has earned and paid since it was flat, by currency."""
+
+    amounts: dict[str, Decimal] = field(default_factory=dict)
+
+    def book(self, currency: str, realized: Decimal, fee: Decimal, fee_currency: str) -> None:
+        """Add what an execution, or a leg of one, realised and paid."""
+        with localcontext(EXACT):
+            for name, amount in ((currency, realized), (fee_currency, -fee)):
+                if amount:
+                    self.amounts[name] = self.amounts.get(name, ZERO) + amount
+
+    def close(self, rates: Mapping[str, Decimal | None]) -> Decimal | None:
+        """Return the P&L in base currency, and begin anew; None where a rate is missing."""
+        amounts, self.amounts = self.amounts, {}
+        total = ZERO
+        with localcontext(EXACT):
+            for currency, amount in amounts.items():
+                rate = rates.get(currency)
+                if amount and rate is None:
+                    return None
+                total += amount * (rate or ZERO)
+        return total
+
+
+class TripTally(NamedTuple):
+    """The closed trips of a ledger; those of several ledgers can be added."""
+
+    wins: int = 0
+    losses: int = 0
+    won: Decimal = ZERO
+    lost: Decimal = ZERO
+    """The sum of losses, positive."""
+    unknown: int = 0
+    """Trips that closed while a rate was missing."""
+
+    def with_trip(self, pnl: Decimal | None) -> "TripTally":
+        """Return the tally with one more trip; one that earned nothing is no win and no loss."""
+        with localcontext(EXACT):
+            if pnl is None:
+                return self._replace(unknown=self.unknown + 1)
+            if pnl > ZERO:
+                return self._replace(wins=self.wins + 1, won=self.won + pnl)
+            if pnl < ZERO:
+                return self._replace(losses=self.losses + 1, lost=self.lost - pnl)
+        return self
+
+    def plus(self, other: "TripTally") -> "TripTally":
+        """Return the tally of two ledgers."""
+        with localcontext(EXACT):
+            return TripTally(
+                self.wins + other.wins,
+                self.losses + other.losses,
+                self.won + other.won,
+                self.lost + other.lost,
+                self.unknown + other.unknown,
+            )
+
+    @property
+    def win_rate(self) -> Decimal | None:
+        """Return wins/(wins + losses); None before the first of either."""
+        trips = self.wins + self.losses
+        return divide(Decimal(self.wins), Decimal(trips)) if trips else None
+
+    @property
+    def profit_factor(self) -> Decimal | None:
+        """Return Σ wins/Σ losses; None before the first loss."""
+        return divide(self.won, self.lost) if self.lost else None
+
+
+def split_fee(fee: Decimal, closed: Decimal, quantity: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the parts of a fee that a crossing execution pays for its closing and opening leg.
+
+    By quantity, and such that they add up to the fee.
+    """
+    with localcontext(EXACT):
+        closing = divide(fee * closed, quantity)
+        return closing, fee - closing
