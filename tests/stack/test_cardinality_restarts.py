@@ -1,6 +1,7 @@
 """Outages and restarts in the middle of a flood: what is sent again is not counted again."""
 
 import itertools
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,16 @@ def starts(flooded: Flooded, name: str = NAME) -> list[int]:
     return list(dict.fromkeys(start for start, _ in points))
 
 
+def counted(flooded: Flooded) -> int:
+    """Return the sum of what every series counted in all its epochs."""
+    last = {
+        (series, start): value
+        for series, points in flooded.series(NAME).items()
+        for start, value in points
+    }
+    return sum(last.values())
+
+
 def resets(flooded: Flooded, selector: str) -> float:
     """Return how often Prometheus saw the one of some series fall that fell most often."""
     prometheus = Prometheus(flooded.stack.url("prometheus"))
@@ -155,6 +166,7 @@ def test_a_killed_gate_begins_a_new_epoch(flooded: Flooded) -> None:
         flooded.arrived()
         total, expected = flooded.total(NAME), flooded.flood.total
         assert 0 < total < expected
+        assert counted(flooded) <= expected
     flooded.proceed(6)
     with flooded.flood.paused():
         flooded.arrived()
@@ -166,3 +178,34 @@ def test_a_killed_gate_begins_a_new_epoch(flooded: Flooded) -> None:
     # The series that were admitted are so still, and none of them fell.
     assert resets(flooded, 'counted_total{order_id!=""}') == 0
     assert resets(flooded, 'counted_total{otel_metric_overflow="true"}') == 1
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(900)
+def test_nothing_counts_twice_over_many_kills_and_outages(flooded: Flooded) -> None:
+    """Kills, clean restarts and outages at random: no total falls or is too high, in any epoch."""
+    source = random.Random(20261121)  # noqa: S311 - victims and moments
+    kills = 0
+    for _ in range(20):
+        flooded.proceed(source.randrange(1, 8))
+        end = source.choice((flooded.stack.kill, flooded.stack.terminate))
+        victim = source.choice(("gate", "gate", "collector-egress"))
+        kills += (victim, end) == ("gate", flooded.stack.kill)
+        end(victim)
+        flooded.proceed(source.randrange(1, 6))
+        flooded.stack.restart(victim)
+    assert kills > 2
+
+    flooded.proceed(6)
+    with flooded.flood.paused():
+        flooded.arrived()
+        total, expected = flooded.total(NAME), flooded.flood.total
+    flooded.proceed(6)
+    with flooded.flood.paused():
+        flooded.arrived()
+        assert flooded.total(NAME) - total == flooded.flood.total - expected
+        assert 0 < counted(flooded) <= flooded.flood.total
+    check_no_total_fell(flooded)
+    for name in (NAME, DELTAS):
+        assert len(starts(flooded, name)) <= kills + 1
+    assert resets(flooded, 'counted_total{order_id!=""}') == 0
