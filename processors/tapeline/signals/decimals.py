@@ -23,6 +23,7 @@ __all__ = [
     "ZERO",
     "NumberFault",
     "divide",
+    "multiply",
     "number",
     "rounded",
 ]
@@ -44,6 +45,9 @@ _NOT_FINITE: Final = frozenset({"nan", "inf", "infinity"})
 
 divide = _QUOTIENT.divide
 """Return a quotient of 34 digits, whatever context is set; the divisor is not 0."""
+
+multiply = _QUOTIENT.multiply
+"""Return a product rounded to 34 digits: of a quotient, which is not exact anyway."""
 
 rounded = _QUOTIENT.plus
 """Return a number with at most 34 digits, as a quotient has them."""

@@ -40,7 +40,10 @@ class EventSet(Generic[EventT]):
 
         Nothing was held: the event is new. Both are the same object: nothing changed.
         """
-        identity = event.identity
+        return self.add_as(event.identity, event)
+
+    def add_as(self, identity: Identity, event: EventT) -> tuple[EventT | None, EventT]:
+        """Take an event whose identity is at hand."""
         before = self.held.setdefault(identity, event)
         if before is event:
             return (None, event)

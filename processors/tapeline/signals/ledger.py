@@ -1,0 +1,50 @@
+"""Executions with the positions that follow from them, within the revision window. Pure."""
+
+from collections.abc import Sequence
+
+from tapeline.signals.events import Execution
+from tapeline.signals.executions import Change, Executions, OrderTerms
+from tapeline.signals.instruments import Instruments
+from tapeline.signals.positions import Positions
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """Every execution that counts is in its position, and leaves it when it no longer counts."""
+
+    def __init__(self, instruments: Instruments, executions: Executions | None = None) -> None:
+        self.executions = executions or Executions()
+        self.positions = Positions(instruments)
+        self._horizon_ns: int | None = None
+        self.late_trade_count = 0
+        """Trades from before the revision window; they count from when they came."""
+        self.too_late_count = 0
+        """Corrections and busts from before the revision window; they were rejected."""
+
+    def add(self, event: Execution, now_ns: int) -> Sequence[Change]:
+        """Take an execution; `now_ns` is where the event time stands, not before the window."""
+        if self._horizon_ns is not None and event.time_ns < self._horizon_ns:
+            if event.kind != "trade":
+                self.too_late_count += 1
+                return ()
+            if event.identity not in self.executions.events.held:
+                self.late_trade_count += 1
+            event = event._replace(time_ns=now_ns)
+        return self._apply(self.executions.add(event))
+
+    def set_terms(self, account: str, order_id: str, terms: OrderTerms) -> Sequence[Change]:
+        """Say what an order's side and strategy are."""
+        return self._apply(self.executions.set_terms(account, order_id, terms))
+
+    def forget(self, before_ns: int) -> None:
+        """Let the revision window begin at a time: what is from before it stays as it is."""
+        if self._horizon_ns is None or before_ns > self._horizon_ns:
+            self._horizon_ns = before_ns
+            self.executions.forget(before_ns)
+            self.positions.forget(before_ns)
+
+    def _apply(self, changes: Sequence[Change]) -> Sequence[Change]:
+        for before, after in changes:
+            self.positions.replace(before, after)
+        return changes
