@@ -274,8 +274,13 @@ def test_an_output_that_counts_as_a_series_keeps_its_place_while_it_is_fed() -> 
     """Though its own key is in no request."""
     rule = {"match": "fills", "normalize": {"id": ["number"]}}
     limiter = _limiter(1, metrics=[rule])
+    starts = set()
     for quarter in range(9):
-        assert _ids(_send(limiter, "7", quarter * _HOUR / 4)) == "{number}"
+        limited = _send(limiter, "7", quarter * _HOUR / 4)
+        [((_, labels), point)] = points_by_labels(limited.batch).items()
+        assert labels == frozenset({("id", "{number}")})
+        starts.add(point.start_time_unix_nano)
+    assert starts == {at(0)}
     assert limiter.metric_states()[0].admitted == 1
 
     assert _ids(_send(limiter, "x", 9 * _HOUR / 4)) == "+"

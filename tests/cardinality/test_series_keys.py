@@ -149,3 +149,26 @@ def test_what_is_no_attribute_is_refused(content: bytes) -> None:
 def test_attributes_are_written_as_fields() -> None:
     """With lengths of one byte and of two."""
     assert attribute_bytes(0x3A, [b"ab", b"c" * 200]) == b"\x3a\x02ab\x3a\xc8\x01" + b"c" * 200
+
+
+@pytest.mark.parametrize("is_backward", [False, True])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\x0a\x01x\x78\x03",  # an unknown field behind the text
+        b"\x78\x03\x0a\x01x",  # and before it, as long as a text would be
+        b"\x0a\x01y\x0a\x01x",  # the text twice: the last counts
+    ],
+)
+def test_a_longer_spelling_is_no_other_series(value: bytes, is_backward: bool) -> None:  # noqa: FBT001 - a parameter
+    """What a parser overlooks is no part of the identity, and never passes for canonical."""
+    orders, spellings = KeyOrders(), Spellings()
+    plain = attribute("a", "x")
+    known = backwards(plain) if is_backward else plain.SerializeToString()
+    assert _arranged(orders, spellings, [known]) == (known,)
+    fields = [b"\x0a\x01a", b"\x12" + bytes((len(value),)) + value]
+    odd = b"".join(reversed(fields) if is_backward else fields)
+    assert KeyValue.FromString(odd).value.string_value == "x"
+
+    assert not orders.canonical_test(spellings)((odd,))
+    assert _arranged(orders, spellings, [odd]) == (known,)
