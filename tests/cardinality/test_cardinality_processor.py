@@ -436,3 +436,28 @@ def test_a_loss_is_not_forgotten_by_a_gate_that_saw_no_metrics(gates: Gates) -> 
     silent.close(at(6))
 
     assert totals(run(gates.start(default_limit=0), delta, 7)) == {"+": 0}
+
+
+@pytest.mark.parametrize(("before_s", "after_s"), [(3600, 7200), (7200, 600)])
+def test_another_idle_ttl_holds_from_the_restart_on(
+    gates: Gates, before_s: int, after_s: int
+) -> None:
+    """What was just seen stays, and what is idle for that long goes."""
+    logs_limit = {"labels": {"service.name": {"limit": 1}}}
+    before = gates.start(idle_ttl=f"{before_s}s", logs=logs_limit)
+    run(before, fills({"a": 1}, 1), 1)
+    run(before, Batch(Signal.LOGS, logs(["x"], {"service.name": "a"}).SerializeToString()), 1)
+    before.close(at(2))
+
+    after = gates.start(idle_ttl=f"{after_s}s", logs=logs_limit)
+
+    assert totals(run(after, fills({"b": 1}, 60), 60)) == {"+": 0}
+    assert totals(run(after, fills({"a": 2}, 61), 61)) == {"a": 2}
+    for second in range(61, 61 + 2 * after_s, after_s // 8):
+        run(after, batch_of(Series("other", [counted({}, 1, second)])), second)
+        run(after, Batch(Signal.LOGS, logs(["x"], {"service.name": "a"}).SerializeToString()), 1)
+    end = 61 + 2 * after_s
+    assert totals(run(after, fills({"c": 1}, end), end)) == {"c": 1}
+    named = Batch(Signal.LOGS, logs(["x"], {"service.name": "b"}).SerializeToString())
+    run(after, named, end + 2 * after_s)
+    assert run(after, named, end + 4 * after_s) is named

@@ -78,6 +78,7 @@ class MetricsLimiter:
         self._config = config
         self._worker = [worker_index, worker_count]
         self._generation_nano = int(config.idle_ttl * _SECOND_NANO) // GENERATIONS_A_TTL
+        self._first_generation = 0
         self._options = FoldOptions(
             strict=config.strict,
             warmup_ns=int(config.warmup * _SECOND_NANO),
@@ -122,7 +123,7 @@ class MetricsLimiter:
         if self._rules_changed:
             self._rules_changed = False
             self._distrust(folder, now_unix_nano)
-        generation = now_unix_nano // self._generation_nano
+        generation = now_unix_nano // self._generation_nano + self._first_generation
         if generation > self.generation:
             self.sources.admission.begin(generation, self._last_unix_nano)
             self.sources.remove_idle(generation)
@@ -189,6 +190,8 @@ class MetricsLimiter:
         self.sources.seed = data["seed"]
         self.generation = self.sources.admission.generation = data["generation"]
         self._last_unix_nano = data["last"]
+        # They may have been longer or shorter: go on counting from where the state ends.
+        self._first_generation = self.generation - data["last"] // self._generation_nano
         # Without a folder nothing was counted since the state before that.
         has_nothing = is_clean and data["folder"] is None
         self._state_was_lost = data["was_lost"] if has_nothing else not has_totals

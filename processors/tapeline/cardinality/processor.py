@@ -55,12 +55,14 @@ class Limits:
     def dump(self, *, with_totals: bool = True) -> Plain:
         """Return the state as plain data."""
         metrics: Any = self.metrics.dump(with_totals=with_totals)
-        return {"metrics": metrics, "texts": self.texts.dump()}
+        return {"metrics": metrics, "texts": self.texts.dump(), "idle_ttl": self._config.idle_ttl}
 
     def load(self, data: Any, *, is_clean: bool) -> None:
         """Take over what was dumped, before the first batch."""
         self.metrics.load(data["metrics"], is_clean=is_clean)
-        self.texts.load(data["texts"])
+        # Their ages are counted in parts of it. No sum depends on them.
+        if data["idle_ttl"] == self._config.idle_ttl:
+            self.texts.load(data["texts"])
 
     def forget(self, *, was_lost: bool) -> None:
         """Begin without state."""
