@@ -21,10 +21,11 @@ def test_the_same_again_is_ignored_and_counted() -> None:
     first = cash(1, 5)
 
     assert events.add(first) == (None, first)
+    assert events.add(first) == (first, first)
     before, after = events.add(cash(2, 5, trace=b"t")._replace(amount=Decimal("5.0")))
 
     assert before is after is first
-    assert (events.duplicate_count, events.conflict_count) == (1, 0)
+    assert (events.duplicate_count, events.conflict_count) == (2, 0)
     assert list(events) == [first]
 
 

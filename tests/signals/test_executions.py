@@ -288,7 +288,7 @@ def test_what_is_booked_is_reversed_before_it_is_booked_anew() -> None:
     links = [TRADE, correct(5, "F", "D", price="11"), bust(6, "H", "F")]
     for event in links:
         executions.add(event)
-    chain = executions.chain(links[0])
+    chain = executions.chain(links[2].identity)
     first = TRADE
     second = TRADE._replace(kind="correct", price=Decimal(11))
 

@@ -44,8 +44,9 @@ class EventSet(Generic[EventT]):
 
     def add_as(self, identity: Identity, event: EventT) -> tuple[EventT | None, EventT]:
         """Take an event whose identity is at hand."""
+        count = len(self.held)
         before = self.held.setdefault(identity, event)
-        if before is event:
+        if len(self.held) != count:
             return (None, event)
         content, held_content = event.content, before.content
         if content == held_content or content in self._contradicting.get(identity, ()):

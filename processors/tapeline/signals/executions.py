@@ -86,12 +86,13 @@ class Executions:
             return ()
         return self._changes(tuple(self._dependents.get(order, ())))
 
-    def chain(self, event: Execution) -> tuple[Execution, ...]:
-        """Return the chain that an execution is a part of, as it is followed; empty: it is parked.
+    def chain(self, identity: Identity) -> tuple[Execution, ...]:
+        """Return the chain that an execution is of, as it is followed; empty: it is parked.
 
         It begins with the trade, which has its order's side and strategy where it lacks them.
         """
-        root = self._root(event)
+        event = self.events.held.get(identity)
+        root = None if event is None else self._root(event)
         if root is None:
             return ()
         resolved = self._resolved(root, root.identity, even_sideless=True) or root
