@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from cardinality_steps import counts, fills, limits, run, totals
 from metric_requests import Series, at, batch_of, counted, points_by_labels
-from otlp_client import logs
+from otlp_client import Span, logs, traces
 from tapeline.cardinality.keeper import STATE_VERSION
 from tapeline.cardinality.snapshot_format import decode
 from tapeline.otlp.json_lines import request_from_json, request_to_json
@@ -461,3 +461,33 @@ def test_another_idle_ttl_holds_from_the_restart_on(
     named = Batch(Signal.LOGS, logs(["x"], {"service.name": "b"}).SerializeToString())
     run(after, named, end + 2 * after_s)
     assert run(after, named, end + 4 * after_s) is named
+
+
+def test_texts_are_counted_by_kind_as_they_are_read_and_replaced() -> None:
+    """A text that is only rewritten is not one beyond a limit."""
+    registry = CollectorRegistry()
+    config = {
+        "logs": {"labels": {"service.name": {"limit": 1}, "job": {"limit": 9}}},
+        "traces": {
+            "span_names": {"limit": 2, "normalize": ["number"]},
+            "attributes": {"route": {"limit": 1}},
+        },
+    }
+    step = limits(config, registry)
+    for name in ("a", "b"):
+        about = {"service.name": name, "job": "x", "other": "y"}
+        run(step, Batch(Signal.LOGS, logs(["x", "y"], about).SerializeToString()), 1)
+    names = ("GET /1", "GET /2", "put", "post", "post")
+    spans = [Span(b"\1" * 16, name=name, attributes={"route": name[:3]}) for name in names]
+    run(step, Batch(Signal.TRACES, traces(spans).SerializeToString()), 1)
+
+    shown = counts(registry)
+    found = {labels: value for labels, value in shown.items() if labels[0].endswith("texts_total")}
+    assert found == {
+        ("texts_total", "log_label"): 4,
+        ("texts_total", "span_name"): 5,
+        ("texts_total", "span_attribute"): 5,
+        ("replaced_texts_total", "log_label"): 1,
+        ("replaced_texts_total", "span_name"): 2,
+        ("replaced_texts_total", "span_attribute"): 3,
+    }
