@@ -91,6 +91,7 @@ def test_a_flood_of_ids_stays_bounded_and_its_rate_right(tmp_path: Path) -> None
 
 
 @pytest.mark.acceptance
+@pytest.mark.timeout(900)
 def test_a_flood_of_ids_over_five_minute_rates(tmp_path: Path) -> None:
     """The same with the defaults: two minutes of warm-up, rates over five minutes."""
     with flooded(tmp_path, warmup_s=120) as flood:
