@@ -158,9 +158,11 @@ class Flood(AbstractContextManager["Flood"]):
         scoped.scope.name = "flood"
         now_unix_nano = time.time_ns()
         ending = {order: self._streams[order] for order in self._ending}
+        # In no order: who was admitted must not follow from who comes first.
+        orders = self._random.sample(list(self._streams), len(self._streams))
         living = {
-            order: stream
-            for order, stream in self._streams.items()
+            order: self._streams[order]
+            for order in orders
             if order not in self._ending | self.ended
         }
         for name, kind in self._metrics.items():
