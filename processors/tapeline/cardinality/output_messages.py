@@ -137,13 +137,13 @@ def encode_outputs(emitted: Sequence[tuple[Output, bytes]]) -> bytes:
 
     Each metric of a producer is one Metric, with the points of all its outputs.
     """
-    grouped: dict[tuple[bytes, ...], dict[MetricIdentity, list[bytes]]] = {}
-    heads: dict[tuple[bytes, ...], Output] = {}
+    grouped: dict[tuple[bytes, bytes, bytes], dict[MetricIdentity, list[bytes]]] = {}
+    heads: dict[tuple[bytes, bytes, bytes], Output] = {}
     for output, point in emitted:
         identity = output.identity
         place = (identity.resource, identity.scope, identity.scope_schema_url)
         heads.setdefault(place, output)
-        grouped.setdefault(place, {}).setdefault(output.identity.metric, []).append(point)
+        grouped.setdefault(place, {}).setdefault(identity.metric, []).append(point)
     pieces = []
     for place, metrics in grouped.items():
         identity = heads[place].identity

@@ -91,7 +91,7 @@ def plain_pair(pair: KeyValue) -> bytes:
     """
     pair.DiscardUnknownFields()
     for name in _OTHER_FIELDS:
-        pair.ClearField(name)
+        pair.ClearField(name)  # type: ignore[arg-type]
     return pair.SerializeToString(deterministic=True)
 
 
