@@ -129,9 +129,9 @@ class FastRedactor:
             stop = ends[number] << NUMBER_BITS
             while match < count and matches[match] < stop:
                 match += 1
-            if number in long:
-                continue
             span = (begins[number], ends[number])
+            if number in long or self._is_idle(batch.payload, span, matches[first:match]):
+                continue
             fields = text_fields(batch.payload, span, matches, (first, match), shapes)
             if fields:
                 content = self._record(batch, span, fields, matches, noted)
@@ -144,6 +144,14 @@ class FastRedactor:
             if fields is None:
                 rest += matches[first:match]
         return changed, rest
+
+    def _is_idle(self, payload: bytes, span: tuple[int, int], matches: Sequence[int]) -> bool:
+        """Say whether a record has nothing but words, such as a venue's name, that need another."""
+        is_weak = self._is_weak
+        for match in matches:
+            if not is_weak[match & NUMBER_MASK]:
+                return False
+        return not self._scan.is_confirmed(payload[span[0] : span[1]])
 
     def _record(
         self,
