@@ -76,10 +76,30 @@ class OrderLife:
     """
 
     __slots__ = (
-        "account", "acknowledged_ns", "arrival_price", "children", "close_mid", "decision_price",
-        "events", "filled", "fills", "first_fill_ns", "id", "instrument", "is_ended",
-        "is_sampled", "last_ns", "limit_price", "parent_id", "quantity", "receipt_mid", "side",
-        "stages", "strategy", "submitted_ns", "venue",
+        "account",
+        "acknowledged_ns",
+        "arrival_price",
+        "children",
+        "close_mid",
+        "decision_price",
+        "events",
+        "filled",
+        "fills",
+        "first_fill_ns",
+        "id",
+        "instrument",
+        "is_ended",
+        "is_sampled",
+        "last_ns",
+        "limit_price",
+        "parent_id",
+        "quantity",
+        "receipt_mid",
+        "sampled_stages",
+        "side",
+        "strategy",
+        "submitted_ns",
+        "venue",
     )  # fmt: skip
 
     def __init__(self, account: str, order_id: str) -> None:
@@ -100,8 +120,8 @@ class OrderLife:
         self.close_mid: tuple[int, Decimal | None] | None = None
         self.is_sampled = False
         """Whether its shortfall was sampled; that is done once."""
-        self.stages: set[str] = set()
-        """The latencies that were sampled; each is once."""
+        self.sampled_stages = 0
+        """The latencies that were sampled, as bits; each is once."""
         self._begin()
 
     def _begin(self) -> None:

@@ -5,7 +5,7 @@ when it comes. Mids are asked for at once, when quotes of that time are in memor
 was sampled changes. Pure, and bounded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, localcontext
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -21,6 +21,10 @@ DEFAULT_GRACE_NS: Final = 5_000_000_000
 DEFAULT_MAX_ORDERS: Final = 200_000
 MAX_DEPTH: Final = 64
 """Generations from a root order to its last descendant."""
+
+_STAGES: Final = ((1, "submit_to_ack", 0, 1), (2, "ack_to_fill", 1, 2), (4, "submit_to_fill", 0, 2))
+"""The bit, the name, and of submission, acknowledgement and fill the two between which it is."""
+_ALL_STAGES: Final = 7
 
 OrderName = tuple[str, str]
 """Account and order id."""
@@ -148,6 +152,8 @@ class OrderBook:
 
     def fills(self, life: OrderLife) -> list[Fill]:
         """Return the executions of an order and its descendants."""
+        if not life.children:
+            return list(life.fills.values())
         return [fill for member in self.family(life) for fill in member.fills.values()]
 
     def family(self, life: OrderLife) -> Iterator[OrderLife]:
@@ -316,14 +322,17 @@ class OrderBook:
         parent.children[life.id] = None
         self._add_filled(parent, life.filled, ZERO)
 
+    def _line(self, life: OrderLife) -> Iterable[OrderLife]:
+        return self.ancestors(life) if life.parent_id else (life,)
+
     def _add_filled(self, life: OrderLife, more: Decimal, less: Decimal) -> None:
         with localcontext(EXACT):
-            for member in self.ancestors(life):
+            for member in self._line(life):
                 member.filled += more - less
 
     def _changed(self, life: OrderLife) -> None:
         """Find anew what an order and its ancestors are, and when their shortfall is due."""
-        for member in self.ancestors(life):
+        for member in self._line(life):
             name = (member.account, member.id)
             self._closures.pop(name, None)
             if not member.events:
@@ -343,16 +352,15 @@ class OrderBook:
                 heappush(self._due, (closed_ns + self._grace_ns, name))
 
     def _latencies(self, life: OrderLife) -> list[LatencySample]:
-        stages = (
-            ("submit_to_ack", life.submitted_ns, life.acknowledged_ns),
-            ("ack_to_fill", life.acknowledged_ns, life.first_fill_ns),
-            ("submit_to_fill", life.submitted_ns, life.first_fill_ns),
-        )
         samples: list[LatencySample] = []
-        for stage, begin_ns, end_ns in stages:
-            if begin_ns is None or end_ns is None or stage in life.stages:
+        if life.sampled_stages == _ALL_STAGES:
+            return samples
+        moments = (life.submitted_ns, life.acknowledged_ns, life.first_fill_ns)
+        for bit, stage, begin, end in _STAGES:
+            begin_ns, end_ns = moments[begin], moments[end]
+            if begin_ns is None or end_ns is None or life.sampled_stages & bit:
                 continue
-            life.stages.add(stage)
+            life.sampled_stages |= bit
             if end_ns < begin_ns:
                 self.negative_latency_count += 1
             else:
