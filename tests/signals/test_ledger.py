@@ -173,6 +173,23 @@ def test_a_window_that_moves_changes_no_figure(
     assert ledger.late_trade_count == 0
 
 
+@given(arrivals=without_conflicts, cut_ns=st.integers(0, 15))
+def test_a_ledger_goes_on_from_what_was_kept(arrivals: list[Execution], cut_ns: int) -> None:
+    """The states at the beginning of the window, and the executions in it."""
+    ledger = taken(KINDS[0], arrivals)
+    ledger.forget(cut_ns)
+    again = Ledger(KINDS[0])
+
+    kept = {key: position.beginning for key, position in ledger.positions.items()}
+    again.begin(kept, ledger.horizon_ns)
+    for event in ledger.executions.events:
+        again.add(event, 99)
+
+    assert states(again) == states(ledger)
+    assert not again.add(bust(cut_ns - 1, "H", "u0"), 99)
+    assert again.too_late_count == 1
+
+
 def test_what_is_older_than_the_window_counts_now_or_not_at_all() -> None:
     """A trade counts from when it comes, once; a correction or a bust is rejected."""
     ledger = taken(KINDS[0], [trade(10, 1, 100), trade(20, 1, 110)])

@@ -270,6 +270,30 @@ def test_what_is_forgotten_stays_in_the_figures(cut_at: list[int], late: int) ->
         assert position.state == whole.state
 
 
+@pytest.mark.parametrize("back", [0, 1, 100, 5_000])
+def test_a_late_execution_replays_from_near_by(back: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after it, and fewer than the distance of two checkpoints before it."""
+    position = Position(LINEAR)
+    for at in range(10_000):
+        position.add(trade(2 * at, 1, 100))
+    folded = []
+
+    def counting(state: PositionState, part: list[Execution], what: Instrument) -> PositionState:
+        folded.extend(part)
+        return fold(state, part, what)
+
+    monkeypatch.setattr("tapeline.signals.positions.fold", counting)
+    _ = position.state
+    assert len(folded) == 10_000
+
+    late = trade(20_000 - 2 * back - 1, 1, 90, "late")
+    for change in (position.add, position.remove):
+        folded.clear()
+        change(late)
+        assert position.state.quantity in {10_000, 10_001}
+        assert back <= len(folded) <= back + CHECKPOINT_EVERY
+
+
 def test_few_states_are_kept() -> None:
     """One for every so many executions, and none of a past that was replayed."""
     position = Position(LINEAR)

@@ -1,11 +1,11 @@
 """Executions with the positions that follow from them, within the revision window. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tapeline.signals.events import Execution
 from tapeline.signals.executions import Change, Executions, OrderTerms
 from tapeline.signals.instruments import Instruments
-from tapeline.signals.positions import Positions
+from tapeline.signals.positions import PositionKey, Positions, PositionState
 
 __all__ = ["Ledger"]
 
@@ -21,6 +21,17 @@ class Ledger:
         """Trades from before the revision window; they count from when they came."""
         self.too_late_count = 0
         """Corrections and busts from before the revision window; they were rejected."""
+
+    def begin(self, states: Mapping[PositionKey, PositionState], horizon_ns: int | None) -> None:
+        """Begin with positions and window as they were kept; then the executions are added."""
+        self._horizon_ns = horizon_ns
+        for key, state in states.items():
+            self.positions.begin(key, state)
+
+    @property
+    def horizon_ns(self) -> int | None:
+        """Where the revision window begins; None while nothing was forgotten."""
+        return self._horizon_ns
 
     def add(self, event: Execution, now_ns: int) -> Sequence[Change]:
         """Take an execution; `now_ns` is where the event time stands, not before the window."""

@@ -184,6 +184,11 @@ class Position:
         self._rewind(index)
 
     @property
+    def beginning(self) -> PositionState:
+        """The position before all executions that are kept."""
+        return self._checkpoints[0]
+
+    @property
     def state(self) -> PositionState:
         """The position after all of its executions."""
         executions, count = self._executions, len(self._executions)
@@ -199,7 +204,7 @@ class Position:
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps of all executions that are kept."""
-        return steps(self._checkpoints[0], self._executions, self.instrument)
+        return steps(self.beginning, self._executions, self.instrument)
 
     def forget(self, before_ns: int) -> None:
         """Drop executions from before a time; the state of then becomes the beginning."""
@@ -253,6 +258,10 @@ class Positions:
     def items(self) -> ItemsView[PositionKey, Position]:
         """Return the positions; those that are flat, or lost all executions to busts, too."""
         return self._positions.items()
+
+    def begin(self, key: PositionKey, state: PositionState) -> None:
+        """Let a position begin with a state that was kept: all that it forgot is in it."""
+        self._positions[key] = Position(self._instruments[key[2]], state)
 
     def replace(self, before: Execution | None, after: Execution | None) -> None:
         """Take an effective execution for another one, which was added; either may be missing."""
