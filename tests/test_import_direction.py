@@ -70,6 +70,7 @@ PURE = (
     "signals/returns.py",
     "signals/risk.py",
     "signals/round_trips.py",
+    "signals/samples.py",
     "signals/shortfall.py",
     "signals/slippage.py",
     "transport/answers.py",
