@@ -241,12 +241,16 @@ class Executions:
         """Return an execution with what it takes from its order; None while it has no side."""
         if value.order_id and not (value.side and value.strategy):
             order = (value.account, value.order_id)
-            self._dependents.setdefault(order, {})[identity] = None
+            dependents = self._dependents.get(order)
+            if dependents is None:
+                self._dependents[order] = {identity: None}
+            else:
+                dependents[identity] = None
             terms = self._terms.get(order)
             if terms is not None:
-                value = value._replace(
-                    side=value.side or terms.side, strategy=value.strategy or terms.strategy
-                )
+                side, strategy = value.side or terms.side, value.strategy or terms.strategy
+                # As `_replace` would, in a third of the time: most executions come by here.
+                value = Execution(*value[:7], side, *value[8:14], strategy, *value[15:])
         return value if value.side or even_sideless else None
 
     def _unlink(self, event: Execution) -> None:
