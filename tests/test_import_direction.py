@@ -73,6 +73,7 @@ PURE = (
     "signals/samples.py",
     "signals/shortfall.py",
     "signals/slippage.py",
+    "signals/valuation.py",
     "transport/answers.py",
     "transport/loop_watch.py",
     "recording/process.py",
