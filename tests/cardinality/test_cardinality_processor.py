@@ -236,11 +236,12 @@ def test_what_was_counted_before_a_reload_is_not_counted_again() -> None:
     registry = CollectorRegistry()
     config = {"default_limit": 0, "max_folded_streams": 1}
     slot, _ = slot_of(CollectorRegistry(), limits(config, registry))
-    slot.process(fills({"a": 1, "b": 1, "c": 1}, 1), at(1))
+    for time, stream in enumerate("abc"):
+        slot.process(fills({stream: 1}, time), at(time))
     slot.swap(Chain({Signal.METRICS: [limits(config, registry)]}), at(2))
     before = counts(registry)
 
-    slot.process(fills({"c": 1}, 2), at(2))
+    slot.process(fills({"c": 1}, 3), at(3))
     slot.tick(at(10))
 
     after = counts(registry)

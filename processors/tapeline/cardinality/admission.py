@@ -67,8 +67,13 @@ class Eviction:
     """Series that went because they were idle, and up to which time they had points."""
 
     group: "Group"
-    count: int
+    keys: AbstractSet[int]
     until_unix_nano: int
+
+    @property
+    def count(self) -> int:
+        """How many went."""
+        return len(self.keys)
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +160,7 @@ class Group:
         while self.older and self.older[0].generation < generation - GENERATIONS_KEPT:
             gone = self.older.pop(0)
             self.give_back(len(gone.keys))
-            yield Eviction(self, len(gone.keys), gone.until_unix_nano)
+            yield Eviction(self, gone.keys, gone.until_unix_nano)
 
 
 class Admission:

@@ -25,9 +25,7 @@ from tapeline.cardinality.folding.outputs import (
 from tapeline.cardinality.looks import UNREAD, Item, Look, Looker
 from tapeline.cardinality.output_messages import Staying
 from tapeline.cardinality.point_layout import (
-    EXPONENTIAL_HISTOGRAM,
     GAUGE,
-    HISTOGRAM,
     NO_RECORDED_VALUE,
     SUM,
     SUMMARY,
@@ -41,7 +39,7 @@ from tapeline.cardinality.sources import Sources
 from tapeline.cardinality.tally import STAYING, Reason, Result, Tally
 from tapeline.otlp.index import RecordIndex
 
-__all__ = ["Decider", "DeciderOptions", "Promoted"]
+__all__ = ["Decider", "Promoted"]
 
 _new: Final = tuple.__new__
 _OUTPUT_BIT: Final = 1 << 63
@@ -71,14 +69,6 @@ class Promoted:
     seen: int
 
 
-@dataclass(frozen=True, slots=True)
-class DeciderOptions:
-    """What decisions depend on, beside the rules."""
-
-    warmup_ns: int
-    strict: bool
-
-
 class Decider:
     """Decides on points, one metric at a time, and remembers what it must."""
 
@@ -88,19 +78,19 @@ class Decider:
         router: Router,
         demand: Demand,
         folder: Folder,
-        options: DeciderOptions,
+        generation: int,
     ) -> None:
+        """Begin in a generation, which after a restart may be one that had begun before."""
         self._sources = sources
         self._router = router
         self._demand = demand
         self._folder = folder
-        self._options = options
         self.looker = Looker(folder)
         self.promoted: dict[int, Promoted] = {}
         self.output_groups: dict[int, Group] = {}
         self.conflicts = Conflicts()
         self._touched: set[int] = set()
-        self._generation = 0
+        self._generation = generation
 
     def begin(self, generation: int, now_unix_nano: int) -> None:
         """Begin a generation."""
@@ -116,6 +106,7 @@ class Decider:
                 one.group.give_back(1)
                 for producer in one.group.producers:
                     producer.raise_floor(now_unix_nano, now_unix_nano)
+                self._folder.forget({key}, one.group.producers)
             elif one.since < oldest:
                 del self.promoted[key]
                 one.group.current.add(key)
@@ -294,7 +285,7 @@ class Decider:
         """Admit a stream that no rule on labels holds back, if there is room."""
         group = source.group
         has_room = group.has_room
-        if has_room and (is_protected or self._is_certain(source, item.point, now_unix_nano)):
+        if has_room and (is_protected or self._is_certain(source, item, now_unix_nano)):
             group.note_lead(item.point.time_unix_nano - now_unix_nano)
             forgotten = source.producer.fold_evicted_up_to_unix_nano
             if not forgotten or _is_level(source):
@@ -356,22 +347,19 @@ class Decider:
         # Never the key of a stream: an input with these attributes must not pass as admitted.
         return series_key(source.attribute_tag, arranged, source.output_seed) ^ _OUTPUT_BIT
 
-    def _is_certain(self, source: Source, point: Point, now_unix_nano: int) -> bool:
+    def _is_certain(self, source: Source, item: Item, now_unix_nano: int) -> bool:
         """Whether nothing of a new stream can be in an overflow that has forgotten it.
 
         Passed on whole it would then count twice.
         """
         producer = source.producer
         forgotten = producer.fold_evicted_up_to_unix_nano
-        if not forgotten or not _is_counting(source):
+        if not forgotten or not producer.counts_since_start:
             return True
-        start = point.start_unix_nano
-        if start in (0, point.time_unix_nano):
+        start = item.point.start_unix_nano
+        if start in (0, item.point.time_unix_nano):
             return False
-        options = self._options
-        return start > forgotten or (
-            not options.strict and producer.is_warm(now_unix_nano, options.warmup_ns)
-        )
+        return start > forgotten or self._folder.is_first_seen(producer, item.key, now_unix_nano)
 
     def _note(self, source: Source, tally: Tally, results: Counter[str], new: "_New") -> None:
         metric = source.metric.name
@@ -442,16 +430,6 @@ def _is_level(source: Source) -> bool:
         and not metric.is_monotonic
         and metric.temporality == Temporality.CUMULATIVE
     )
-
-
-def _is_counting(source: Source) -> bool:
-    """Whether a source's points count up since their start."""
-    metric = source.metric
-    if metric.kind == SUM:
-        return metric.is_monotonic and metric.temporality == Temporality.CUMULATIVE
-    if metric.kind in (HISTOGRAM, EXPONENTIAL_HISTOGRAM):
-        return metric.temporality == Temporality.CUMULATIVE
-    return metric.kind == SUMMARY
 
 
 def _counted(results: list[str]) -> Counter[str]:

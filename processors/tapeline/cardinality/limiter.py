@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tapeline.cardinality.admission import Eviction
 from tapeline.cardinality.config import CardinalityConfig, Mode
-from tapeline.cardinality.decisions import Decider, DeciderOptions
+from tapeline.cardinality.decisions import Decider
 from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.folding.folder import Folder, FoldOptions
 from tapeline.cardinality.folding.state import dump_folder, load_folder
@@ -137,9 +137,8 @@ class MetricsLimiter:
         return decider, folder
 
     def _start(self, folder: Folder) -> Decider:
-        options = DeciderOptions(self._options.warmup_ns, self._options.strict)
         self._folder = self.sources.folder = folder
-        self._decider = Decider(self.sources, self.router, self.demand, folder, options)
+        self._decider = Decider(self.sources, self.router, self.demand, folder, self.generation)
         return self._decider
 
     def _distrust(self, folder: Folder, now_unix_nano: int) -> None:
@@ -216,20 +215,25 @@ class MetricsLimiter:
             return
         # A folder makes producers, and a loaded one needs them: so an empty one comes first.
         self.sources.folder = Folder(self._options, self._last_unix_nano)
-        load_sources(
+        gone = load_sources(
             self.sources,
             data["sources"],
             with_series=stays_admitted,
             with_producers=True,
         )
         folder = load_folder(data["folder"], self._options, self.sources.producer_of)
+        producers = [one for source in self.sources.by_key.values() for one in source.producers]
+        for keys in gone:
+            folder.forget(keys, producers)
         load_decider(self._start(folder), folder, self.sources, data["decider"])
 
     def _evict(self, eviction: Eviction, now_unix_nano: int) -> None:
         self.evicted_series += eviction.count
         self.sources.metric_state(eviction.group.metric).evictions += eviction.count
-        for producer in eviction.group.producers:
+        producers = eviction.group.producers
+        for producer in producers:
             producer.raise_floor(eviction.until_unix_nano, now_unix_nano)
+        self.sources.folder.forget(eviction.keys, producers)
 
     def _look(
         self, decider: Decider, batch: Batch, tally: Tally, now_unix_nano: int

@@ -21,16 +21,27 @@ _PRODUCER_FIELDS: Final = (
     "last_eviction_unix_nano",
     "evicted_up_to_unix_nano",
     "fold_evicted_up_to_unix_nano",
+    "first_forgotten_part",
 )
 
 
 def dump_sources(sources: Sources, *, with_producers: bool) -> dict[str, Any]:
     """Return resources, metrics, admitted series and producers."""
     known = (*sources.resources.values(), *sources.stand_ins.values())
+    keys = {one.key for one in known}
+    # A resource goes when it is idle, also where a source of it stays for its folded streams.
+    gone = {
+        source.resource.key: source.resource
+        for source in sources.by_key.values()
+        if with_producers and source.resource.key not in keys
+    }
     return {
         "resources": [
             [one.view.content, one.schema_url, one.generation, one.key in sources.stand_ins]
             for one in known
+        ],
+        "resources_gone": [
+            [one.view.content, one.schema_url, one.generation] for one in gone.values()
         ],
         "metrics": [
             [name, [[list(order.keys), order.value_first] for order in state.orders.dump()]]
@@ -48,11 +59,12 @@ def load_sources(
     *,
     with_series: Callable[[str], bool],
     with_producers: bool,
-) -> None:
+) -> list[set[int]]:
     """Take over what `dump_sources` returned, into sources that know nothing yet.
 
-    The series of a metric stay admitted where `with_series` says so of its name.
+    The series of a metric stay admitted where `with_series` says so of its name; return the others.
     """
+    dropped = []
     for content, schema_url, generation, is_stand_in in data["resources"]:
         sources.restore_resource(content, schema_url, generation, is_stand_in=is_stand_in)
     for name, orders in data["metrics"]:
@@ -61,10 +73,22 @@ def load_sources(
     for row in data["groups"]:
         if with_series(row[0]):
             _load_group(sources, row)
+        else:
+            *_, current, older = row
+            dropped += [
+                _unpacked(packed) for packed in (current, *(packed for _, packed, _ in older))
+            ]
     if with_producers:
+        gone = [
+            sources.restore_resource(content, schema_url, generation, is_stand_in=False)
+            for content, schema_url, generation in data["resources_gone"]
+        ]
         for row in data["sources"]:
             _load_source(sources, row)
+        for key in gone:
+            sources.remove_resource(key)
         sources.fold_evicted_up_to_unix_nano = data["fold_evicted_up_to"]
+    return dropped
 
 
 def _dump_group(group: Group) -> list[Any]:

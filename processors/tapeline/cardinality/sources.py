@@ -150,7 +150,7 @@ class Sources:
             # Nobody will know up to when its series were counted, so all new sources are told.
             for producer in source.producers:
                 self.evicted_producers += 1
-                self.folder.raise_global_floor(producer.evicted_up_to_unix_nano)
+                self.folder.remember(producer)
                 self.fold_evicted_up_to_unix_nano = max(
                     self.fold_evicted_up_to_unix_nano, producer.fold_evicted_up_to_unix_nano
                 )
@@ -356,8 +356,8 @@ class Sources:
 
     def restore_resource(
         self, content: bytes, schema_url: bytes, generation: int, *, is_stand_in: bool
-    ) -> None:
-        """Take a resource of a snapshot."""
+    ) -> int:
+        """Take a resource of a snapshot; return its key."""
         pairs = _pairs(ResourceMessage.FromString(content).attributes)
         key = self._digest(sorted(set(pairs)))
         view = ResourceView(content, pairs)
@@ -365,6 +365,11 @@ class Sources:
         resource = Resource(key, view, schema_url, tenant, generation, is_known=True)
         (self.stand_ins if is_stand_in else self.resources)[key] = resource
         self._identity_bytes += len(content)
+        return key
+
+    def remove_resource(self, key: int) -> None:
+        """Forget a resource that is kept apart; its sources stay as they are."""
+        self._identity_bytes -= len(self.resources.pop(key).view.content)
 
     def restore_source(
         self,

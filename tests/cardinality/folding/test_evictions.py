@@ -89,7 +89,7 @@ def test_of_a_full_table_the_longest_idle_go() -> None:
     run = Run(options=FoldOptions(max_folded_streams=80))
     run.fold(1, number(1, 2, 0))
     for stream in range(2, 2000):
-        run.fold(stream, number(1, 2, 0))
+        run.fold(stream, number(1, 2 + stream / 100, 0))
         if stream % 5 == 0:
             run.fold(1, number(1, 2 + stream / 100, 1))
     assert len(run.folder) == 80
@@ -339,6 +339,6 @@ def test_producers_are_known_by_their_fields() -> None:
     first.raise_floor(7, 9)
     second = Producer(3, metric(), 0)
     second.restore(first.dump())
-    assert second.dump() == first.dump() == [5, 5, 9, 7, 0]
+    assert second.dump() == first.dump() == [5, 5, 9, 7, 0, 0]
     assert not Folder(FoldOptions(), 0).streams.slots
     assert not second.is_warm(9 + 119 * SECOND_NS, 120 * SECOND_NS)

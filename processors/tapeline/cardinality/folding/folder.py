@@ -4,9 +4,11 @@ The rules are those of the OpenTelemetry data model for resets and gaps, with on
 have been counted before is never counted again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
+from tapeline.cardinality.folding.forgotten import Forgotten
 from tapeline.cardinality.folding.index_table import IndexTable
 from tapeline.cardinality.folding.kinds import EXEMPLAR_FIELDS, new_total
 from tapeline.cardinality.folding.options import FoldOptions
@@ -58,6 +60,8 @@ class Folder:
         self.lost_up_to_unix_nano = epoch_unix_nano if state_was_lost else 0
         self.earliest_start_unix_nano = epoch_unix_nano
         self.streams = Streams()
+        self.forgotten = Forgotten(options.max_folded_streams)
+        self.first_forgotten_part = 0
         self.outputs: dict[int, Output] = {}
         self.output_table: IndexTable[Output] = IndexTable()
         self.producer_table: IndexTable[Producer] = IndexTable()
@@ -73,16 +77,56 @@ class Folder:
         return len(self.outputs)
 
     def state_bytes(self) -> int:
-        """Return about how much memory the streams take."""
-        return self.streams.state_bytes()
+        """Return about how much memory the streams take, and the keys of those forgotten."""
+        return self.streams.state_bytes() + self.forgotten.state_bytes()
 
     def start_outputs_after(self, now_unix_nano: int) -> None:
         """Let outputs that are made from now on start then: what is folded has changed."""
         self.earliest_start_unix_nano = max(self.earliest_start_unix_nano, now_unix_nano)
 
-    def raise_global_floor(self, time_unix_nano: int) -> None:
-        """Remember up to when producers that nobody knows any more may have been counted."""
-        self.global_floor_unix_nano = max(self.global_floor_unix_nano, time_unix_nano)
+    def remember(self, producer: Producer) -> None:
+        """Keep what a producer knows of its evictions for all that are made from now on.
+
+        It is forgotten itself, or stands for others.
+        """
+        self.global_floor_unix_nano = max(
+            self.global_floor_unix_nano, producer.evicted_up_to_unix_nano
+        )
+        first = producer.first_forgotten_part
+        if first and not 0 < self.first_forgotten_part < first:
+            self.first_forgotten_part = first
+
+    def forget(self, keys: AbstractSet[int], producers: Iterable[Producer]) -> None:
+        """Remember streams that were admitted, and are no more; they are of these producers."""
+        newest = self.forgotten.newest
+        is_counting = False
+        for producer in producers:
+            if producer.counts_since_start:
+                is_counting = True
+                producer.first_forgotten_part = producer.first_forgotten_part or newest
+        if self.lost_up_to_unix_nano:
+            # Then they may also be of producers that nobody has seen again.
+            is_counting = True
+            self.first_forgotten_part = self.first_forgotten_part or newest
+        if is_counting:
+            self.forgotten.add_all(keys)
+
+    def is_first_seen(self, producer: Producer, stream_key: int, now_unix_nano: int) -> bool:
+        """Say whether an unseen stream can't be one that was counted and forgotten.
+
+        That is believed of producers that have been seen for a while, whose evicted streams are
+        all known by their keys. Always False where folding is strict.
+        """
+        options, forgotten = self.options, self.forgotten
+        return (
+            not options.strict
+            and producer.is_warm(now_unix_nano, options.warmup_ns)
+            and (
+                not producer.first_forgotten_part
+                or producer.first_forgotten_part >= forgotten.oldest
+            )
+            and stream_key not in forgotten
+        )
 
     def producer(
         self, key: int, metric: MetricIdentity, now_unix_nano: int, *, is_synthetic: bool = False
@@ -91,6 +135,7 @@ class Folder:
         producer = Producer(key, metric, now_unix_nano, is_synthetic=is_synthetic)
         if self.global_floor_unix_nano:
             producer.raise_floor(self.global_floor_unix_nano, now_unix_nano)
+        producer.first_forgotten_part = self.first_forgotten_part
         return producer
 
     def output(self, key: int, make: Callable[[], OutputIdentity]) -> Output:
@@ -100,7 +145,6 @@ class Folder:
             identity = make()
             total = new_total(identity, self.options.contributor_ns)
             output = Output(key, identity, total, self.earliest_start_unix_nano)
-            output.floor_unix_nano = self.lost_up_to_unix_nano
             output.generation = self.streams.generation
             self.outputs[key] = output
         return output
@@ -253,14 +297,18 @@ class Folder:
         if producer.temporality == Temporality.UNSPECIFIED and producer.kind in _TEMPORAL_KINDS:
             raise RefusedPointError(FoldOutcome.UNSPECIFIED_TEMPORALITY)
         total = output.total
-        if producer.is_delta:
+        is_counted = True
+        if producer.is_delta or total.starts_matter:
             floor = max(output.floor_unix_nano, producer.evicted_up_to_unix_nano)
-            outcome = FoldOutcome.ADDED if time > floor else FoldOutcome.BELOW_FLOOR
-        elif not total.starts_matter or self._is_new(output, producer, start, time):
-            outcome = FoldOutcome.ADDED
-        else:
-            outcome = FoldOutcome.BASELINE
-        is_counted = outcome is FoldOutcome.ADDED
+            if producer.is_delta or self.options.strict:
+                floor = max(floor, self.lost_up_to_unix_nano)
+            if time <= floor:
+                # Of a stream that was forgotten it may be an old point, sent again. As a baseline
+                # it would make what was counted after it look new.
+                return FoldOutcome.BELOW_FLOOR
+            is_counted = producer.is_delta or self._is_new(
+                stream_key, output, producer, start, time
+            )
         if is_counted and producer.is_delta:
             total.add_delta(value)
         elif is_counted:
@@ -280,19 +328,18 @@ class Folder:
         if not producer.is_delta:
             total.begin(self.streams, slot, value, is_counted=is_counted)
         self.streams.next_mark(self.options.max_folded_streams)
-        return outcome
+        return FoldOutcome.ADDED if is_counted else FoldOutcome.BASELINE
 
-    def _is_new(self, output: Output, producer: Producer, start: int, time: int) -> bool:
+    def _is_new(
+        self, stream_key: int, output: Output, producer: Producer, start: int, time: int
+    ) -> bool:
         """Say whether nothing of an unseen cumulative stream can have been counted before."""
         if start in (0, time):
             return False
         floor = max(
             output.start_unix_nano, output.floor_unix_nano, producer.evicted_up_to_unix_nano
         )
-        options = self.options
-        return start > floor or (
-            not options.strict and producer.is_warm(self.streams.now_unix_nano, options.warmup_ns)
-        )
+        return start > floor or self.is_first_seen(producer, stream_key, self.streams.now_unix_nano)
 
     def _make_room(self) -> None:
         """Evict who is idle longest where the table or its buckets are full."""
@@ -321,8 +368,12 @@ class Folder:
             output.floor_unix_nano = max(output.floor_unix_nano, time)
             producer.raise_floor(time, now)
             producer.fold_evicted_up_to_unix_nano = max(producer.fold_evicted_up_to_unix_nano, time)
+            if not producer.is_delta:
+                forgotten = self.forgotten
+                producer.first_forgotten_part = producer.first_forgotten_part or forgotten.newest
+                forgotten.add(streams.keys[slot])
             if producer.is_synthetic:
-                self.raise_global_floor(time)
+                self.remember(producer)
         self._remove(slot)
 
     def _remove(self, slot: int) -> None:

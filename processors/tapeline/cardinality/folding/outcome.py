@@ -18,7 +18,8 @@ class FoldOutcome(StrEnum):
     LATE = "late"
     """Not after the stream's last point: a duplicate or late, adds nothing."""
     BELOW_FLOOR = "below_floor"
-    """A delta of an unknown stream from before an eviction or a lost state: adds nothing."""
+    """Of an unknown stream, from before an eviction or a lost state: adds nothing, remembers
+    nothing."""
     NO_RECORDED_VALUE = "no_recorded_value"
     """Says that the stream has no value now; never seen on the output."""
 

@@ -27,6 +27,7 @@ _REMEMBERED: Final = (
     "last_eviction_unix_nano",
     "evicted_up_to_unix_nano",
     "fold_evicted_up_to_unix_nano",
+    "first_forgotten_part",
 )
 
 
@@ -96,10 +97,13 @@ class Producer:
     Times are Unix nanoseconds; 0 is never. `key` names it in a snapshot. A synthetic one stands
     for many beyond a limit, so it never proves that a stream is new.
     `evicted_up_to_unix_nano`: streams that began until then may have been counted before.
+    `first_forgotten_part` is the number of the part of `Forgotten` in which it first had a key, 0
+    where it had none.
     """
 
     __slots__ = (
         "evicted_up_to_unix_nano",
+        "first_forgotten_part",
         "fold_evicted_up_to_unix_nano",
         "index",
         "is_delta",
@@ -129,6 +133,7 @@ class Producer:
         self.last_eviction_unix_nano = 0
         self.evicted_up_to_unix_nano = 0
         self.fold_evicted_up_to_unix_nano = 0
+        self.first_forgotten_part = 0
         # Owned by the folder: its place in the table of producers with folded streams.
         self.index = -1
         self.streams = 0
@@ -146,6 +151,15 @@ class Producer:
             and now_unix_nano - self.seen_since_unix_nano >= warmup_ns
             and now_unix_nano - self.last_eviction_unix_nano >= warmup_ns
         )
+
+    @property
+    def counts_since_start(self) -> bool:
+        """Whether its points count up since their start, so that they might count twice."""
+        if self.kind == PointKind.SUM:
+            return self.is_monotonic and self.temporality == Temporality.CUMULATIVE
+        if self.kind == PointKind.SUMMARY:
+            return True
+        return self.kind != PointKind.GAUGE and self.temporality == Temporality.CUMULATIVE
 
     def dump(self) -> list[int]:
         """Return what it remembers as plain data, for a snapshot."""

@@ -25,6 +25,7 @@ _FOLDER_FIELDS: Final = (
     "evictions",
     "lost_up_to_unix_nano",
     "earliest_start_unix_nano",
+    "first_forgotten_part",
 )
 _OUTPUT_FIELDS: Final = (
     "key",
@@ -48,6 +49,7 @@ def dump_folder(folder: Folder) -> dict[str, Any]:
         "epoch": folder.epoch_unix_nano,
         "fields": [getattr(folder, name) for name in _FOLDER_FIELDS],
         "streams": folder.streams.dump(),
+        "forgotten": folder.forgotten.dump(),
         "outputs": [_dump_output(output) for output in (*folder.outputs.values(), *gone)],
         "output_numbers": len(folder.output_table.items()),
         "dirty": [output.key for output in folder.dirty if not output.is_gone],
@@ -70,6 +72,7 @@ def load_folder(
     for name, value in zip(_FOLDER_FIELDS, data["fields"], strict=True):
         setattr(folder, name, value)
     folder.streams.restore(data["streams"])
+    folder.forgotten.restore(data["forgotten"])
     by_number: list[Output | None] = [None] * data["output_numbers"]
     for row in data["outputs"]:
         output = _load_output(row, options)
