@@ -285,5 +285,12 @@ def test_book_keeping_agrees_with_a_plain_count(steps: list[tuple[Any, ...]]) ->
         opened += name in seen and state_now.closed_ns is None
         assert state_now.closed_ns == book._closed.get(("a", name)) or name not in seen
     assert book.open_count() == opened
-    sampled = due(book, 10**6)
+    again = OrderBook(lambda _venue, _instrument, _time_ns: None, grace_ns=GRACE_NS)
+    again.restore(book.records())
+    assert list(again.records()) == list(book.records())
+    assert (again.open_count(), again.fill_ratios(30)) == (opened, book.fill_ratios(30))
+    restored = [(item.order.id, item.closure, item.close_mid) for item in again.due(10**6)]
+    assert restored == [(item.order.id, item.closure, item.close_mid) for item in book.due(10**6)]
+    sampled = [item[0] for item in restored]
+    assert due(book, 10**6) == []
     assert len(sampled) == len(set(sampled))

@@ -14,7 +14,7 @@ from tapeline.signals.decimals import EXACT, ZERO, divide
 from tapeline.signals.events import Identity, Order
 from tapeline.signals.order_life import Closure, Fill, OrderLife, OrderStatus, closure
 
-__all__ = ["ClosedOrder", "FillRatio", "LatencySample", "OrderBook", "OrderName"]
+__all__ = ["ClosedOrder", "FillRatio", "LatencySample", "OrderBook", "OrderName", "OrderRecord"]
 
 HOUR_NS: Final = 3_600_000_000_000
 DEFAULT_GRACE_NS: Final = 5_000_000_000
@@ -49,6 +49,23 @@ class ClosedOrder(NamedTuple):
     """Of the order and all its descendants."""
     arrival_price: Decimal | None
     close_mid: Decimal | None
+
+
+class OrderRecord(NamedTuple):
+    """All of an order that a snapshot keeps; the rest follows from it."""
+
+    account: str
+    id: str
+    children: tuple[str, ...]
+    """Those that it has been given: of a circle the last link is left out."""
+    events: tuple[Order, ...]
+    fills: tuple[tuple[Identity, Fill], ...]
+    last_ns: int
+    first_fill_ns: int | None
+    receipt_mid: tuple[int, Decimal | None] | None
+    close_mid: tuple[int, Decimal | None] | None
+    is_sampled: bool
+    sampled_stages: int
 
 
 class FillRatio(NamedTuple):
@@ -275,6 +292,43 @@ class OrderBook:
                     self._drop(member)
                 dropped += len(members)
         return dropped
+
+    def records(self) -> Iterator[OrderRecord]:
+        """Yield all orders, the oldest first, for a snapshot."""
+        for life in self._orders.values():
+            yield OrderRecord(
+                life.account,
+                life.id,
+                tuple(life.children),
+                tuple(life.events),
+                tuple(life.fills.items()),
+                life.last_ns,
+                life.first_fill_ns,
+                life.receipt_mid,
+                life.close_mid,
+                life.is_sampled,
+                life.sampled_stages,
+            )
+
+    def restore(self, records: Iterable[OrderRecord]) -> None:
+        """Take back what `records` gave, into an empty book; no mid that is known is asked for."""
+        kept = list(records)
+        lives = [self._at(record.account, record.id) for record in kept]
+        for life, record in zip(lives, kept, strict=True):
+            for event in record.events:
+                life.take(event)
+            life.children = dict.fromkeys(record.children)
+            life.fills = dict(record.fills)
+            life.last_ns, life.first_fill_ns = record.last_ns, record.first_fill_ns
+            life.receipt_mid = record.receipt_mid
+            life.is_sampled, life.sampled_stages = record.is_sampled, record.sampled_stages
+        for life in lives:
+            for fill in life.fills.values():
+                self._add_filled(life, fill.quantity, ZERO)
+        for life in lives:
+            self._changed(life)
+        for life, record in zip(lives, kept, strict=True):
+            life.close_mid = record.close_mid
 
     def _is_done(self, life: OrderLife, cut_ns: int) -> bool:
         if life.last_ns >= cut_ns:
