@@ -116,3 +116,19 @@ def test_periods_end_at_midnight_utc() -> None:
     assert boundaries_between(5, DAY_NS - 1) == 0
     assert boundaries_between(5, 3 * DAY_NS + 5) == 3
     assert boundaries_between(3 * DAY_NS, 5) == 0
+
+
+@given(st.lists(st.one_of(st.none(), st.decimals("-10", "100", places=1)), max_size=12))
+def test_a_series_goes_on_from_its_state(equities: list[Decimal | None]) -> None:
+    """Kept and taken back in the middle of a period, all that follows is the same."""
+    series, again = PeriodReturns(max_returns=4), PeriodReturns(max_returns=4)
+    series.begin(Decimal(50))
+    for number, equity in enumerate(equities):
+        again.restore(series.state())
+        for one in (series, again):
+            if number % 3 == 1:
+                one.cash(equity, equity_after_cash(equity, Decimal(7)))
+            else:
+                one.close(equity, quiet_count=number % 2)
+        assert again.state() == series.state()
+        assert again.open_return(Decimal(60)) == series.open_return(Decimal(60))

@@ -8,14 +8,25 @@ from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from itertools import repeat
-from typing import Final
+from typing import Final, NamedTuple
 
 from tapeline.signals.decimals import EXACT, ZERO
 from tapeline.signals.risk import DAY_NS, compounded, period_return
 
-__all__ = ["PeriodReturns", "boundaries_between", "period_end"]
+__all__ = ["PeriodReturns", "ReturnsState", "boundaries_between", "period_end"]
 
 MAX_RETURNS: Final = 10_000
+
+
+class ReturnsState(NamedTuple):
+    """All of a series of returns, for a snapshot."""
+
+    returns: tuple[Decimal, ...] = ()
+    start: Decimal | None = None
+    linked: Decimal | None = ZERO
+    has_begun: bool = False
+    last_equity: Decimal | None = None
+    unknown_count: int = 0
 
 
 class PeriodReturns:
@@ -42,6 +53,25 @@ class PeriodReturns:
     def returns(self) -> Sequence[Decimal]:
         """Return the returns in order, the oldest first."""
         return self._returns
+
+    def state(self) -> ReturnsState:
+        """Return what a snapshot keeps."""
+        return ReturnsState(
+            tuple(self._returns),
+            self._start,
+            self._linked,
+            self._has_begun,
+            self.last_equity,
+            self.unknown_count,
+        )
+
+    def restore(self, state: ReturnsState) -> None:
+        """Go on from what `state` gave; of more returns than the window the last ones count."""
+        self._returns.clear()
+        self._returns.extend(state.returns)
+        self._start, self._linked = state.start, state.linked
+        self._has_begun = state.has_begun
+        self.last_equity, self.unknown_count = state.last_equity, state.unknown_count
 
     def begin(self, equity: Decimal | None) -> None:
         """Say what the account starts with, before its first event."""
