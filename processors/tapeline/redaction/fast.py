@@ -4,7 +4,7 @@ Pure: the scan, the judge and the key come from outside. The closer look is the 
 itself, on a small request that holds nothing but those elements; so what is found is the same.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +43,42 @@ class Scan(Protocol):
 
     def is_confirmed(self, data: bytes) -> bool:
         """Say whether an element with nothing but weak matches has to be looked at all the same."""
+
+    def confirmations(self, data: bytes, limit: int) -> list[int] | None:
+        """Return the offset of the last byte of each match that a weak one asks for, in order.
+
+        None where there are more than the limit.
+        """
+
+
+_ALONE: Final = 16
+"""So many elements are asked about one by one before all are at once."""
+_BYTES_A_CONFIRMATION: Final = 128
+
+
+class _Confirmations:
+    """Says which elements with nothing but weak matches have to be looked at.
+
+    Where there are many such elements (each record names a venue, say), the whole request is
+    scanned once; unless it has so many matches that they cost more than asking for each.
+    """
+
+    def __init__(self, scan: Scan, payload: bytes) -> None:
+        self._scan = scan
+        self._payload = payload
+        self._ends: list[int] | None = None
+        self._asked = 0
+
+    def are_within(self, begin: int, end: int) -> bool:
+        """Say whether there is a match within these bytes, or may be one."""
+        self._asked += 1
+        if self._asked == _ALONE:
+            limit = len(self._payload) // _BYTES_A_CONFIRMATION
+            self._ends = self._scan.confirmations(self._payload, limit)
+        if self._ends is None:
+            return self._scan.is_confirmed(self._payload[begin:end])
+        number = bisect_left(self._ends, begin)
+        return number < len(self._ends) and self._ends[number] < end
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +119,9 @@ class FastRedactor:
         if matches is None:
             records, headers = set(range(len(index))), set(range(len(index.headers)))
         else:
-            changed, rest = self._by_field(batch, matches, long, noted)
-            records, headers = self._candidates(payload, index, rest)
+            confirmed = _Confirmations(self._scan, payload)
+            changed, rest = self._by_field(batch, matches, long, noted, confirmed)
+            records, headers = self._candidates(payload, index, rest, confirmed)
         records |= long
         if is_long:
             headers |= _long_headers(index, self._max_characters)
@@ -103,7 +140,12 @@ class FastRedactor:
         return Redacted(batch if result is payload else batch.with_payload(result), hits)
 
     def _by_field(
-        self, batch: Batch, matches: list[int], long: Collection[int], noted: Noted
+        self,
+        batch: Batch,
+        matches: list[int],
+        long: Collection[int],
+        noted: Noted,
+        confirmed: _Confirmations,
     ) -> tuple[dict[int, bytes | None], list[int]]:
         """Redact the records whose matches stand in the usual fields; return them by number.
 
@@ -130,7 +172,7 @@ class FastRedactor:
             while match < count and matches[match] < stop:
                 match += 1
             span = (begins[number], ends[number])
-            if number in long or self._is_idle(batch.payload, span, matches[first:match]):
+            if number in long or self._is_idle(span, matches[first:match], confirmed):
                 continue
             fields = text_fields(batch.payload, span, matches, (first, match), shapes)
             if fields:
@@ -145,13 +187,15 @@ class FastRedactor:
                 rest += matches[first:match]
         return changed, rest
 
-    def _is_idle(self, payload: bytes, span: tuple[int, int], matches: Sequence[int]) -> bool:
+    def _is_idle(
+        self, span: tuple[int, int], matches: Sequence[int], confirmed: _Confirmations
+    ) -> bool:
         """Say whether a record has nothing but words, such as a venue's name, that need another."""
         is_weak = self._is_weak
         for match in matches:
             if not is_weak[match & NUMBER_MASK]:
                 return False
-        return not self._scan.is_confirmed(payload[span[0] : span[1]])
+        return not confirmed.are_within(*span)
 
     def _record(
         self,
@@ -192,7 +236,11 @@ class FastRedactor:
             hits[change.hit] += counts[key]
 
     def _candidates(
-        self, payload: bytes, index: RecordIndex, matches: Sequence[int]
+        self,
+        payload: bytes,
+        index: RecordIndex,
+        matches: Sequence[int],
+        confirmed: _Confirmations,
     ) -> tuple[set[int], set[int]]:
         """Return the records and headers that have to be looked at as a whole."""
         if not matches:
@@ -204,29 +252,19 @@ class FastRedactor:
             (weak if is_weak else strong).append(match >> NUMBER_BITS)
         records, headers = _elements(payload, index, strong)
         if weak:
-            self._confirm(payload, index, weak, records, headers)
+            more_records, more_headers = _elements(payload, index, weak)
+            begins, ends, all_headers = index.record_begins, index.record_ends, index.headers
+            records.update(
+                number
+                for number in more_records - records
+                if confirmed.are_within(begins[number], ends[number])
+            )
+            headers.update(
+                number
+                for number in more_headers - headers
+                if confirmed.are_within(all_headers[number].begin, all_headers[number].end)
+            )
         return records, headers
-
-    def _confirm(
-        self,
-        payload: bytes,
-        index: RecordIndex,
-        weak: Sequence[int],
-        records: set[int],
-        headers: set[int],
-    ) -> None:
-        """Add the elements with weak matches that a second look confirms."""
-        more_records, more_headers = _elements(payload, index, weak)
-        begins, ends, confirmed = index.record_begins, index.record_ends, self._scan.is_confirmed
-        records.update(
-            number
-            for number in more_records - records
-            if confirmed(payload[begins[number] : ends[number]])
-        )
-        for number in more_headers - headers:
-            header = index.headers[number]
-            if confirmed(payload[header.begin : header.end]):
-                headers.add(number)
 
     def _look_closer(
         self,
@@ -327,7 +365,7 @@ def fast_redactor(redactor: Redactor, cache_folder: Path | None = None) -> FastR
     patterns = wire_patterns(
         judge.pack,
         judge.name_expressions,
-        judge.compound_names,
+        judge.beginnings_of_names,
         judge.vendor_expressions,
         depth=judge.depth,
     )

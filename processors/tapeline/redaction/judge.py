@@ -170,9 +170,9 @@ class Judge:
         return self._names.vendor_expressions
 
     @property
-    def compound_names(self) -> tuple[tuple[str, ...], ...]:
-        """The words of the names that may be spread over a key and one within it."""
-        return self._names.compounds
+    def beginnings_of_names(self) -> tuple[tuple[str, ...], ...]:
+        """The words of a key that only mean a secret together with those of one within it."""
+        return self._names.beginnings
 
     def judge(self, text: str, key: str | None = None, before: str = "") -> tuple[Hit, ...]:
         """Return the secrets of a text in order, without overlap, and none that is masked already.

@@ -220,9 +220,18 @@ class KeyWords:
         it."""
 
     @property
-    def compounds(self) -> tuple[tuple[str, ...], ...]:
-        """The words of the terms that have more than one."""
-        return tuple(words for words in self._terms if len(words) > 1)
+    def beginnings(self) -> tuple[tuple[str, ...], ...]:
+        """What may stand in one name while only the name within it makes a term of both.
+
+        Of terms whose end is a term by itself, the beginning makes no difference.
+        """
+        found = {
+            words[:count]
+            for words in self._terms
+            for count in range(1, len(words))
+            if not any(words[end:] in self._terms for end in range(count, len(words)))
+        }
+        return tuple(sorted(found))
 
     @property
     def expressions(self) -> tuple[bytes, ...]:

@@ -6,15 +6,18 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import hyperscan
 
-from tapeline.redaction.wire_patterns import Meaning, Pattern, WirePatterns
-from tapeline.redaction.writing_order import VALUE_FIRST, is_pair_with_value_first
+from tapeline.redaction.wire_patterns import Hint, Meaning, Pattern, WirePatterns
+from tapeline.redaction.writing_order import (
+    VALUE_FIRST,
+    is_outer_key,
+    is_pair_with_value_first,
+)
 
 __all__ = ["NUMBER_BITS", "NUMBER_MASK", "Scanner", "compile_scanner"]
 
@@ -58,6 +61,7 @@ class Scanner:
         if len(meanings) >> NUMBER_BITS:
             raise ValueError(f"{len(meanings)} patterns are more than {(1 << NUMBER_BITS) - 1}")
         self.meanings = tuple(meanings)
+        self._is_outer = tuple(bool(meaning.hint & Hint.OUTER_KEY) for meaning in meanings)
         self._databases = tuple(databases)
         self._confirming = confirming
         self._value_first = value_first
@@ -81,8 +85,14 @@ class Scanner:
                 database.scan(data, match_event_handler=note, scratch=scratch)
             except hyperscan.ScanTerminated:
                 return None
+            if behind:
+                matches = [match for match in matches if self._counts(data, match)]
         matches.sort()
         return matches
+
+    def _counts(self, data: bytes, match: int) -> bool:
+        """Say whether a match is none of a key that only matters behind a list, or behind one."""
+        return not self._is_outer[match & NUMBER_MASK] or is_outer_key(data, match >> NUMBER_BITS)
 
     def _is_backwards(self, data: bytes) -> bool:
         """Say whether a request has a key behind its value."""
@@ -100,17 +110,22 @@ class Scanner:
 
     def is_confirmed(self, data: bytes) -> bool:
         """Say whether an element with a weak match has one of the patterns that it asks for."""
+        return self.confirmations(data, 0) != []
+
+    def confirmations(self, data: bytes, limit: int) -> list[int] | None:
+        """Return, in order, the offset of the last byte of each match that a weak one asks for.
+
+        None where there are more than the limit; 0 ends the scan at the first one.
+        """
         if self._confirming is None:
-            return False
-        found: list[int] = []
-
-        def note(number: int, *_: object) -> bool:
-            found.append(number)
-            return True  # One is enough: Hyperscan ends the scan.
-
-        with suppress(hyperscan.ScanTerminated):
+            return []
+        matches: list[int] = []
+        note = _counting(_noting(matches, -(1 << NUMBER_BITS)), matches, limit)
+        try:
             self._confirming.scan(data, match_event_handler=note, scratch=self._scratches[-1])
-        return bool(found)
+        except hyperscan.ScanTerminated:
+            return None
+        return sorted(match >> NUMBER_BITS for match in matches)
 
     @property
     def _scratches(self) -> list[Any]:

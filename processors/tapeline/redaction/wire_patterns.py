@@ -51,6 +51,8 @@ class Hint(IntFlag):
     """Base64 or hexadecimal may begin MIN_BLOB_LENGTH characters before the match's end."""
     LAST_KEY = 16
     """It ends with a key that stands behind its value, and says nothing of any other text."""
+    OUTER_KEY = 32
+    """That key only matters where its value is a list or a map, for the keys in there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ AFTER_LAST_KEY_TAGS: Final = (
 """The first byte of every tag in OTLP (opentelemetry-proto, the three Export requests)."""
 
 _AFTER_LAST_KEY: Final = (
-    b"(?:[" + b"".join(b"\\x%02x" % tag for tag in AFTER_LAST_KEY_TAGS) + b"]|$)"
+    b"(?-i:[" + b"".join(b"\\x%02x" % tag for tag in AFTER_LAST_KEY_TAGS) + b"]|$)"
 )
 
 _INNER_LIST: Final = rb"\x12[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32]"
@@ -151,10 +153,10 @@ def wire_patterns(
 ) -> WirePatterns:
     """Return the patterns of a pack's rules.
 
-    `names` are the judge's own expressions for names, `outer_names` the words of those that may be
-    spread over two keys, and `vendors` its expressions for the names of vendors alone. `depth` 0
-    leaves the encodings out, as the judge does. Raises ValueError for a rule whose pattern has no
-    form for the wire.
+    `names` are the judge's own expressions for names, `outer_names` the words of a key that count
+    together with those of one within it, and `vendors` its expressions for the names of vendors
+    alone. `depth` 0 leaves the encodings out, as the judge does. Raises ValueError for a rule whose
+    pattern has no form for the wire.
     """
     strong, weak, apart, last_keys = _Patterns(), _Patterns(), _Patterns(), _Patterns()
     confirming: list[Pattern] = []
@@ -169,9 +171,8 @@ def wire_patterns(
     strong.add_all(map(_as_key, _without_implied(names)), Hint.NAME)
     outer = tuple(_outer(outer_names))
     strong.add_all((name + _INNER_LIST for name in outer), Hint.NAME)
-    last_keys.add_all(
-        (_LAST_KEY + name + _AFTER_LAST_KEY for name in (*outer, *vendors)), Hint.LAST_KEY
-    )
+    for names_behind, hint in ((outer, Hint.LAST_KEY | Hint.OUTER_KEY), (vendors, Hint.LAST_KEY)):
+        last_keys.add_all((_LAST_KEY + name + _AFTER_LAST_KEY for name in names_behind), hint)
     # Read whatever the depth: these are no encoding, but another way to write the same.
     for look in LOOK_ALIKES:
         strong.add((look, False), Hint.ENCODED)
@@ -250,7 +251,8 @@ def _as_key(name: bytes) -> bytes:
     return head + b"[:=<,>?.+|\\x12-]" + tail if mark else name
 
 
-def _outer(terms: Iterable[Sequence[str]]) -> Iterator[bytes]:
-    for words in terms:
-        for count in range(1, len(words)):
-            yield rb"[^a-z0-9]*".join(word.encode() for word in words[:count])
+def _outer(beginnings: Iterable[Sequence[str]]) -> Iterator[bytes]:
+    for words in beginnings:
+        name = _JOIN.join(word.encode() for word in words)
+        # A single letter stands at the end of many a word, and of sentences.
+        yield name if len(name) > 1 else rb"[^a-z ]" + name

@@ -4,6 +4,7 @@ SDKs write a KeyValue's key before its value, the collector after it. To look fo
 nothing is costly, so it is only done where there are some.
 """
 
+import re
 from typing import Final
 
 from tapeline.otlp.wire import (
@@ -14,7 +15,7 @@ from tapeline.otlp.wire import (
     skip_value,
 )
 
-__all__ = ["VALUE_FIRST", "is_pair_with_value_first"]
+__all__ = ["VALUE_FIRST", "is_outer_key", "is_pair_with_value_first"]
 
 _PAIR_TAGS: Final = b"\x0a\x1a\x22\x32\x3a\x4a\x62"
 """Tags of every field that holds a KeyValue (opentelemetry-proto: resource, scope, record, span,
@@ -83,3 +84,39 @@ def _holds_key(payload: bytes, position: int, end: int) -> bool:
     except MalformedRequestError:
         return False
     return keys > 0
+
+
+_STRING: Final = 0x0A
+_PLAIN_NUMBERS: Final = frozenset({0x10, 0x18, 0x21})
+"""Tags of an AnyValue's bool, int and double (opentelemetry-proto, common/v1)."""
+_HEAD_BYTES: Final = 4
+_CONTROL: Final = re.compile(rb"[\x00-\x1f]")
+
+
+def is_outer_key(payload: bytes, last: int) -> bool:
+    """Say whether a key may end with the byte at `last` that stands behind a list or a map.
+
+    False only where it is certain: because no key ends there, or because its value is a string or a
+    number, in a KeyValue of less than 128 bytes with no other field.
+    """
+    earliest = max(1, last - LONG_VARINT)
+    key = payload.rfind(_KEY, earliest, last)
+    while key >= 0 and payload[key + 1] != last - key - 1:
+        key = payload.rfind(_KEY, earliest, key)
+    if key < 0:
+        # A key whose length takes two bytes has no control characters so close to its end, and at
+        # the end of a request nothing follows it.
+        return last + 2 >= len(payload) or _CONTROL.search(payload, earliest, last) is None
+    value = payload.rfind(_VALUE, earliest, key)
+    while value >= 0:
+        length = payload[value + 1]
+        if (
+            length == key - value - 2
+            and payload[value - 1] == last + 1 - value
+            and value + _HEAD_BYTES <= key
+        ):
+            tag = payload[value + 2]
+            is_string = tag == _STRING and payload[value + 3] == length - 2
+            return not (is_string or tag in _PLAIN_NUMBERS)
+        value = payload.rfind(_VALUE, earliest, value)
+    return True
