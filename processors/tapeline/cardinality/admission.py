@@ -67,7 +67,7 @@ class Eviction:
     """Series that went because they were idle, and up to which time they had points."""
 
     group: "Group"
-    keys: AbstractSet[int]
+    keys: set[int]
     until_unix_nano: int
 
     @property

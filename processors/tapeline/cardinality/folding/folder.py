@@ -5,7 +5,6 @@ have been counted before is never counted again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from tapeline.cardinality.folding.forgotten import Forgotten
@@ -96,7 +95,7 @@ class Folder:
         if first and not 0 < self.first_forgotten_part < first:
             self.first_forgotten_part = first
 
-    def forget(self, keys: AbstractSet[int], producers: Iterable[Producer]) -> None:
+    def forget(self, keys: set[int], producers: Iterable[Producer]) -> None:
         """Remember streams that were admitted, and are no more; they are of these producers."""
         newest = self.forgotten.newest
         is_counting = False
