@@ -23,11 +23,11 @@ def test_a_million_series_leave_memory_flat_and_normal_traffic_alone() -> None:
     try:
         traced_bytes = []
         for step in range(_MILLION // _BATCH):
-            first = step * _BATCH
-            points = [counted({"id": f"order-{first + one}"}, 1, 2, 1) for one in range(_BATCH)]
-            limiter.process(batch_of(Series("fills", points)), at(2))
+            first, time = step * _BATCH, 2 + step / 10
+            points = [counted({"id": f"order-{first + one}"}, 1, time, 1) for one in range(_BATCH)]
+            limiter.process(batch_of(Series("fills", points)), at(time))
             if step % 100 == 99:
-                assert limiter.process(normal, at(2)).batch is normal
+                assert limiter.process(normal, at(time)).batch is normal
                 traced_bytes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
