@@ -20,7 +20,6 @@ MAX_PROGRAM_BYTES: Final = 1 << 20
 MAX_PATTERNS: Final = 16
 """Patterns of one label; each reads the whole value."""
 
-MIN_HEX_LENGTH: Final = 8
 SURE_HEX_LENGTH: Final = 16
 MIN_HEX_DIGITS: Final = 2
 

@@ -63,9 +63,6 @@ class Meaning:
     rules: tuple[int, ...]
 
 
-_KEY_END: Final = rb"\x12"
-"""What follows a key in a KeyValue: the tag of its value (opentelemetry-proto, common/v1)."""
-
 # The collector writes every message from its last field to its first, SDKs from the first to the
 # last. So a key stands before its value or after it. After it, the tag of a later field follows, of
 # whichever message ends there; before it stands the end of the value: two characters of a text, or
