@@ -24,6 +24,8 @@ __all__ = ["NO_RULE", "LabelRule", "MetricRule", "Rules"]
 
 MAX_NAMES: Final = 10_000
 """Metric names whose rule is kept; of further ones it is looked for again and again."""
+MAX_CACHED_NAME_CHARACTERS: Final = 256
+"""Longer names are not kept either: what they take would have no bound."""
 
 NO_RULE: Final = -1
 """The number of what holds for metrics that no rule matches."""
@@ -88,7 +90,7 @@ class Rules:
         rule = self._by_name.get(name)
         if rule is None:
             rule = self._find(name)
-            if len(self._by_name) < MAX_NAMES:
+            if len(self._by_name) < MAX_NAMES and len(name) <= MAX_CACHED_NAME_CHARACTERS:
                 self._by_name[name] = rule
         return rule
 

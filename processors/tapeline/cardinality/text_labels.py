@@ -6,6 +6,7 @@ a limit become `__other__`; what is to be normalised is so before it is counted.
 needs no change is not touched, and of one that does only those resources and spans that do.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -305,7 +306,7 @@ class TextLabels:
             service = ""
             for attribute in RESOURCE_VIEW.FromString(resource).attributes:
                 if attribute.key == _SERVICE_NAME:
-                    service = text_of(b"".join(attribute.values)) or ""
+                    service = _bounded(text_of(b"".join(attribute.values)) or "")
             if len(resource) <= MAX_CACHED_BYTES:
                 if len(self._services) >= MAX_CACHED_RESOURCES:
                     self._services.clear()
@@ -333,6 +334,12 @@ class TextLabels:
     def _forget(self) -> None:
         self._passing.clear()
         self._passing_count = 0
+
+
+def _bounded(service: str) -> str:
+    """Return what a service is kept under: its name, or the digest of one that is long."""
+    encoded = service.encode("utf-8", "surrogateescape")
+    return service if len(encoded) <= MAX_KNOWN_BYTES else hashlib.sha256(encoded).hexdigest()
 
 
 def _string(text: str) -> bytes:
