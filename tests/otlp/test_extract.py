@@ -8,10 +8,16 @@ from hypothesis import strategies as st
 
 from plain_requests import plain_records, without_unknown
 from strategies import REQUEST_TYPES, payloads
-from tapeline.otlp.extract import extract, put_back
-from tapeline.otlp.index import index_records
+from tapeline.otlp.extract import Extract, changes, extract
+from tapeline.otlp.index import RecordIndex, index_records
 from tapeline.otlp.layout import SliceKind
 from tapeline.otlp.signals import Signal
+from tapeline.otlp.splice import splice
+
+
+def _put_back(payload: bytes, index: RecordIndex, taken: Extract, worked: bytes) -> bytes:
+    records, headers = changes(index, taken, worked)
+    return splice(payload, index, records=records, headers=headers)
 
 
 def _mark(record: Any) -> None:
@@ -60,7 +66,7 @@ def test_working_on_an_extract_is_working_on_those_records(
     worked = REQUEST_TYPES[signal].FromString(small.payload)
     for record in plain_records(signal, worked):
         _mark(record.record)
-    result = put_back(payload, index, small, worked.SerializeToString())
+    result = _put_back(payload, index, small, worked.SerializeToString())
 
     for number in wanted:
         _mark(plain[number].record)
@@ -94,7 +100,7 @@ def test_nothing_changed_puts_back_the_same_object(signal: Signal, data: st.Data
 
     small = extract(payload, index, range(len(index)), known)
 
-    assert put_back(payload, index, small, small.payload) is payload
+    assert _put_back(payload, index, small, small.payload) is payload
 
 
 def test_other_elements_than_were_taken_out_are_refused() -> None:
@@ -103,7 +109,7 @@ def test_other_elements_than_were_taken_out_are_refused() -> None:
     index = index_records(Signal.LOGS, payload)
 
     with pytest.raises(ValueError, match="more or fewer elements"):
-        put_back(payload, index, extract(payload, index, [0]), b"")
+        changes(index, extract(payload, index, [0]), b"")
 
 
 def test_unknown_fields_can_not_be_taken_out() -> None:

@@ -12,10 +12,9 @@ from typing import Final
 from tapeline.otlp.index import RecordIndex, index_records
 from tapeline.otlp.layout import LEVELS, SliceKind
 from tapeline.otlp.signals import Signal
-from tapeline.otlp.splice import splice
 from tapeline.otlp.wire import WireType, encode_varint
 
-__all__ = ["Extract", "changes", "extract", "put_back"]
+__all__ = ["Extract", "changes", "extract"]
 
 _CONTAINER: Final = 1
 _INNER: Final = 2
@@ -55,27 +54,15 @@ def extract(
     )
 
 
-def put_back(
-    payload: bytes,
-    index: RecordIndex,
-    taken: Extract,
-    worked: bytes,
-    dropped: Collection[int] = (),
-) -> bytes:
-    """Return the large request with the elements as they are in the worked small one.
-
-    Elements whose bytes are as before are left as they are, so are all others. Records of the small
-    request whose numbers are in `dropped` are taken out of the large one. Raises ValueError
-    where the worked request has other elements than the one that was taken out.
-    """
-    records, headers = changes(index, taken, worked, dropped)
-    return splice(payload, index, records=records, headers=headers)
-
-
 def changes(
     index: RecordIndex, taken: Extract, worked: bytes, dropped: Collection[int] = ()
 ) -> tuple[dict[int, bytes | None], dict[int, bytes | None]]:
-    """Return what `put_back` changes: new contents of records and of headers, by number."""
+    """Return new contents of records and of headers of the large request, by number, for `splice`.
+
+    Elements whose bytes are as before are left out. Records of the small request whose numbers are
+    in `dropped` get None. Raises ValueError where the worked request has other elements than the
+    one that was taken out.
+    """
     before, after = index_records(index.signal, taken.payload), index_records(index.signal, worked)
     if len(before) != len(after) or len(before.headers) != len(after.headers):
         raise ValueError("the worked request has more or fewer elements than were taken out")
