@@ -1,18 +1,9 @@
 """What the limiter of metrics does, case by case."""
 
-import random
 from typing import Any
 
-import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-)
-
-from backward_encoding import backwards
 from metric_requests import (
     OVERFLOW,
-    SECOND_NS,
-    OddEncoder,
     Series,
     at,
     batch_of,
@@ -20,13 +11,9 @@ from metric_requests import (
     exemplar,
     points_by_labels,
     records_of,
-    request,
 )
 from tapeline.cardinality.config import CardinalityConfig
 from tapeline.cardinality.limiter import LimitedBatch, MetricsLimiter
-from tapeline.otlp.signals import Signal
-from tapeline.otlp.wire import MalformedRequestError, encode_varint
-from tapeline.pipeline.batch import Batch
 
 _HOUR = 3600
 
@@ -47,14 +34,6 @@ def _ids(limited: LimitedBatch) -> str:
     found = points_by_labels(limited.batch)
     ids = [dict(labels).get("id", "+") for _, labels in found]
     return "".join(sorted(ids))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes((number << 3 | 2,)) + encode_varint(len(content)) + content
-
-
-def _payload_batch(payload: bytes) -> Batch:
-    return Batch(Signal.METRICS, payload)
 
 
 def test_a_batch_of_admitted_series_is_the_same_object() -> None:
@@ -450,99 +429,6 @@ def test_an_end_of_an_unknown_series_admits_nothing() -> None:
     assert records_of(limiter.process(batch_of(ended), at(3)).batch) == []
 
 
-@pytest.mark.parametrize("kind", ["gauge", "sum", "histogram", "exponential_histogram", "summary"])
-def test_one_series_has_one_identity_in_every_layout(kind: str) -> None:
-    """Forwards, backwards and in every odd layout: no second place is taken."""
-    fields: dict[str, Any] = {"start_time_unix_nano": at(0), "time_unix_nano": at(1)}
-    if kind in ("gauge", "sum"):
-        fields["as_int"] = 3
-    else:
-        fields |= {"count": 1, "sum": 1.0}
-    if kind in ("histogram", "exponential_histogram"):
-        fields |= {"min": 1.0, "max": 1.0, "exemplars": [exemplar(2)]}
-    points = [({"id": "a", "venue": "x", "n": 300}, fields)]
-    message = request(Series("fills", points, kind=kind))
-    limiter = _limiter(9)
-    encoder = OddEncoder(random.Random(5))  # noqa: S311 - a test's choices
-
-    for payload in (
-        message.SerializeToString(),
-        backwards(message),
-        *(encoder.request(message) for _ in range(200)),
-    ):
-        assert limiter.process(_payload_batch(payload), at(2)).output_points == 0
-
-    assert limiter.metric_states()[0].admitted == 1
-
-
-def test_a_known_tail_can_t_be_faked() -> None:
-    """Attributes before the usual place are not overlooked because the rest is known."""
-    limiter = _limiter(1)
-    known = batch_of(Series("fills", [counted({"id": "a"}, 1, 1, 0)]))
-    limiter.process(known, at(1))
-    [record] = records_of(known)
-    for hidden in (b"\x3a\x07\x0a\x01x\x12\x02\x0a\x00" + bytes(18), b"\x3a\x19" + bytes(25)):
-        faked = hidden[:27] + record[27:]
-        payload = known.payload.replace(record, faked)
-        if len(payload) != len(known.payload):
-            continue
-        try:
-            limited = limiter.process(_payload_batch(payload), at(2))
-        except MalformedRequestError:
-            continue
-        assert record not in records_of(limited.batch)
-
-
-@pytest.mark.parametrize("gauges", [1, 0])
-def test_two_kinds_of_data_in_one_metric_are_refused(gauges: int) -> None:
-    """Parsers differ in which one counts, so neither leaves, be the other empty or not."""
-    limiter = _limiter(9)
-    kinds = [
-        request(Series("fills", [counted({"id": "a"}, 1, 1, 0)] * count, kind=kind))
-        for kind, count in (("sum", 1), ("gauge", gauges))
-    ]
-    both = b"".join(
-        message.resource_metrics[0].scope_metrics[0].metrics[0].SerializeToString()
-        for message in kinds
-    )
-
-    limited = limiter.process(_payload_batch(_field(1, _field(2, _field(2, both)))), at(1))
-
-    assert records_of(limited.batch) == []
-    assert limited.tally.results["", "several_kinds"] == 1 + gauges
-
-
-def test_an_attribute_that_does_not_parse_refuses_the_request() -> None:
-    """And nothing of the request is remembered."""
-    limiter = _limiter(9)
-    batch = batch_of(
-        Series("fills", [counted({"id": "a"}, 1, 1, 0), counted({"id": "b"}, 1, 1, 0)])
-    )
-    broken = batch.payload.replace(b"\x12\x03\x0a\x01b", b"\x12\x03\x0a\x01\xff")
-    assert broken != batch.payload
-
-    with pytest.raises(MalformedRequestError):
-        limiter.process(_payload_batch(broken), at(1))
-
-    assert limiter.metric_states()[0].admitted == 0
-
-
-def test_points_that_can_t_be_folded_are_refused_by_reason() -> None:
-    """They are counted, change nothing, and cause no output."""
-    limiter = _limiter(0)
-    points: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        ({"id": "a"}, {"as_double": float("nan"), "time_unix_nano": at(1)}),
-        ({"id": "b"}, {"as_int": 1, "time_unix_nano": 0}),
-        ({"id": "c"}, {"as_int": 1, "time_unix_nano": at(_HOUR)}),
-    ]
-
-    limited = limiter.process(batch_of(Series("fills", points)), at(1))
-
-    assert limited.batch.payload == b""
-    results = {result: count for (_, result), count in limited.tally.results.items()}
-    assert results == {"not_a_number": 1, "time_zero": 1, "time_in_future": 1}
-
-
 def test_time_never_goes_back() -> None:
     """A clock that was set back evicts nothing and raises nothing."""
     limiter = _limiter(2)
@@ -591,69 +477,3 @@ def test_requests_of_a_million_series_leave_memory_within_bounds() -> None:
     assert limiter.folded_streams <= 500
     assert max(sizes[5:]) <= 1.1 * sizes[5]
     assert sum(state.admitted for state in limiter.metric_states()) == 150
-
-
-def test_a_reload_keeps_everything() -> None:
-    """Admitted series, totals and what was folded are as they were."""
-    limiter = _limiter(1)
-    limiter.process(batch_of(Series("fills", [])), at(0))
-    first = Series("fills", [counted({"id": one}, 10, 1, 0.5) for one in "abc"])
-    limiter.process(batch_of(first), at(1))
-    loaded = _limiter(1)
-
-    loaded.load(limiter.dump(), is_clean=True)
-
-    then = Series("fills", [counted({"id": one}, 15, 2, 0.5) for one in "abcd"])
-    limited = loaded.process(batch_of(then), at(2))
-    assert limited.batch == limiter.process(batch_of(then), at(2)).batch
-    found = points_by_labels(limited.batch)
-    assert found["fills", OVERFLOW].as_int == 45
-    assert loaded.dump() == limiter.dump()
-
-
-def test_an_unclean_snapshot_restores_series_but_no_totals() -> None:
-    """Everything folded begins anew, from a baseline, under a new start."""
-    limiter = _limiter(1)
-    first = Series("fills", [counted({"id": one}, 10, 1, -5) for one in "ab"])
-    limiter.process(batch_of(first), at(1))
-    loaded = _limiter(1)
-
-    loaded.load(limiter.dump(), is_clean=False)
-
-    for second, value, expected in ((2, 15, 0), (3, 18, 3)):
-        then = Series("fills", [counted({"id": one}, value, second, -5) for one in "ba"])
-        found = points_by_labels(loaded.process(batch_of(then), at(second)).batch)
-        assert set(found) == {("fills", OVERFLOW), ("fills", frozenset({("id", "a")}))}
-        assert found["fills", OVERFLOW].as_int == expected
-        assert found["fills", OVERFLOW].start_time_unix_nano == at(2)
-
-
-def test_other_rules_make_no_past_count_twice() -> None:
-    """What was admitted and is folded from now on is a baseline; totals go on."""
-    limiter = _limiter(2)
-    limiter.process(batch_of(Series("fills", [])), at(0))
-    first = Series("fills", [counted({"id": one}, 10, 1, 0.5) for one in "abc"])
-    limiter.process(batch_of(first), at(1))
-    rule = {"match": "fills", "labels": {"id": {"limit": 0, "policy": "drop_label"}}}
-    loaded = _limiter(3, metrics=[rule])
-
-    loaded.load(limiter.dump(), is_clean=True)
-
-    then = Series("fills", [counted({"id": one}, 12, 2, 0.5) for one in "cx"])
-    found = points_by_labels(loaded.process(batch_of(then), at(2)).batch)
-    assert found["fills", OVERFLOW].as_int == 12
-    assert found["fills", frozenset()].as_int == 0
-    assert found["fills", frozenset()].start_time_unix_nano == at(2)
-
-
-def test_no_request_makes_more_outputs_than_it_has_points() -> None:
-    """One point may move one output only."""
-    limiter = _limiter(0)
-    metrics = [Series(f"m{one}", [counted({"id": "a"}, 1, 1, 0)]) for one in range(30)]
-    batch = batch_of(*metrics)
-
-    limited = limiter.process(batch, at(1))
-
-    assert limited.output_points == len(records_of(limited.batch)) == 30
-    ExportMetricsServiceRequest.FromString(limited.batch.payload)
-    assert limiter.process(batch_of(), at(1 + 1 / SECOND_NS)).output_points == 0

@@ -1,0 +1,72 @@
+"""What the limiter takes from a dump: all of it, some of it, under other rules."""
+
+from typing import Any
+
+from metric_requests import (
+    OVERFLOW,
+    Series,
+    at,
+    batch_of,
+    counted,
+    points_by_labels,
+)
+from tapeline.cardinality.config import CardinalityConfig
+from tapeline.cardinality.limiter import MetricsLimiter
+
+
+def _limiter(limit: int = 2, **more: Any) -> MetricsLimiter:
+    config = CardinalityConfig.model_validate({"default_limit": limit, **more})
+    return MetricsLimiter(config, seed=11)
+
+
+def test_a_reload_keeps_everything() -> None:
+    """Admitted series, totals and what was folded are as they were."""
+    limiter = _limiter(1)
+    limiter.process(batch_of(Series("fills", [])), at(0))
+    first = Series("fills", [counted({"id": one}, 10, 1, 0.5) for one in "abc"])
+    limiter.process(batch_of(first), at(1))
+    loaded = _limiter(1)
+
+    loaded.load(limiter.dump(), is_clean=True)
+
+    then = Series("fills", [counted({"id": one}, 15, 2, 0.5) for one in "abcd"])
+    limited = loaded.process(batch_of(then), at(2))
+    assert limited.batch == limiter.process(batch_of(then), at(2)).batch
+    found = points_by_labels(limited.batch)
+    assert found["fills", OVERFLOW].as_int == 45
+    assert loaded.dump() == limiter.dump()
+
+
+def test_an_unclean_snapshot_restores_series_but_no_totals() -> None:
+    """Everything folded begins anew, from a baseline, under a new start."""
+    limiter = _limiter(1)
+    first = Series("fills", [counted({"id": one}, 10, 1, -5) for one in "ab"])
+    limiter.process(batch_of(first), at(1))
+    loaded = _limiter(1)
+
+    loaded.load(limiter.dump(), is_clean=False)
+
+    for second, value, expected in ((2, 15, 0), (3, 18, 3)):
+        then = Series("fills", [counted({"id": one}, value, second, -5) for one in "ba"])
+        found = points_by_labels(loaded.process(batch_of(then), at(second)).batch)
+        assert set(found) == {("fills", OVERFLOW), ("fills", frozenset({("id", "a")}))}
+        assert found["fills", OVERFLOW].as_int == expected
+        assert found["fills", OVERFLOW].start_time_unix_nano == at(2)
+
+
+def test_other_rules_make_no_past_count_twice() -> None:
+    """What was admitted and is folded from now on is a baseline; totals go on."""
+    limiter = _limiter(2)
+    limiter.process(batch_of(Series("fills", [])), at(0))
+    first = Series("fills", [counted({"id": one}, 10, 1, 0.5) for one in "abc"])
+    limiter.process(batch_of(first), at(1))
+    rule = {"match": "fills", "labels": {"id": {"limit": 0, "policy": "drop_label"}}}
+    loaded = _limiter(3, metrics=[rule])
+
+    loaded.load(limiter.dump(), is_clean=True)
+
+    then = Series("fills", [counted({"id": one}, 12, 2, 0.5) for one in "cx"])
+    found = points_by_labels(loaded.process(batch_of(then), at(2)).batch)
+    assert found["fills", OVERFLOW].as_int == 12
+    assert found["fills", frozenset()].as_int == 0
+    assert found["fills", frozenset()].start_time_unix_nano == at(2)
