@@ -34,7 +34,7 @@ lint: setup ## ruff and mypy, as CI and pre-commit run them
 	@$(VENV)/mypy
 
 .PHONY: acceptance
-acceptance: setup binaries ## The long runs: fuzzed requests, random input, kills under load, outages
+acceptance: setup binaries ## The long runs: fuzzed requests, random input, floods of series, kills under load, outages
 	@$(VENV)/pytest -m acceptance
 
 .PHONY: bench
