@@ -31,6 +31,7 @@ __all__ = ["FACTORY", "CardinalityProcessor", "build"]
 _OFFLINE_SEED: Final = 0x7461_7065_6C69_6E65
 """Offline the same input must give the same bytes; there is no attacker to keep it from."""
 _GAUGES_PERIOD_NANO: Final = 5_000_000_000
+_METRICS_A_PERIOD: Final = 5_000
 
 
 class Limits:
@@ -146,8 +147,10 @@ class CardinalityProcessor:
             return ()
         self._keeper.tick(now_unix_nano)
         if now_unix_nano >= self._gauges_due_unix_nano:
-            self._gauges_due_unix_nano = now_unix_nano + _GAUGES_PERIOD_NANO
             self._show()
+            # Batches wait meanwhile, so with very many metrics it is done less often.
+            share = 1 + len(self._limits.metrics.sources.metrics) // _METRICS_A_PERIOD
+            self._gauges_due_unix_nano = now_unix_nano + share * _GAUGES_PERIOD_NANO
         return ()
 
     def close(self, now_unix_nano: int) -> Sequence[Batch]:
@@ -160,8 +163,12 @@ class CardinalityProcessor:
     def take_over(self, predecessor: Processor) -> None:
         """Go on with what a predecessor admitted and folded, at a reload."""
         if isinstance(predecessor, CardinalityProcessor) and predecessor._keeper.has_begun:  # noqa: SLF001 - of its own kind
+            # Which labels are the worst is told by streams when they are new, so it can't be
+            # learned anew from those that are known.
+            self._limits.metrics.demand = predecessor._limits.metrics.demand  # noqa: SLF001
             self._keeper.inherit(predecessor._limits.dump())  # noqa: SLF001
             self._counted = self._limits.totals()
+            self._show()
 
     def report(self) -> Callable[[], Report]:
         """Look at the state now; what is returned makes the report of it, in any thread."""

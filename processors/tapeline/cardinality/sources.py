@@ -38,6 +38,9 @@ from tapeline.otlp.wire import MalformedRequestError, encode_varint
 __all__ = ["MAX_SOURCES", "SourceLimits", "Sources"]
 
 MAX_SOURCES: Final = 200_000
+MAX_SOURCES_OF_A_NAME: Final = 32
+"""Scopes, units and types that one metric name may come with in one resource. Each has an overflow
+series of its own, outside of the limit, so a flood of them would be one of series."""
 """Producers that are known at a time; points of further ones are refused and counted."""
 
 _MAX_IDENTITY_BYTES: Final = 256 << 20
@@ -83,6 +86,7 @@ class Sources:
         self.evicted_resources = 0
         self.evicted_producers = 0
         self.bound_hits: Counter[str] = Counter()
+        self._of_name: Counter[tuple[int, str]] = Counter()
         self._rules = rules
         self._limits = limits
         self._tenant_key = limits.tenant_by.encode()
@@ -147,6 +151,7 @@ class Sources:
                 continue
             del self.by_key[source.key]
             self._identity_bytes -= source.identity_bytes
+            self._of_name[source.resource.key, source.metric.name] -= 1
             # Nobody will know up to when its series were counted, so all new sources are told.
             for producer in source.producers:
                 self.evicted_producers += 1
@@ -161,6 +166,7 @@ class Sources:
         self.metrics = {name: state for name, state in self.metrics.items() if name in metrics}
         tenants = {group.tenant for group in self.admission.groups.values()}
         self.tenants = {name: room for name, room in self.tenants.items() if name in tenants}
+        self._of_name = +self._of_name
         self._forget_slices()
 
     @property
@@ -222,9 +228,12 @@ class Sources:
     def _tenant_of(self, pairs: Iterable[bytes]) -> str:
         return next((text_of_pair(pair) for pair in pairs if key_of(pair) == self._tenant_key), "")
 
-    @property
-    def _has_room(self) -> bool:
-        return len(self.by_key) < MAX_SOURCES and self._identity_bytes < _MAX_IDENTITY_BYTES
+    def _has_room(self, resource: Resource, name: str, most: int = MAX_SOURCES_OF_A_NAME) -> bool:
+        return (
+            len(self.by_key) < MAX_SOURCES
+            and self._identity_bytes < _MAX_IDENTITY_BYTES
+            and self._of_name[resource.key, name] < most
+        )
 
     def _read_metric(self, scope: Scope, view: MetricView) -> Source | None:
         before, first, after, behind = view.header
@@ -258,7 +267,7 @@ class Sources:
         if source is not None:
             source.resource = resource
             return source
-        if resource.is_known and self._has_room:
+        if resource.is_known and self._has_room(resource, metric.name):
             return self._keep(self._new_source(scope, metric, seed, None))
         stand_in = self._stand_in(resource, metric)
         if resource.is_known or stand_in is None:
@@ -270,6 +279,7 @@ class Sources:
     def _keep(self, source: Source) -> Source:
         self.by_key[source.key] = source
         self._identity_bytes += source.identity_bytes
+        self._of_name[source.resource.key, source.metric.name] += 1
         source.group.producers.add(source.producer)
         return source
 
@@ -327,7 +337,8 @@ class Sources:
         scope = Scope(known, self._digest((b"", b"", b"")), b"", b"")
         source = self.by_key.get(self._seed_of(known, scope, metric))
         if source is None:
-            if not self._has_room:
+            # It may be the very resource that has no room for more.
+            if not self._has_room(known, metric.name, 2 * MAX_SOURCES_OF_A_NAME):
                 return None
             seed = self._seed_of(known, scope, metric)
             source = self._keep(self._new_source(scope, metric, seed, None))
