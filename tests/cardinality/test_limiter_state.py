@@ -70,3 +70,17 @@ def test_other_rules_make_no_past_count_twice() -> None:
     assert found["fills", OVERFLOW].as_int == 12
     assert found["fills", frozenset()].as_int == 0
     assert found["fills", frozenset()].start_time_unix_nano == at(2)
+
+
+def test_an_output_that_only_old_deltas_came_to_keeps_its_start() -> None:
+    """After a lost state they add nothing, and the series that says so is the one that goes on."""
+    limiter = MetricsLimiter(CardinalityConfig(default_limit=0), seed=1, state_was_lost=True)
+    starts = set()
+    for second in (5, 6, 11, 12):
+        delta = batch_of(
+            Series("fills", [counted({"id": "b"}, 5, second, second - 1)], temporality=1)
+        )
+        left = limiter.process(delta, at(max(second, 10))).batch
+        starts |= {point.start_time_unix_nano for _, point in points_by_labels(left).items()}
+
+    assert starts == {at(10)}

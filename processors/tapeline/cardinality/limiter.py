@@ -99,6 +99,7 @@ class MetricsLimiter:
         """
         now_unix_nano = max(now_unix_nano, self._last_unix_nano)
         decider, folder = self._begin(now_unix_nano)
+        folder.rotate(self.generation, now_unix_nano)
         payload, index = batch.payload, batch.index
         tally = Tally()
         looks, kept = self._look(decider, batch, tally, now_unix_nano)
@@ -108,7 +109,6 @@ class MetricsLimiter:
                 kept.append(staying)
         emitted = folder.emissions()
         decider.touch_outputs([output.key for output, _ in emitted])
-        folder.rotate(self.generation, now_unix_nano)
         if self._config.mode is Mode.OBSERVE or not (kept or emitted):
             return LimitedBatch(batch, tally, len(emitted))
         changed = rewrite(payload, index, kept) + encode_outputs(emitted)
