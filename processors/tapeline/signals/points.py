@@ -1,0 +1,39 @@
+"""What the figures of the engine are shown as: attributes, gauges, exemplars. Pure."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from tapeline.signals.events import OrderKey
+
+__all__ = ["Attributes", "Exemplar", "GaugePoint", "attributes_of"]
+
+Attributes = tuple[tuple[str, str], ...]
+"""Names and values of a series, sorted by name; what is unknown is left off, never empty."""
+
+
+class GaugePoint(NamedTuple):
+    """A gauge that has a value now."""
+
+    name: str
+    attributes: Attributes
+    value: float
+
+
+class Exemplar(NamedTuple):
+    """The event behind a sample; of several the one with the greatest key is shown."""
+
+    key: OrderKey
+    time_ns: int
+    value: Decimal
+    trace_id: bytes
+    span_id: bytes
+
+
+def attributes_of(**values: str) -> Attributes:
+    """Return attributes of names without their `trading.`, dots as underscores twice over.
+
+    `attributes_of(account="a", order__state="open")` names `trading.account` and
+    `trading.order.state`. Empty values are left off.
+    """
+    named = ((f"trading.{name.replace('__', '.')}", value) for name, value in values.items())
+    return tuple(sorted((name, value) for name, value in named if value))
