@@ -43,7 +43,7 @@ class Assignment(NamedTuple):
 _MARKED: Final = (
     r"(?P<close>[\"'`\])]{0,4}+)"
     r"(?:[ \t]{0,16}+(?P<mark>=>|->|<-|:{0,3}+=(?!=)|[?.+]=|\|\|=|={2,3}+|::(?=[ \t])|:(?!:))"
-    r"|[ \t]{0,4}+(?P<comma>,)(?=\s{0,16}+[\"'`]))"
+    r"|[ \t]{0,4}+(?P<comma>,)(?=\s{0,16}+[bu]?[\"'`]))"
 )
 _UNNAMED_MARKED: Final = re.sub(r"\?P<\w+>", "?:", _MARKED)
 # A name begins where its run of characters does, so each run is read once. The runs that are none
@@ -73,7 +73,7 @@ _GAP: Final = re.compile(r"[ \t]{0,16}+(?:[|>][+\-]?[ \t]{0,8}+\r?\n[ \t]{1,64}+
 _GAP_IN_JSON: Final = re.compile(r"\s{0,64}+")
 _GAP_BEGINS: Final = frozenset(" \t\n\r\f\v\x1c\x1d\x1e\x1f|>")
 _OPENING: Final = re.compile(
-    r"(?:[A-Za-z_][\w.]{0,31}+\(\s{0,32}+|\[\]string\{)?(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
+    r"(?:(?:[A-Za-z_][\w.]{0,31}+\(\s{0,32}+){1,3}+|\[\]string\{)?(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
 )
 _CLOSINGS: Final = {
     quote: re.compile(rf"(?<!\\)(?:\\\\)*+{quote}") for quote in ('"', "'", "`", '"""', "'''")

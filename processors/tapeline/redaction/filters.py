@@ -84,7 +84,7 @@ _MANY_PIECES: Final = re.compile(r"[\s;,]")
 _TEMPLATE: Final = re.compile(
     r"[xX.\-_*?#\u2026]+\Z|\$\{[^{}]*\}\Z|\$\([^()]*\)?\Z|\{\{[^{}]*\}?\}?\Z|\$\w+\Z"
     r"|\{[\w. :\-]*\}\Z|\{\w+\(|<[^<>]*>?\Z|%[\w({][^%]*%\Z|%[sdvr]\Z|%\(\w+\)s\Z"
-    r"|\[[A-Za-z_ \-]+\]\Z|`|ENC\[|(?i:foo|bar|baz|qux|abc|xyz)\Z"
+    r"|\[[A-Za-z_ \-]+\]?\Z|`|ENC\[|(?i:foo|bar|baz|qux|abc|xyz)\Z"
 )
 _NOTHING: Final = re.compile(
     r"(?i:null|none|nil|undefined|true|false|yes|no|on|off|empty|unset|n/a|nan|[01])\Z"
@@ -117,13 +117,13 @@ _TYPE: Final = re.compile(
 )
 _PROSE: Final = _vocabulary(
     """
-    a accepted an and are as at be because been bytes can cannot changed created deleted denied did
-    does empty encrypted error exceeded exists expired expires expiring failed failure for found
-    from generated given has have header hidden how if ignored in incorrect invalid is issued it
-    length loaded matched mismatch missing must not of ok on only or prompt provided read received
-    refreshed refused rejected required reset revoked rotated rotation set should stored supplied
-    that the this to too unknown unset updated use used user using valid validated validation was
-    will with wrong you your
+    a accepted an and are as at be because been by bytes can cannot changed created deleted denied
+    did does empty encrypted error exceeded exists expired expires expiring failed failure for found
+    from generated given granted has have header hidden how if ignored in incorrect invalid is
+    issued it length loaded matched mismatch missing must not of ok on only or prompt provided read
+    received refreshed refused rejected required reset revoked rotated rotation set should stored
+    supplied that the this to too unknown unset updated use used user using valid validated
+    validation was will with wrong you your
     """
 )
 _SECRET_WORDS: Final = _vocabulary(
@@ -242,7 +242,9 @@ def _program_reason(value: str) -> str:
     if value.rstrip(".,;:!").lower() in _PROSE:
         return "is a word of prose"
     if _NAME_OF_PARTS.match(value):
-        words = [word.lower() for word in _WORDS.findall(value)]
+        # Of `cfg.oms.apiKey` only the field must name a secret, whatever holds it.
+        field = value.rpartition(".")[2]
+        words = [word.lower() for word in _WORDS.findall(field)]
         if _SECRET_WORDS.issuperset(words):
             return "refers to a variable"
     return ""

@@ -59,6 +59,12 @@ _ABOUT: Final = _vocabulary(
     """
 )
 
+# Last words that make the name one of a hash, which does not tell the key.
+_HASHES: Final = _vocabulary(
+    "blake checksum crc digest fingerprint hash hashed hashes keccak md sha thumbprint"
+)
+_HASH_NOTATIONS: Final = _vocabulary("b base hex")
+
 # First words that make the name a question or a number.
 _ASKING: Final = frozenset({"has", "is", "needs", "num", "require", "requires", "no", "allow"})
 
@@ -69,7 +75,7 @@ _STORES: Final = frozenset({("key", "store"), ("trust", "store")})
 
 # A bare `token` is a secret only at the end of the name or before one of these words...
 _TOKEN_ENDS: Final = _vocabulary(
-    "current encoded encrypted hash header new old plain plaintext raw secret string text value"
+    "current encoded encrypted header new old plain plaintext raw secret string text value"
 )
 # ...and not after one of these: page cursors, pieces of text, traded assets, form tokens of pages.
 _NO_CREDENTIAL_BEFORE: Final = _vocabulary(
@@ -98,7 +104,10 @@ _NO_CREDENTIAL_KEY: Final = _vocabulary(
 
 # A signature of these is public: of programs, and of transactions on a chain.
 _OF_PUBLIC_SIGNATURE: Final = _vocabulary(
-    "call code contract event function method program transaction tx type txn"
+    """
+    attestation block call chain code contract event function method onchain program proposer
+    solana transaction transactions tx txn txs type validator
+    """
 )
 
 # What may follow a vendor's name in the name of a credential, and what must be among it.
@@ -302,6 +311,9 @@ class KeyWords:
                 continue
             if words[end - 1] == "signature" and not _OF_PUBLIC_SIGNATURE.isdisjoint(words[:begin]):
                 continue
+            # What people choose can be guessed from its hash.
+            if found.strength is not Strength.ANY and _is_of_hash(after):
+                continue
             if found.strength is Strength.OPAQUE and _singular(words[end - 1]).endswith("token"):
                 before = words[begin - 1] if begin > context_count else ""
                 if not _TOKEN_ENDS.issuperset(after) or before in _NO_CREDENTIAL_BEFORE:
@@ -365,6 +377,16 @@ def _framed(first: Sequence[str], last: str) -> bytes:
     camel = f"(?-i:[{title[0]}{title[0].lower()}]{title[1:]}[A-Z0-9].{{0,60}}"
     ends = f"(?:{last.title()}|{last.upper()}))"
     return b"(?:" + _spelled(first) + f"[^a-z0-9].{{1,60}}{last}|{camel}{ends})".encode()
+
+
+def _is_of_hash(words: tuple[str, ...]) -> bool:
+    """Say whether words after a term end with a kind of hash: `hash`, `sha256`, `digest_hex`."""
+    for word in reversed(words):
+        if word in _HASHES:
+            return True
+        if not word.isdigit() and word not in _HASH_NOTATIONS:
+            return False
+    return False
 
 
 def _is_credential(words: tuple[str, ...]) -> bool:
