@@ -12,7 +12,7 @@ from typing import Any, Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metric_requests import Series, at, batch_of, counted, labels_of
+from metric_requests import OVERFLOW, Series, at, batch_of, counted, labels_of
 from tapeline.cardinality.config import CardinalityConfig
 from tapeline.cardinality.limiter import MetricsLimiter
 from tapeline.cardinality.snapshot_format import decode, encode
@@ -55,6 +55,7 @@ class Plan:
     evictions: bool = True
     unclean: bool = True
     old_starts: bool = True
+    resources: int = 1
 
 
 class Emitters:
@@ -70,10 +71,15 @@ class Emitters:
         self._current: dict[str, Life] = {}
         kinds = choices.choice([[_CUMULATIVE], [_CUMULATIVE], [_DELTA], [_CUMULATIVE, _DELTA]])
         self._temporality = {name: choices.choice(kinds) for name in "abcde"}
+        self._resource = {name: choices.randrange(plan.resources) for name in "abcde"}
 
     def batch(self, now: float) -> Batch:
         """Return what all streams that are not silent have to say."""
-        points: dict[int, list[Any]] = {_CUMULATIVE: [], _DELTA: []}
+        points: dict[tuple[int, int], list[Any]] = defaultdict(list)
+        if self._plan.resources > 1 and self._choices.random() < 0.1:
+            gone = self._choices.randrange(self._plan.resources)
+            for name in [name for name, of in self._resource.items() if of == gone]:
+                self._silent_until[name] = now + 90
         for name, temporality in self._temporality.items():
             if self._silent_until.get(name, 0) > now:
                 continue
@@ -88,9 +94,13 @@ class Emitters:
             time = now - 0.25
             self._last_sent[name] = time
             value = life.value << life.shift
-            points[temporality].append(counted({"user": name}, value, time, life.start))
+            place = self._resource[name], temporality
+            points[place].append(counted({"user": name}, value, time, life.start))
         return batch_of(
-            *(Series("fills", of, temporality=kind) for kind, of in points.items() if of)
+            *(
+                Series("fills", of, resource=_resource(number), temporality=kind)
+                for (number, kind), of in points.items()
+            )
         )
 
     def _life(self, name: str, temporality: int, now: float) -> Life | None:
@@ -114,6 +124,10 @@ class Emitters:
         return life
 
 
+def _resource(number: int) -> dict[str, str]:
+    return {"service.name": "fills", "service.instance.id": str(number)}
+
+
 @dataclass
 class Backend:
     """What arrives: the newest value of each life, and the totals of all outputs."""
@@ -130,11 +144,13 @@ class Backend:
             for metric in around.scope_metrics[0].metrics:
                 for point in metric.sum.data_points:
                     labels = labels_of(point)
+                    # Of an output beyond `max_resources`, nothing but the service's name.
+                    of = labels | labels_of(around.resource)
                     if labels <= {("user", name) for name in "abcde"} and labels:
                         if is_delivered:
                             self._take_passed(point)
                     else:
-                        self._take_output(labels, point)
+                        self._take_output(of, point)
 
     def _take_passed(self, point: Any) -> None:
         for life in self.lives:
@@ -241,6 +257,7 @@ def _config(choices: random.Random, plan: Plan) -> CardinalityConfig:
         {
             "strict": plan.strict,
             "default_limit": choices.choice([1, 2, 3]),
+            "max_resources": choices.randint(1, plan.resources),
             "max_folded_streams": choices.choice([1, 2, 3, 99]) if plan.evictions else 99,
             "idle_ttl": "60s",
             "warmup": choices.choice(["0s", "5s", "30s"]),
@@ -261,6 +278,16 @@ def test_strict_never_counts_a_life_twice(seed: int) -> None:
 def test_no_life_is_counted_twice_without_strict_either(seed: int) -> None:
     """Also where older starts are believed, as long as every stop is clean."""
     Run(seed, Plan(strict=False, unclean=False)).go()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_no_life_is_counted_twice_where_resources_lose_and_find_their_places(
+    seed: int,
+    strict: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """Whether it is folded under its own name or under one that stands for many."""
+    Run(seed, Plan(strict=strict, unclean=strict, resources=3)).go()
 
 
 @settings(max_examples=100, deadline=None)
@@ -343,3 +370,77 @@ def test_series_that_a_new_rule_folds_are_known_when_they_come_back() -> None:
         _total(limiter, now, counted({"user": "z"}, 1, now, 9))
     assert _total(limiter, 200, counted({"user": "a"}, 6, 200, 0.5)) == 0
     assert _total(limiter, 201, counted({"user": "b"}, 4, 201, 0.5)) == 4
+
+
+def _sent(limiter: MetricsLimiter, now: float, instance: str, *points: Any) -> dict[Any, int]:
+    """Return what each series shows after a batch of one resource, by its resource and labels."""
+    resource = {"service.name": "desk", "service.instance.id": instance}
+    batch = batch_of(Series("fills", points, resource=resource))
+    left: Any = limiter.process(batch, at(now)).batch.request
+    return {
+        (len(around.resource.attributes), labels_of(point)): point.as_int
+        for around in left.resource_metrics
+        for point in around.scope_metrics[0].metrics[0].sum.data_points
+    }
+
+
+def _of_few_resources(limit: int, max_folded_streams: int = 1) -> MetricsLimiter:
+    options = {"max_resources": 1, "idle_ttl": "60s", "strict": True}
+    sizes = {"default_limit": limit, "max_folded_streams": max_folded_streams}
+    config = CardinalityConfig.model_validate(options | sizes)
+    limiter = MetricsLimiter(config, seed=1)
+    _sent(limiter, 0, "first")
+    return limiter
+
+
+def test_what_stood_in_for_a_resource_and_was_forgotten_is_not_added_once_it_has_a_place() -> None:
+    """Its producer was there before the overflow beyond `max_resources` lost the stream."""
+    limiter = _of_few_resources(0, max_folded_streams=2)
+    assert _sent(limiter, 10, "second", counted({"id": "s"}, 5, 10, 5)) == {(1, OVERFLOW): 5}
+    _sent(limiter, 200, "second", counted({"id": "t"}, 1, 200, 199))
+    _sent(limiter, 201, "second", counted({"id": "u"}, 1, 201, 199))
+    assert limiter.evicted["folded_stream"] == 1
+
+    assert _sent(limiter, 202, "second", counted({"id": "s"}, 6, 202, 5))[2, OVERFLOW] == 2
+    assert _sent(limiter, 203, "second", counted({"id": "s"}, 8, 203, 5))[2, OVERFLOW] == 4
+
+
+def test_what_stood_in_for_a_resource_and_was_forgotten_does_not_pass_once_it_has_a_place() -> None:
+    """There is room for it, but its past is in the overflow beyond `max_resources`."""
+    limiter = _of_few_resources(9)
+    _sent(limiter, 10, "second", counted({"id": "s"}, 5, 10, 5))
+    _sent(limiter, 11, "third", counted({"id": "t"}, 1, 11, 5))
+    assert limiter.evicted["folded_stream"] == 1
+
+    assert _sent(limiter, 200, "second", counted({"id": "s"}, 6, 200, 5)) == {(2, OVERFLOW): 0}
+    assert _sent(limiter, 201, "second", counted({"id": "u"}, 4, 201, 199)) == {
+        (2, frozenset({("id", "u")})): 4
+    }
+
+
+def test_what_was_forgotten_of_a_resource_is_not_added_once_it_lost_its_place() -> None:
+    """Its producer goes on for its other stream, though the resource has no place any more."""
+    limiter = _of_few_resources(0)
+    _sent(limiter, 1, "first", counted({"id": "s"}, 5, 1, 0.5))
+    _sent(limiter, 2, "first", counted({"id": "t"}, 1, 2, 1.5))
+    assert limiter.evicted["folded_stream"] == 1
+    _sent(limiter, 200, "second")
+
+    assert _sent(limiter, 201, "first", counted({"id": "s"}, 6, 201, 0.5)) == {(1, OVERFLOW): 0}
+
+
+def test_what_was_forgotten_with_its_producer_is_not_added_beyond_max_resources() -> None:
+    """Also where the overflow there is older than that."""
+    limiter = _of_few_resources(0, max_folded_streams=2)
+    beyond = "third"
+    _sent(limiter, 1, beyond, counted({"id": "t"}, 1, 1, 0.5))
+    _sent(limiter, 10, "first", counted({"id": "s"}, 5, 10, 5))
+    _sent(limiter, 11, beyond, counted({"id": "t"}, 1, 11, 0.5), counted({"id": "u"}, 1, 11, 0.5))
+    assert limiter.evicted["folded_stream"] == 1
+    for now in range(12, 400, 12):
+        both = [counted({"id": one}, 1, now, 0.5) for one in ("t", "u")]
+        _sent(limiter, now, "second")
+        _sent(limiter, now, beyond, *both)
+    assert limiter.evicted["producer"]
+
+    assert _sent(limiter, 401, "first", counted({"id": "s"}, 6, 401, 5))[1, OVERFLOW] == 2

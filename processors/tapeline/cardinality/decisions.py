@@ -287,7 +287,7 @@ class Decider:
         has_room = group.has_room
         if has_room and (is_protected or self._is_certain(source, item, now_unix_nano)):
             group.note_lead(item.point.time_unix_nano - now_unix_nano)
-            forgotten = source.producer.fold_evicted_up_to_unix_nano
+            forgotten = source.producer.folded_up_to_unix_nano
             if not forgotten or _is_level(source):
                 group.admit(item.key)
                 return _ADMITTED
@@ -353,7 +353,7 @@ class Decider:
         Passed on whole it would then count twice.
         """
         producer = source.producer
-        forgotten = producer.fold_evicted_up_to_unix_nano
+        forgotten = producer.folded_up_to_unix_nano
         if not forgotten or not producer.counts_since_start:
             return True
         start = item.point.start_unix_nano

@@ -19,6 +19,7 @@ __all__ = [
     "key_prefix",
     "string_value",
     "text_of",
+    "text_of_pair",
     "value_of",
     "values_written_as",
 ]
@@ -83,6 +84,12 @@ def string_value(text: str) -> bytes:
     encoded = text.encode("utf-8", "surrogateescape")
     content = bytes((STRING_TAG,)) + encode_varint(len(encoded)) + encoded
     return bytes((VALUE_TAG,)) + encode_varint(len(content)) + content
+
+
+def text_of_pair(pair: bytes) -> str:
+    """Return the value of an attribute, key first, as text; empty where `text_of` has none."""
+    key = key_of(pair)
+    return text_of(pair[len(key_prefix(key.decode())) :]) or ""
 
 
 def text_of(value: bytes) -> str | None:

@@ -85,6 +85,8 @@ def load_sources(
         ]
         for row in data["sources"]:
             _load_source(sources, row)
+        for row in data["sources"]:
+            _load_stand_ins(sources, row)
         for key in gone:
             sources.remove_resource(key)
         sources.fold_evicted_up_to_unix_nano = data["fold_evicted_up_to"]
@@ -132,6 +134,7 @@ def _dump_source(source: Source) -> list[Any]:
         source.generation,
         _dump_producer(source.producer),
         None if source.synthetic is None else _dump_producer(source.synthetic),
+        [source.key, *(one.key for one in source.producer.stand_ins)],
     ]
 
 
@@ -140,13 +143,19 @@ def _dump_producer(producer: Producer) -> list[int]:
 
 
 def _load_source(sources: Sources, row: list[Any]) -> None:
-    metric, resource_key, scope, scope_key, schema_url, generation, own, synthetic = row
+    metric, resource_key, scope, scope_key, schema_url, generation, own, synthetic, _ = row
     source = sources.restore_source(
         MetricIdentity(*metric), resource_key, (scope, scope_key, schema_url), generation
     )
     _load_producer(source.producer, own)
     if synthetic is not None:
         _load_producer(sources.synthetic_of(source), synthetic)
+
+
+def _load_stand_ins(sources: Sources, row: list[Any]) -> None:
+    key, *stand_ins = row[-1]
+    found = (sources.producer_of(stand_in) for stand_in in stand_ins)
+    sources.by_key[key].producer.stand_ins = tuple(one for one in found if one is not None)
 
 
 def _load_producer(producer: Producer, row: list[int]) -> None:

@@ -26,7 +26,7 @@ from tapeline.cardinality.admission import (
 from tapeline.cardinality.config import OTHER
 from tapeline.cardinality.folding.folder import Folder
 from tapeline.cardinality.folding.outputs import MetricIdentity, Producer, Temporality
-from tapeline.cardinality.key_values import key_of, key_prefix, string_value, text_of
+from tapeline.cardinality.key_values import key_of, key_prefix, string_value, text_of_pair
 from tapeline.cardinality.metric_reader import MetricView, RequestView
 from tapeline.cardinality.point_layout import EXPONENTIAL_HISTOGRAM, HISTOGRAM, KINDS, SUM
 from tapeline.cardinality.route import ResourceView, resource_content
@@ -38,10 +38,10 @@ from tapeline.otlp.wire import MalformedRequestError, encode_varint
 __all__ = ["MAX_SOURCES", "SourceLimits", "Sources"]
 
 MAX_SOURCES: Final = 200_000
+"""Producers that are known at a time; points of further ones are refused and counted."""
 MAX_SOURCES_OF_A_NAME: Final = 32
 """Scopes, units and types that one metric name may come with in one resource. Each has an overflow
 series of its own, outside of the limit, so a flood of them would be one of series."""
-"""Producers that are known at a time; points of further ones are refused and counted."""
 
 _MAX_IDENTITY_BYTES: Final = 256 << 20
 # Slices that were read before: when they are more, all are read anew.
@@ -50,7 +50,7 @@ _BYTES_A_SLICE: Final = 300
 _MAX_DESCRIPTION: Final = 1024
 
 _SERVICE_NAME: Final = b"service.name"
-_SERVICE_NAME_PREFIX: Final = key_prefix("service.name")
+_OTHER_SERVICE: Final = key_prefix("service.name") + string_value(OTHER)
 _SYNTHETIC_BIT: Final = 1 << 63
 _WITH_TEMPORALITY: Final = frozenset({SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM})
 _DATA_NAMES: Final = {
@@ -144,6 +144,7 @@ class Sources:
             for key in [key for key, one in known.items() if one.generation < oldest]:
                 self.evicted_resources += 1
                 self._identity_bytes -= len(known.pop(key).view.content)
+        gone: set[Producer] = set()
         for source in [source for source in self.by_key.values() if source.generation < oldest]:
             synthetic = source.synthetic
             has_streams = source.producer.streams or (synthetic and synthetic.streams)
@@ -153,15 +154,18 @@ class Sources:
             self._identity_bytes -= source.identity_bytes
             self._of_name[source.resource.key, source.metric.name] -= 1
             # Nobody will know up to when its series were counted, so all new sources are told.
+            gone.update(source.producers)
             for producer in source.producers:
                 self.evicted_producers += 1
                 self.folder.remember(producer)
                 self.fold_evicted_up_to_unix_nano = max(
                     self.fold_evicted_up_to_unix_nano, producer.fold_evicted_up_to_unix_nano
                 )
-        self.admission.remove_empty(
-            {producer for source in self.by_key.values() for producer in source.producers}
-        )
+        producers = {one for source in self.by_key.values() for one in source.producers}
+        for producer in producers:
+            if producer.stand_ins:
+                producer.absorb(gone)
+        self.admission.remove_empty(producers)
         metrics = {source.metric.name for source in self.by_key.values()}
         self.metrics = {name: state for name, state in self.metrics.items() if name in metrics}
         tenants = {group.tenant for group in self.admission.groups.values()}
@@ -292,9 +296,6 @@ class Sources:
             output_metric = replace(metric, temporality=Temporality.CUMULATIVE)
             output_seed = self._seed_of(resource, scope, output_metric)
         state = self.metric_state(metric.name)
-        producer = stand_in.synthetic if stand_in else None
-        if producer is None:
-            producer = self._new_producer(seed, metric, is_synthetic=False)
         return Source(
             key=seed,
             metric=metric,
@@ -309,12 +310,31 @@ class Sources:
                 if stand_in
                 else self.group(metric.name, resource.tenant)
             ),
-            producer=producer,
+            producer=self._producer(resource, metric, seed, stand_in),
             generation=self._generation,
             output_seed=output_seed,
             attribute_tag=KINDS[metric.kind].attributes,
             stand_in=stand_in,
         )
+
+    def _producer(
+        self, resource: Resource, metric: MetricIdentity, seed: int, stand_in: Source | None
+    ) -> Producer:
+        if seed in self.by_key:
+            # It lost its place, but not all of its series yet: nobody knows more of them.
+            return self.by_key[seed].producer
+        if stand_in is not None:
+            return self.synthetic_of(stand_in)
+        producer = self._new_producer(seed, metric, is_synthetic=False)
+        producer.stand_ins = self._former_stand_ins(resource, metric)
+        return producer
+
+    def _former_stand_ins(self, resource: Resource, metric: MetricIdentity) -> tuple[Producer, ...]:
+        """Return the producers that took a new one's streams if it had no place until now."""
+        scope_key = self._digest((b"", b"", b""))
+        keys = [self._digest(pairs) for pairs in (_service_name(resource), [_OTHER_SERVICE])]
+        sources = [self.by_key.get(self._seed(key, scope_key, metric)) for key in keys]
+        return tuple(dict.fromkeys([one.synthetic for one in sources if one and one.synthetic]))
 
     def _new_producer(self, key: int, metric: MetricIdentity, *, is_synthetic: bool) -> Producer:
         now = self._now_unix_nano
@@ -327,10 +347,9 @@ class Sources:
 
         None where it is not known yet, and there are too many to begin with it.
         """
-        pairs = [pair for pair in resource.view.pairs if key_of(pair) == _SERVICE_NAME][:1]
-        known = self._stand_in_resource(pairs)
+        known = self._stand_in_resource(_service_name(resource))
         if known is None:
-            known = self._stand_in_resource([_SERVICE_NAME_PREFIX + string_value(OTHER)])
+            known = self._stand_in_resource([_OTHER_SERVICE])
         if known is None:
             return None
         known.generation = self._generation
@@ -402,7 +421,7 @@ class Sources:
         key = self._digest(pairs)
         known = self.resources.get(key) or self.stand_ins.get(key)
         if known is None:
-            is_last = pairs == [_SERVICE_NAME_PREFIX + string_value(OTHER)]
+            is_last = pairs == [_OTHER_SERVICE]
             if len(self.stand_ins) >= self._limits.max_resources and not is_last:
                 return None
             known = Resource(
@@ -447,10 +466,13 @@ class Sources:
         return group
 
     def _seed_of(self, resource: Resource, scope: Scope, metric: MetricIdentity) -> int:
+        return self._seed(resource.key, scope.key, metric)
+
+    def _seed(self, resource_key: int, scope_key: int, metric: MetricIdentity) -> int:
         return self._digest(
             (
-                resource.key.to_bytes(8, "little"),
-                scope.key.to_bytes(8, "little"),
+                resource_key.to_bytes(8, "little"),
+                scope_key.to_bytes(8, "little"),
                 metric.name.encode(),
                 metric.unit.encode(),
                 bytes((metric.kind, metric.temporality & 0xFF, metric.is_monotonic)),
@@ -468,10 +490,9 @@ def _metadata(metric: Metric) -> bytes:
     return fields if len(fields) <= _MAX_DESCRIPTION else b""
 
 
-def text_of_pair(pair: bytes) -> str:
-    """Return an attribute's value as text; empty where it is neither a string nor a number."""
-    key = key_of(pair)
-    return text_of(pair[len(key_prefix(key.decode())) :]) or ""
+def _service_name(resource: Resource) -> list[bytes]:
+    """Return what the resource that stands in for another has."""
+    return [pair for pair in resource.view.pairs if key_of(pair) == _SERVICE_NAME][:1]
 
 
 def _pairs(attributes: Iterable[KeyValue]) -> tuple[bytes, ...]:

@@ -120,10 +120,7 @@ class Folder:
         return (
             not options.strict
             and producer.is_warm(now_unix_nano, options.warmup_ns)
-            and (
-                not producer.first_forgotten_part
-                or producer.first_forgotten_part >= forgotten.oldest
-            )
+            and producer.is_all_known(forgotten.oldest)
             and stream_key not in forgotten
         )
 
@@ -298,15 +295,20 @@ class Folder:
         total = output.total
         is_counted = True
         if producer.is_delta or total.starts_matter:
-            floor = max(output.floor_unix_nano, producer.evicted_up_to_unix_nano)
-            if producer.is_delta or self.options.strict:
-                floor = max(floor, self.lost_up_to_unix_nano)
-            if time <= floor:
+            floor = self._floor(output, producer)
+            lost_up_to = self.lost_up_to_unix_nano
+            is_lost = time <= lost_up_to and (producer.is_delta or self.options.strict)
+            if time <= floor or is_lost:
                 # Of a stream that was forgotten it may be an old point, sent again. As a baseline
                 # it would make what was counted after it look new.
                 return FoldOutcome.BELOW_FLOOR
-            is_counted = producer.is_delta or self._is_new(
-                stream_key, output, producer, start, time
+            # A start that equals its time is an unknown one.
+            is_counted = producer.is_delta or (
+                0 < start < time
+                and (
+                    start > max(floor, output.start_unix_nano)
+                    or self.is_first_seen(producer, stream_key, self.streams.now_unix_nano)
+                )
             )
         if is_counted and producer.is_delta:
             total.add_delta(value)
@@ -329,16 +331,15 @@ class Folder:
         self.streams.next_mark(self.options.max_folded_streams)
         return FoldOutcome.ADDED if is_counted else FoldOutcome.BASELINE
 
-    def _is_new(
-        self, stream_key: int, output: Output, producer: Producer, start: int, time: int
-    ) -> bool:
-        """Say whether nothing of an unseen cumulative stream can have been counted before."""
-        if start in (0, time):
-            return False
-        floor = max(
-            output.start_unix_nano, output.floor_unix_nano, producer.evicted_up_to_unix_nano
-        )
-        return start > floor or self.is_first_seen(producer, stream_key, self.streams.now_unix_nano)
+    def _floor(self, output: Output, producer: Producer) -> int:
+        """Return up to when an unseen stream may have been counted before."""
+        floor = max(output.floor_unix_nano, producer.evicted_up_to_unix_nano)
+        if producer.is_synthetic:
+            # Its streams may have been anybody's.
+            return max(floor, self.global_floor_unix_nano)
+        if producer.stand_ins:
+            return max(floor, producer.counted_up_to_unix_nano)
+        return floor
 
     def _make_room(self) -> None:
         """Evict who is idle longest where the table or its buckets are full."""

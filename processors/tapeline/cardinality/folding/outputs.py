@@ -98,7 +98,8 @@ class Producer:
     for many beyond a limit, so it never proves that a stream is new.
     `evicted_up_to_unix_nano`: streams that began until then may have been counted before.
     `first_forgotten_part` is the number of the part of `Forgotten` in which it first had a key, 0
-    where it had none.
+    where it had none. `stand_ins` are the synthetic ones that may have had its streams before: what
+    they forgot it may have had.
     """
 
     __slots__ = (
@@ -114,6 +115,7 @@ class Producer:
         "last_eviction_unix_nano",
         "last_seen_unix_nano",
         "seen_since_unix_nano",
+        "stand_ins",
         "streams",
         "temporality",
     )
@@ -134,6 +136,7 @@ class Producer:
         self.evicted_up_to_unix_nano = 0
         self.fold_evicted_up_to_unix_nano = 0
         self.first_forgotten_part = 0
+        self.stand_ins: tuple[Producer, ...] = ()
         # Owned by the folder: its place in the table of producers with folded streams.
         self.index = -1
         self.streams = 0
@@ -149,8 +152,39 @@ class Producer:
         return (
             not self.is_synthetic
             and now_unix_nano - self.seen_since_unix_nano >= warmup_ns
-            and now_unix_nano - self.last_eviction_unix_nano >= warmup_ns
+            and all(
+                now_unix_nano - one.last_eviction_unix_nano >= warmup_ns
+                for one in (self, *self.stand_ins)
+            )
         )
+
+    @property
+    def counted_up_to_unix_nano(self) -> int:
+        """Up to when streams of it that were forgotten may have been counted, by whomever."""
+        return max(one.evicted_up_to_unix_nano for one in (self, *self.stand_ins))
+
+    @property
+    def folded_up_to_unix_nano(self) -> int:
+        """Up to when streams of it that were forgotten may have been folded; 0: none was."""
+        return max(one.fold_evicted_up_to_unix_nano for one in (self, *self.stand_ins))
+
+    def is_all_known(self, oldest_part: int) -> bool:
+        """Say whether the keys of all forgotten streams are known, where those parts are kept."""
+        return all(
+            not one.first_forgotten_part or one.first_forgotten_part >= oldest_part
+            for one in (self, *self.stand_ins)
+        )
+
+    def absorb(self, gone: "set[Producer]") -> None:
+        """Take for its own what those of its stand-ins know that are forgotten themselves."""
+        for one in gone.intersection(self.stand_ins):
+            self.raise_floor(one.evicted_up_to_unix_nano, one.last_eviction_unix_nano)
+            self.fold_evicted_up_to_unix_nano = max(
+                self.fold_evicted_up_to_unix_nano, one.fold_evicted_up_to_unix_nano
+            )
+            parts = (self.first_forgotten_part, one.first_forgotten_part)
+            self.first_forgotten_part = min(filter(None, parts), default=0)
+        self.stand_ins = tuple([one for one in self.stand_ins if one not in gone])
 
     @property
     def counts_since_start(self) -> bool:

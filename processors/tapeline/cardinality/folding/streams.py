@@ -244,11 +244,12 @@ class Streams:
         shared = data["shared_bounds"]
         for slot, number in data["bounds"].items():
             self.bounds[slot] = shared[number]
-        free = [slot for slot, mark in enumerate(self.marks) if mark == _FREE]
+        marks: bytes = data["marks"]
+        free = [slot for slot, mark in enumerate(marks) if mark == _FREE]
         self._free = array("I", free)
         self.slots = {
             key: slot
-            for slot, (key, mark) in enumerate(zip(self.keys, self.marks, strict=True))
+            for slot, (key, mark) in enumerate(zip(self.keys, marks, strict=True))
             if mark != _FREE
         }
         self.mark, self.generation = data["mark"], data["generation"]
