@@ -41,6 +41,10 @@ acceptance: setup binaries ## The long runs: fuzzed requests, random input, floo
 bench: setup binaries ## Measure the gate beside the collector and its peers; writes bench/results.json
 	@$(VENV)/python bench/run.py
 
+.PHONY: compiled
+compiled: setup ## Make the compiled form (mypyc, gcc) in the cache, and print its folder
+	@$(VENV)/python scripts/compiled.py
+
 .PHONY: lock
 lock: setup ## Make requirements/*.txt anew after a change in pyproject.toml
 	@scripts/lock
