@@ -13,7 +13,7 @@ from tapeline.signals.decimals import EXACT, ZERO
 from tapeline.signals.metric_table import METRICS, Kind, Metric
 from tapeline.signals.points import Attributes, Exemplar
 
-__all__ = ["DEFAULT_MAX_SERIES", "Faults", "Histogram", "Series", "SeriesSet", "Shown", "Sum"]
+__all__ = ["DEFAULT_MAX_SERIES", "Faults", "Histogram", "SeriesSet", "Shown", "Sum"]
 
 DEFAULT_MAX_SERIES: Final = 100_000
 _EXACT_SUM: Final = EXACT.add
@@ -64,6 +64,11 @@ class Sum:
         elif amount:
             self._faults.negative_count += 1
 
+    def settle(self) -> None:
+        """Count all that was added as emitted."""
+        self.is_changed = False
+        self.exemplar = None
+
 
 class Histogram:
     """A series of a histogram: each sample is in the first bucket whose bound it does not exceed.
@@ -94,8 +99,11 @@ class Histogram:
             if held is None or held[1].key <= exemplar.key:
                 self.exemplars[bucket] = (value, exemplar)
 
-
-Series = Sum | Histogram
+    def settle(self) -> None:
+        """Count all that was observed as emitted."""
+        self.is_changed = False
+        if self.exemplars:
+            self.exemplars = {}
 
 
 class SeriesSet:
