@@ -15,6 +15,7 @@ from tapeline.cardinality.config import SeriesPolicy, SummaryPolicy
 from tapeline.cardinality.conflicts import Conflicts
 from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.folding.folder import Folder
+from tapeline.cardinality.folding.newcomers import fold_new
 from tapeline.cardinality.folding.outcome import REFUSALS, FoldOutcome
 from tapeline.cardinality.folding.outputs import (
     GaugeFold,
@@ -125,6 +126,7 @@ class Decider:
         results: list[str] = []
         new = _New([], [], [])
         flooded = self._flooded(source)
+        waiting: list[tuple[int, bytes]] = []
         for item in items:
             record, fold_end, key, output, point, pairs = item
             removed: tuple[bytes, ...] = ()
@@ -132,8 +134,14 @@ class Decider:
                 # What `_way` would say of a plain point, without the way to it.
                 new.pairs.append(pairs)
                 new.beyond.append(key)
-                output = flooded
-            elif output is None:
+                waiting.append((key, payload[begins[record] : fold_end]))
+                gone.add(record)
+                continue
+            if output is None:
+                if waiting and flooded:
+                    # It may be of a stream among them.
+                    results += fold_new(self._folder, flooded, producer, waiting, now_unix_nano)
+                    waiting = []
                 way = self._way(source, item, new, now_unix_nano)
                 output, removed = way.output, way.removed
                 if output is None:
@@ -146,6 +154,8 @@ class Decider:
             content = payload[begins[record] : fold_end]
             results.append(fold(key, output, producer, content, now_unix_nano, removed))
             gone.add(record)
+        if waiting and flooded:
+            results += fold_new(self._folder, flooded, producer, waiting, now_unix_nano)
         counts = _counted(results)
         for record in _outlived(look, ended):
             counts[ended.pop(record)[1]] -= 1

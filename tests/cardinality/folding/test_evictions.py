@@ -222,9 +222,9 @@ def test_marks_are_merged_when_all_are_in_use() -> None:
         streams.begin_generation(generation, is_running=False)
         streams.add(generation, generation, 0, 0)
     order = []
-    while (slot := streams.longest_idle()) is not None:
-        order.append(streams.times[slot])
-        streams.remove(slot)
+    while slots := streams.longest_idle(1):
+        order.append(streams.times[slots[0]])
+        streams.remove(slots)
     assert len(order) == 999
     assert order[-200:] == list(range(800, 1000))
 

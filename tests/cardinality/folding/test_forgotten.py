@@ -105,7 +105,7 @@ def test_keys_are_exact_and_bounded(most: int, steps: list[int | set[int]]) -> N
         if isinstance(step, set):
             forgotten.add_all(set(step))
         else:
-            forgotten.add(step)
+            forgotten.add([step])
         assert len(forgotten) <= most
         for key in range(61):
             if key not in numbers:

@@ -28,6 +28,7 @@ _MILLISECOND_NS: Final = 1_000_000
 # A batch must not stall on evictions; the rest goes with the next.
 _MAX_EVICTIONS_PER_ROTATION: Final = 1000
 _MAX_EVICTIONS_A_STREAM: Final = 16
+_EVICTED_TOGETHER: Final = 64
 
 _TEMPORAL_KINDS: Final = frozenset(
     {PointKind.SUM, PointKind.HISTOGRAM, PointKind.EXPONENTIAL_HISTOGRAM}
@@ -113,15 +114,21 @@ class Folder:
     def is_first_seen(self, producer: Producer, stream_key: int, now_unix_nano: int) -> bool:
         """Say whether an unseen stream can't be one that was counted and forgotten.
 
-        That is believed of producers that have been seen for a while, whose evicted streams are
-        all known by their keys. Always False where folding is strict.
+        That is believed of producers that `believes` names, where the stream's key is unknown.
         """
-        options, forgotten = self.options, self.forgotten
+        return self.believes(producer, now_unix_nano) and stream_key not in self.forgotten
+
+    def believes(self, producer: Producer, now_unix_nano: int) -> bool:
+        """Say whether who is not among those forgotten is new.
+
+        So it is where a producer was seen for a while, and its evicted streams are all known by
+        their keys. Never where folding is strict.
+        """
+        options = self.options
         return (
             not options.strict
             and producer.is_warm(now_unix_nano, options.warmup_ns)
-            and producer.is_all_known(forgotten.oldest)
-            and stream_key not in forgotten
+            and producer.is_all_known(self.forgotten.oldest)
         )
 
     def producer(
@@ -152,7 +159,7 @@ class Folder:
             return None
         output = self.output_table[self.streams.outputs[slot]]
         if output.is_gone:
-            self._evict(slot)
+            self._evict((slot,))
             return None
         return output
 
@@ -203,7 +210,7 @@ class Folder:
         if slot is not None:
             known = self.output_table[streams.outputs[slot]]
             if known.is_gone:
-                self._evict(slot)
+                self._evict((slot,))
                 slot = None
             else:
                 output = known
@@ -295,7 +302,7 @@ class Folder:
         total = output.total
         is_counted = True
         if producer.is_delta or total.starts_matter:
-            floor = self._floor(output, producer)
+            floor = self.floor_of(output, producer)
             lost_up_to = self.lost_up_to_unix_nano
             is_lost = time <= lost_up_to and (producer.is_delta or self.options.strict)
             if time <= floor or is_lost:
@@ -314,12 +321,8 @@ class Folder:
             total.add_delta(value)
         elif is_counted:
             total.add(value)
-        streams, options = self.streams, self.options
-        if (
-            len(streams.slots) >= options.max_folded_streams
-            or streams.detail_bytes >= options.max_bucket_bytes
-        ):
-            self._make_room()
+        self.make_room(1)
+        streams = self.streams
         slot = streams.add(
             stream_key,
             time,
@@ -327,11 +330,11 @@ class Folder:
             self.producer_table.acquire(producer),
         )
         if not producer.is_delta:
-            total.begin(self.streams, slot, value, is_counted=is_counted)
-        self.streams.next_mark(self.options.max_folded_streams)
+            total.begin(streams, slot, value, is_counted=is_counted)
+        streams.next_mark(self.options.max_folded_streams)
         return FoldOutcome.ADDED if is_counted else FoldOutcome.BASELINE
 
-    def _floor(self, output: Output, producer: Producer) -> int:
+    def floor_of(self, output: Output, producer: Producer) -> int:
         """Return up to when an unseen stream may have been counted before."""
         floor = max(output.floor_unix_nano, producer.evicted_up_to_unix_nano)
         if producer.is_synthetic:
@@ -341,40 +344,56 @@ class Folder:
             return max(floor, producer.counted_up_to_unix_nano)
         return floor
 
-    def _make_room(self) -> None:
-        """Evict who is idle longest where the table or its buckets are full."""
+    def make_room(self, count: int) -> None:
+        """Evict who is idle longest where the table or its buckets have no room for so many."""
         streams, options = self.streams, self.options
         for _ in range(_MAX_EVICTIONS_A_STREAM):
-            if (
-                len(streams) < options.max_folded_streams
-                and streams.detail_bytes < options.max_bucket_bytes
-            ):
-                return
-            slot = streams.longest_idle()
-            if slot is None:
-                return
-            self.evictions_for_room += 1
-            self._evict(slot)
+            if streams.detail_bytes < options.max_bucket_bytes:
+                break
+            slots = streams.longest_idle(1)
+            self.evictions_for_room += len(slots)
+            self._evict(slots)
+        missing = len(streams.slots) + count - options.max_folded_streams
+        if missing > 0:
+            # More than are needed, as much of the work is the same for all of them.
+            block = min(_EVICTED_TOGETHER, options.max_folded_streams // _EVICTED_TOGETHER)
+            slots = streams.longest_idle(max(missing, block))
+            self.evictions_for_room += len(slots)
+            self._evict(slots)
 
-    def _evict(self, slot: int) -> None:
-        """Forget a stream, and remember up to when such as it may have been counted."""
+    def _evict(self, slots: Sequence[int]) -> None:
+        """Forget streams, and remember up to when such as they may have been counted."""
         streams = self.streams
-        output = self.output_table[streams.outputs[slot]]
-        producer = self.producer_table[streams.producers[slot]]
-        self.evictions += 1
-        if output.total.starts_matter or producer.is_delta:
-            now = streams.now_unix_nano
-            time = min(streams.times[slot], now + self.options.max_ahead_ns)
-            output.floor_unix_nano = max(output.floor_unix_nano, time)
-            producer.raise_floor(time, now)
-            producer.fold_evicted_up_to_unix_nano = max(producer.fold_evicted_up_to_unix_nano, time)
-            if not producer.is_delta:
-                forgotten = self.forgotten
-                producer.first_forgotten_part = producer.first_forgotten_part or forgotten.newest
-                forgotten.add(streams.keys[slot])
-            if producer.is_synthetic:
-                self.remember(producer)
-        self._remove(slot)
+        groups: dict[tuple[int, int], list[int]] = {}
+        for slot in slots:
+            groups.setdefault((streams.outputs[slot], streams.producers[slot]), []).append(slot)
+        for (output_number, producer_number), group in groups.items():
+            output = self.output_table[output_number]
+            producer = self.producer_table[producer_number]
+            if output.total.starts_matter or producer.is_delta:
+                self._raise_floors(output, producer, group)
+            if not output.total.starts_matter:
+                for slot in group:
+                    output.total.withdraw(streams, slot)
+            self.output_table.release(output, len(group))
+            self.producer_table.release(producer, len(group))
+        self.evictions += len(slots)
+        streams.remove(slots)
+
+    def _raise_floors(self, output: Output, producer: Producer, slots: Sequence[int]) -> None:
+        """Remember streams that are evicted, which they have in common."""
+        streams = self.streams
+        now = streams.now_unix_nano
+        time = min(max([streams.times[slot] for slot in slots]), now + self.options.max_ahead_ns)
+        output.floor_unix_nano = max(output.floor_unix_nano, time)
+        producer.raise_floor(time, now)
+        producer.fold_evicted_up_to_unix_nano = max(producer.fold_evicted_up_to_unix_nano, time)
+        if not producer.is_delta:
+            forgotten = self.forgotten
+            producer.first_forgotten_part = producer.first_forgotten_part or forgotten.newest
+            forgotten.add([streams.keys[slot] for slot in slots])
+        if producer.is_synthetic:
+            self.remember(producer)
 
     def _remove(self, slot: int) -> None:
         streams = self.streams
@@ -382,7 +401,7 @@ class Folder:
         output.total.withdraw(streams, slot)
         self.output_table.release(output)
         self.producer_table.release(self.producer_table[streams.producers[slot]])
-        streams.remove(slot)
+        streams.remove((slot,))
 
     def emissions(self) -> list[tuple[Output, bytes]]:
         """Return each output that folded anything since the last call, and its data point."""
@@ -425,14 +444,10 @@ class Folder:
             output = self.output_table[streams.outputs[slot]]
             producer = self.producer_table[streams.producers[slot]]
             if not output.total.starts_matter and not producer.is_delta:
-                self._evict(slot)
-        for _ in range(_MAX_EVICTIONS_PER_ROTATION):
-            if 2 * len(streams) <= self.options.max_folded_streams:
-                break
-            slot = streams.expired()
-            if slot is None:
-                break
-            self._evict(slot)
+                self._evict((slot,))
+        above_half = len(streams) - self.options.max_folded_streams // 2
+        if above_half > 0:
+            self._evict(streams.expired(min(above_half, _MAX_EVICTIONS_PER_ROTATION)))
         return self.evictions - before
 
     def _drop_idle_outputs(self, generation: int) -> None:

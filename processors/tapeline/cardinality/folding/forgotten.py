@@ -3,6 +3,7 @@
 from array import array
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 __all__ = ["Forgotten"]
@@ -39,9 +40,9 @@ class Forgotten:
         """The number of the oldest part that is not lost."""
         return self.newest + 1 - len(self._parts)
 
-    def add(self, key: int) -> None:
-        """Remember a stream, in the newest part."""
-        self._part.add(key)
+    def add(self, keys: Iterable[int]) -> None:
+        """Remember a few streams, in the newest part."""
+        self._part.update(keys)
         if len(self._part) >= self._part_size:
             self._begin_part()
 

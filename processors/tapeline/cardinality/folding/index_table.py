@@ -26,8 +26,8 @@ class IndexTable(Generic[Item]):
             raise IndexError(f"no stream refers to number {index}")
         return item
 
-    def acquire(self, item: Item) -> int:
-        """Count one more stream, and return the object's number."""
+    def acquire(self, item: Item, streams: int = 1) -> int:
+        """Count so many more streams, and return the object's number."""
         if item.streams == 0:
             if self._free:
                 item.index = self._free.pop()
@@ -35,12 +35,12 @@ class IndexTable(Generic[Item]):
             else:
                 item.index = len(self._items)
                 self._items.append(item)
-        item.streams += 1
+        item.streams += streams
         return item.index
 
-    def release(self, item: Item) -> None:
-        """Count one stream less."""
-        item.streams -= 1
+    def release(self, item: Item, streams: int = 1) -> None:
+        """Count so many streams less."""
+        item.streams -= streams
         if item.streams == 0:
             self._items[item.index] = None
             self._free.append(item.index)

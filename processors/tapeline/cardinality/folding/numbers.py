@@ -12,7 +12,14 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, NumberDat
 from tapeline.cardinality.folding.exemplars import usable_exemplars
 from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
 
-__all__ = ["LARGEST_TOTAL", "NO_RECORDED_VALUE", "RunningSum", "encode_number", "read_number"]
+__all__ = [
+    "LARGEST_TOTAL",
+    "NO_RECORDED_VALUE",
+    "RunningSum",
+    "encode_number",
+    "read_number",
+    "read_plain_numbers",
+]
 
 NO_RECORDED_VALUE: Final = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 """The flag of a point which says that its stream has no value now."""
@@ -100,6 +107,36 @@ def read_number(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
         value, time = fields.unpack_from(point)
     # NaN and infinities differ from themselves by more than nothing.
     return _read_odd(point) if value - value else (start, time, value, ())
+
+
+def read_plain_numbers(points: Sequence[bytes]) -> list[tuple[int, int, float]] | None:
+    """Return start, time and value of points that have nothing else, all in one layout.
+
+    None where that is not so, or a value is NaN or infinite.
+    """
+    layout = _LAYOUTS.get(points[0][_FIRST_TAGS])
+    if layout is None:
+        return None
+    fields, form = layout
+    joined = b"".join(points)
+    if len(joined) != len(points) * fields.size:
+        return None
+    tags = slice(None, None, _FIELD_BYTES)
+    if joined[tags] != points[0][tags] * len(points):
+        return None
+    rows = fields.iter_unpack(joined)
+    if form is _Form.BACKWARDS:
+        numbers = [(start, time, value) for value, time, start in rows]
+    elif form is _Form.FORWARDS:
+        numbers = [(start, time, value) for start, time, value in rows]
+    elif form is _Form.FORWARDS_NO_START:
+        numbers = [(0, time, value) for time, value in rows]
+    else:
+        numbers = [(0, time, value) for value, time in rows]
+    # NaN and infinities make the sum of all differ from itself by more than nothing; very large
+    # values do so too, and are looked at one by one.
+    total = sum([value for _, _, value in numbers])
+    return None if total - total else numbers
 
 
 def _read_odd(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:

@@ -6,6 +6,7 @@ of which the key's place in the dictionary is more than half.
 
 from array import array
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 __all__ = ["IDLE_GENERATIONS", "Streams"]
@@ -63,9 +64,11 @@ class Streams:
             slot = self._free.pop()
             self.keys[slot] = key
             self.times[slot] = time_unix_nano
+            self.integers[slot] = 0
             self.outputs[slot] = output
             self.producers[slot] = producer
             self.marks[slot] = self.mark
+            self.flags[slot] = 0
         else:
             slot = len(self.keys)
             self.keys.append(key)
@@ -82,16 +85,62 @@ class Streams:
         self._new_since_mark += 1
         return slot
 
-    def remove(self, slot: int) -> None:
-        """Forget a stream."""
-        del self.slots[self.keys[slot]]
-        self.set_detail(slot, None)
-        self.bounds[slot] = None
-        self.flags[slot] = 0
-        self.integers[slot] = 0
-        self.doubles[slot] = 0.0
-        self.marks[slot] = _FREE
-        self._free.append(slot)
+    def add_numbers(
+        self, keys: Sequence[int], numbers: Sequence[tuple[int, Any]], output: int, producer: int
+    ) -> None:
+        """Take new streams with the time and the value of each: all integers, or all doubles."""
+        times, integers, doubles = self.times, self.integers, self.doubles
+        free = array("I", [self._free.pop() for _ in range(min(len(keys), len(self._free)))])
+        is_double = isinstance(numbers[0][1], float)
+        mark = self.mark
+        for slot, key, (time, value) in zip(free, keys, numbers, strict=False):
+            self.keys[slot] = key
+            times[slot] = time
+            if is_double:
+                doubles[slot] = value
+                integers[slot] = 0
+            else:
+                integers[slot] = value
+            self.outputs[slot] = output
+            self.producers[slot] = producer
+            self.marks[slot] = mark
+            self.flags[slot] = is_double
+        new = range(len(self.keys), len(self.keys) + len(keys) - len(free))
+        if new:
+            self._append(keys[len(free) :], numbers[len(free) :], output, producer)
+        self.slots.update(zip(keys, (*free, *new), strict=True))
+        self._new_since_mark += len(keys)
+
+    def _append(
+        self, keys: Sequence[int], numbers: Sequence[tuple[int, Any]], output: int, producer: int
+    ) -> None:
+        count = len(keys)
+        is_double = isinstance(numbers[0][1], float)
+        nothing = [0] * count
+        values = [value for _, value in numbers]
+        self.keys.extend(keys)
+        self.times.extend([time for time, _ in numbers])
+        self.integers.extend(nothing if is_double else values)
+        self.doubles.extend(values if is_double else nothing)
+        self.outputs.extend([output] * count)
+        self.producers.extend([producer] * count)
+        self.flags.extend([is_double] * count)
+        self.marks.extend([self.mark] * count)
+        self.details.extend([None] * count)
+        self.bounds.extend([None] * count)
+
+    def remove(self, slots: Sequence[int]) -> None:
+        """Forget streams."""
+        take = self.slots.pop
+        keys, marks, details, bounds = self.keys, self.marks, self.details, self.bounds
+        for slot in slots:
+            take(keys[slot])
+            marks[slot] = _FREE
+            if details[slot] is not None:
+                self.set_detail(slot, None)
+            if bounds[slot] is not None:
+                bounds[slot] = None
+        self._free.extend(slots)
 
     def set_detail(self, slot: int, detail: bytes | None) -> None:
         """Keep packed counts, and their size in view."""
@@ -144,15 +193,6 @@ class Streams:
         second = self._marks[0][0]
         self.marks = self.marks.replace(bytes((oldest,)), bytes((second,)))
 
-    def expired(self) -> int | None:
-        """Return the slot of a stream that is idle for too long, or None."""
-        while len(self._marks) > 1 and self._is_expired(self._marks[0][1]):
-            slot = self._find(self._marks[0][0])
-            if slot is not None:
-                return slot
-            self._drop_oldest()
-        return None
-
     def newly_expired(self) -> int | None:
         """Return the slot of each stream once that has become idle for too long, then None."""
         # The newest mark is in use, and never expired.
@@ -168,22 +208,39 @@ class Streams:
     def _is_expired(self, generation: int) -> bool:
         return generation <= self.generation - IDLE_GENERATIONS
 
-    def longest_idle(self) -> int | None:
-        """Return the slot of the stream to evict first, or None where there is none."""
-        while True:
-            slot = self._find(self._marks[0][0])
-            if slot is not None or len(self._marks) == 1:
-                return slot
-            self._drop_oldest()
+    def expired(self, count: int) -> list[int]:
+        """Return the slots of so many streams that are idle for too long, longest first.
 
-    def _find(self, mark: int) -> int | None:
-        slot = self.marks.find(mark, self._cursor)
-        if slot < 0:
-            slot = self.marks.find(mark, 0, self._cursor)
-        if slot < 0:
-            return None
-        self._cursor = slot
-        return slot
+        Fewer where there are no more. Who calls removes them all.
+        """
+        return self._oldest(count, lambda: self._is_expired(self._marks[0][1]))
+
+    def longest_idle(self, count: int) -> list[int]:
+        """Return the slots of so many streams to evict first, fewer where there are no more.
+
+        Who calls removes them all.
+        """
+        return self._oldest(count, lambda: True)
+
+    def _oldest(self, count: int, is_old: Callable[[], bool]) -> list[int]:
+        """Return so many slots by the oldest marks, while the oldest of these is old."""
+        found: list[int] = []
+        find = self.marks.find
+        while is_old():
+            mark = self._marks[0][0]
+            first = self._cursor
+            for begin, end in ((first, len(self.marks)), (0, first)):
+                slot = find(mark, begin, end)
+                while slot >= 0:
+                    found.append(slot)
+                    self._cursor = slot + 1
+                    if len(found) == count:
+                        return found
+                    slot = find(mark, slot + 1, end)
+            if len(self._marks) == 1:
+                break
+            self._drop_oldest()
+        return found
 
     def state_bytes(self) -> int:
         """Return about how much memory all rows take."""
