@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tapeline.otlp.fields import FIELDS, MAX_ANY_VALUE_DEPTH, Field, Kind
+from tapeline.otlp.named import VALUES, name_in_list, name_in_pairs
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.wire import MalformedRequestError
 
@@ -57,11 +58,14 @@ class Place:
     `keys` are the key names above it, outermost first and as already rewritten: of a value the
     last one is the name it stands under; of a key they are those of the lists that hold its own.
     They are empty for a plain text field and for a log body that is no key-value list.
+    `beside` is a text next to it that may name it all the same: `API_SECRET` in a list of
+    `{name, value}`, or the option before it in a list of arguments. Attributes have none.
     """
 
     field: Field
     role: Role
     keys: tuple[str, ...] = ()
+    beside: str = ""
 
 
 class Rewriter(Protocol):
@@ -172,7 +176,7 @@ def _rewrite_field(row: Field, message: Any, rewriter: Rewriter) -> bool:
         case Kind.ANY_VALUE:
             if not message.HasField(name):
                 return False
-            return _rewrite_value(row, getattr(message, name), (), rewriter, 1)
+            return _rewrite_value(Place(row, Role.VALUE), getattr(message, name), rewriter, 1)
         case Kind.ATTRIBUTES:
             return _rewrite_pairs(row, getattr(message, name), (), rewriter, 1)
 
@@ -209,9 +213,12 @@ def _rewrite_pairs(
     key_place = Place(row, Role.KEY, keys)
     changed = False
     dropped: list[int] = []
+    # Attributes are looked at one by one; what is in them is not.
+    name = name_in_pairs(pairs) if depth > 1 else ""
     for position, pair in enumerate(pairs):
         try:
-            changed |= _rewrite_pair(row, pair, key_place, rewriter, depth)
+            beside = name if pair.key.lower() in VALUES else ""
+            changed |= _rewrite_pair(pair, key_place, beside, rewriter, depth)
         except _DroppedPairError:
             dropped.append(position)
     for position in reversed(dropped):
@@ -220,7 +227,7 @@ def _rewrite_pairs(
 
 
 def _rewrite_pair(
-    row: Field, pair: KeyValue, key_place: Place, rewriter: Rewriter, depth: int
+    pair: KeyValue, key_place: Place, beside: str, rewriter: Rewriter, depth: int
 ) -> bool:
     changed = False
     key = rewriter.rewrite_text(key_place, pair.key)
@@ -231,12 +238,12 @@ def _rewrite_pair(
         changed = True
     if not pair.HasField("value"):
         return changed
-    value_keys = (*key_place.keys, key)
-    replacement = rewriter.replace_value(Place(row, Role.VALUE, value_keys), pair.value)
+    place = Place(key_place.field, Role.VALUE, (*key_place.keys, key), beside)
+    replacement = rewriter.replace_value(place, pair.value)
     if isinstance(replacement, Drop):
         raise _DroppedPairError
     if replacement is None:
-        changed |= _rewrite_value(row, pair.value, value_keys, rewriter, depth)
+        changed |= _rewrite_value(place, pair.value, rewriter, depth)
     elif _is_other(pair.value, replacement):
         pair.value.Clear()
         pair.value.string_value = replacement
@@ -248,10 +255,9 @@ def _is_other(value: AnyValue, text: str) -> bool:
     return value.WhichOneof("value") != "string_value" or value.string_value != text
 
 
-def _rewrite_value(
-    row: Field, value: AnyValue, keys: tuple[str, ...], rewriter: Rewriter, depth: int
-) -> bool:
+def _rewrite_value(place: Place, value: AnyValue, rewriter: Rewriter, depth: int) -> bool:
     """Walk one value. The recursion ends at MAX_ANY_VALUE_DEPTH."""
+    row, keys = place.field, place.keys
     if depth > MAX_ANY_VALUE_DEPTH:
         raise NestingError(
             f"a value of {row.path} ({row.signal}) is nested more than {MAX_ANY_VALUE_DEPTH}"
@@ -259,18 +265,20 @@ def _rewrite_value(
         )
     match value.WhichOneof("value"):
         case "string_value":
-            text = _in_pair(row, keys, rewriter, value.string_value)
+            text = _in_pair(place, rewriter, value.string_value)
             if text == value.string_value:
                 return False
             value.string_value = text
             return True
         case "bytes_value":
-            return _rewrite_bytes(row, value, keys, rewriter)
+            return _rewrite_bytes(place, value, rewriter)
         case "array_value":
             elements: Sequence[AnyValue] = value.array_value.values
             changed = False
-            for element in elements:
-                changed |= _rewrite_value(row, element, keys, rewriter, depth + 1)
+            for position, element in enumerate(elements):
+                beside = name_in_list(elements, position) or place.beside
+                inner = Place(row, Role.VALUE, keys, beside)
+                changed |= _rewrite_value(inner, element, rewriter, depth + 1)
             return changed
         case "kvlist_value":
             return _rewrite_pairs(row, value.kvlist_value.values, keys, rewriter, depth + 1)
@@ -278,17 +286,17 @@ def _rewrite_value(
             return False
 
 
-def _rewrite_bytes(row: Field, value: AnyValue, keys: tuple[str, ...], rewriter: Rewriter) -> bool:
+def _rewrite_bytes(place: Place, value: AnyValue, rewriter: Rewriter) -> bool:
     text = value.bytes_value.decode("utf-8", "surrogateescape")
-    rewritten = _in_pair(row, keys, rewriter, text)
+    rewritten = _in_pair(place, rewriter, text)
     if rewritten == text:
         return False
     value.bytes_value = rewritten.encode("utf-8", "surrogateescape")
     return True
 
 
-def _in_pair(row: Field, keys: tuple[str, ...], rewriter: Rewriter, text: str) -> str:
-    rewritten = rewriter.rewrite_text(Place(row, Role.VALUE, keys), text)
-    if isinstance(rewritten, Drop) and keys:
+def _in_pair(place: Place, rewriter: Rewriter, text: str) -> str:
+    rewritten = rewriter.rewrite_text(place, text)
+    if isinstance(rewritten, Drop) and place.keys:
         raise _DroppedPairError
-    return _kept(row, rewritten)
+    return _kept(place.field, rewritten)

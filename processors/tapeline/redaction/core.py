@@ -3,6 +3,7 @@
 Plain on purpose: it parses everything and looks at everything. What is faster has to find the same.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from tapeline.otlp.fields import FieldClass
+from tapeline.otlp.named import VALUES
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.walk import RECORD_NAMES, Drop, Place, Role, delete_records, rewrite_request
 from tapeline.redaction.judge import Hit as Piece
@@ -51,6 +53,7 @@ MAX_CLEAN_TEXTS: Final = 16_384
 MAX_CLEAN_LENGTH: Final = 96
 """Texts that are remembered as clean, and the characters of one: together a few MB at the most."""
 
+_NO_NAME: Final = re.compile(r"(?=[^0-9]{0,200}[0-9])[^\s]{8,}\Z")
 _LISTS: Final = frozenset({"array_value", "kvlist_value"})
 
 
@@ -196,6 +199,8 @@ class _Pass:
             if key in TRADING_IDENTIFIERS:
                 return text
             before = place.keys[-2] if len(place.keys) > 1 else ""
+        if place.beside and self._is_named(place, text):
+            key, before = place.beside, ""
         # Telemetry repeats itself: most names and short values were judged before, and were clean.
         is_short = len(text) <= MAX_CLEAN_LENGTH
         if is_short and (key, before, text) in self.clean:
@@ -214,6 +219,18 @@ class _Pass:
                 return Drop.PAIR
             pieces = self.judge.judge(text, key, before)
         return text
+
+    def _is_named(self, place: Place, text: str) -> bool:
+        """Say whether the text beside this one names it, and a secret."""
+        finding = self.judge.finding_of(place.beside)
+        if finding is None or finding.vendor:
+            return False
+        if place.keys and place.keys[-1].lower() in VALUES:
+            return True
+        # In a list, what comes next may be the next name; after an option, the next option.
+        if place.beside.startswith("-"):
+            return not text.startswith("-")
+        return _NO_NAME.match(text) is not None
 
     def replace_value(self, place: Place, value: AnyValue) -> str | Drop | None:
         """Return the mask of a number, a list or a map whose name means a secret.
