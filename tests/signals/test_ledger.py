@@ -203,7 +203,7 @@ def test_what_is_older_than_the_window_counts_now_or_not_at_all() -> None:
     ledger.forget(3)  # It never moves back.
     assert not ledger.add(bust(14, "K", "e10"), 40)
 
-    state = ledger.positions["a", "default", "X"].state
+    state = ledger.positions.state(("a", "default", "X"))
     assert state.quantity == 1
     assert state.realised == 15  # 120 - (100 + 110)/2
     assert (ledger.late_trade_count, ledger.too_late_count) == (1, 2)
@@ -218,5 +218,5 @@ def test_executions_move_when_their_order_tells_its_strategy() -> None:
 
     ledger.set_terms("a", "o", OrderTerms(1, "s"))
 
-    assert ledger.positions["a", "default", "X"].state == FLAT
-    assert ledger.positions["a", "s", "X"].state.cost == 202
+    assert ledger.positions.state(("a", "default", "X")) == FLAT
+    assert ledger.positions.state(("a", "s", "X")).cost == 202

@@ -335,6 +335,6 @@ def test_positions_are_kept_by_account_strategy_and_instrument() -> None:
         ("b", "default", "Y"): 1000,
     }
     positions.replace(trade(2, 1, 100, strategy="s"), trade(2, 2, 100, strategy="t"))
-    assert positions["a", "s", "X"].state == FLAT
-    assert positions["a", "t", "X"].state.quantity == 2
-    assert len(positions) == 4
+    assert ("a", "s", "X") not in positions
+    assert positions.state(("a", "t", "X")).quantity == 2
+    assert len(positions) == 3

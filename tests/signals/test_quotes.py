@@ -78,11 +78,14 @@ def test_a_moment_that_was_forgotten_has_no_mid() -> None:
     for time_ns in range(100):
         memory.add(Quote(time_ns, "A", "X", Decimal(1 + time_ns), Decimal(1 + time_ns)))
     memory.advance(90)
+    assert memory.mid_price("A", "X", 89) is None
+    assert memory.mid_price("A", "X", 90) == 91
     memory._prune(memory._streams["A", "X"])
-    assert memory.mid_price("A", "X", 88) is None
-    assert memory.mid_price("A", "X", 89) == 90
+    assert memory.mid_price("A", "X", 89) is None
+    assert memory.mid_price("A", "X", 90) == 91
     assert memory.add(Quote(50, "A", "X", Decimal(7), Decimal(7))) is False
-    assert memory.mid_price("A", "X", 88) is None
+    assert memory.mid_price("A", "X", 89) is None
+    assert memory.last_at_any_venue("X", 89) is None
     assert memory.too_late_count == 1
 
 

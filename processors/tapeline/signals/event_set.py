@@ -4,7 +4,7 @@ Of events with one identity the one with the least (time, content) is held. So i
 events that says which one counts, and the time at which it counts, not which came first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
 from tapeline.signals.events import Cash, Content, Execution, Identity, Order
@@ -58,6 +58,14 @@ class EventSet(Generic[EventT]):
             self.held[identity] = event
             return (before, event)
         return (before, before)
+
+    def contradicting(self) -> Iterator[tuple[Identity, list[Content]]]:
+        """Yield what came with another content than is held, for a snapshot."""
+        return iter(self._contradicting.items())
+
+    def remember(self, identity: Identity, contents: Iterable[Content]) -> None:
+        """Take back what `contradicting` gave."""
+        self._contradicting[identity] = list(contents)
 
     def discard(self, identity: Identity) -> None:
         """Forget an identity: what comes with it later is new."""

@@ -6,7 +6,7 @@ broken trade is not reinstated. Nothing here depends on the order of arrival, ex
 limit of parked references the next one is refused. Pure.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from tapeline.signals.event_set import EventSet
@@ -85,6 +85,31 @@ class Executions:
         if before is not None and before[:2] == terms[:2]:
             return ()
         return self._changes(tuple(self._dependents.get(order, ())))
+
+    def effective_of(self, identity: Identity) -> Execution | None:
+        """Return a trade with the values that count; None where it is busted, or unknown."""
+        return self._effective.get(identity)
+
+    @property
+    def dependents(self) -> Container[tuple[str, str]]:
+        """The orders that an execution which is held took side or strategy from, or would."""
+        return self._dependents
+
+    @property
+    def references(self) -> Container[Identity]:
+        """The executions that a correction or bust refers to, known or not."""
+        return self._references
+
+    def forget_terms(self, before_ns: int, kept: Container[tuple[str, str]]) -> None:
+        """Drop the terms of orders that were quiet since before a time, unless they are kept.
+
+        What an execution took from its order stays as long as the execution.
+        """
+        self._terms = {
+            order: terms
+            for order, terms in self._terms.items()
+            if terms.time_ns >= before_ns or order in self._dependents or order in kept
+        }
 
     def chain(self, identity: Identity) -> tuple[Execution, ...]:
         """Return the chain that an execution is of, as it is followed; empty: it is parked.

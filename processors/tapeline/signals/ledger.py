@@ -1,6 +1,6 @@
 """Executions with the positions that follow from them, within the revision window. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tapeline.signals.events import Execution
 from tapeline.signals.executions import Change, Executions, OrderTerms
@@ -27,6 +27,27 @@ class Ledger:
         self._horizon_ns = horizon_ns
         for key, state in states.items():
             self.positions.begin(key, state)
+
+    def restore(
+        self,
+        states: Mapping[PositionKey, PositionState],
+        horizon_ns: int | None,
+        executions: Iterable[Execution],
+        terms: Iterable[tuple[str, str, OrderTerms]],
+    ) -> None:
+        """Become what it was: positions as they were at the window's beginning, and what was held.
+
+        What is held may be from before the window: a correction of a trade that is in it.
+        """
+        self.begin(states, horizon_ns)
+        for account, order_id, known in terms:
+            self.executions.set_terms(account, order_id, known)
+        for event in executions:
+            self.executions.add(event)
+        if horizon_ns is not None:
+            self.executions.forget(horizon_ns)
+        for effective in self.executions.effective():
+            self.positions.replace(None, effective)
 
     @property
     def horizon_ns(self) -> int | None:

@@ -5,9 +5,11 @@ when it comes. Mids are asked for at once, when quotes of that time are in memor
 was sampled changes. Pure, and bounded.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, localcontext
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Final, NamedTuple
 
 from tapeline.signals.decimals import EXACT, ZERO, divide
@@ -112,9 +114,27 @@ class OrderBook:
     def __len__(self) -> int:
         return len(self._orders)
 
+    def __contains__(self, name: object) -> bool:
+        """Say whether an order is known, by account and id."""
+        return name in self._orders
+
     def order(self, account: str, order_id: str) -> OrderLife | None:
         """Return what is known of an order; to be read only."""
         return self._orders.get((account, order_id))
+
+    def event(self, account: str, order_id: str, identity: Identity) -> Order | None:
+        """Return the event of an identity that was applied; None where there was none."""
+        life = self._orders.get((account, order_id))
+        if life is None:
+            return None
+        time_ns = identity[-1]
+        index = bisect_left(life.events, time_ns, key=lambda known: known.time_ns)
+        for known in islice(life.events, index, None):
+            if known.time_ns != time_ns:
+                return None
+            if known.identity == identity:
+                return known
+        return None
 
     def apply(self, event: Order) -> list[LatencySample]:
         """Take an order event that is no duplicate, and return the latencies that end with it."""

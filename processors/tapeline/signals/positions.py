@@ -184,6 +184,16 @@ class Position:
         self._rewind(index)
 
     @property
+    def is_blank(self) -> bool:
+        """Say whether it is as if there had never been an execution."""
+        return not self._executions and not self._dropped and self._checkpoints[0] == FLAT
+
+    @property
+    def last_time_ns(self) -> int | None:
+        """The time of the last execution that is kept; None where none is."""
+        return self._executions[-1].time_ns if self._executions else None
+
+    @property
     def beginning(self) -> PositionState:
         """The position before all executions that are kept."""
         return self._checkpoints[0]
@@ -251,12 +261,21 @@ class Positions:
     def __len__(self) -> int:
         return len(self._positions)
 
+    def __contains__(self, key: object) -> bool:
+        """Say whether a position had an execution."""
+        return key in self._positions
+
     def __getitem__(self, key: PositionKey) -> Position:
         """Return a position that had an execution."""
         return self._positions[key]
 
+    def state(self, key: PositionKey) -> PositionState:
+        """Return the state of a position; flat of one that had no execution that counts."""
+        position = self._positions.get(key)
+        return FLAT if position is None else position.state
+
     def items(self) -> ItemsView[PositionKey, Position]:
-        """Return the positions; those that are flat, or lost all executions to busts, too."""
+        """Return the positions that had an execution which counts, flat ones too."""
         return self._positions.items()
 
     def begin(self, key: PositionKey, state: PositionState) -> None:
@@ -266,14 +285,18 @@ class Positions:
     def replace(self, before: Execution | None, after: Execution | None) -> None:
         """Take an effective execution for another one, which was added; either may be missing."""
         if before is not None:
-            self._positions[key_of(before)].remove(before)
+            key = key_of(before)
+            position = self._positions[key]
+            position.remove(before)
+            if position.is_blank:
+                # Whether there ever was one depends on the order of arrival.
+                del self._positions[key]
         if after is not None:
             key = key_of(after)
-            position = self._positions.get(key)
-            if position is None:
-                instrument = self._instruments[after.instrument]
-                position = self._positions[key] = Position(instrument)
-            position.add(after)
+            held = self._positions.get(key)
+            if held is None:
+                held = self._positions[key] = Position(self._instruments[after.instrument])
+            held.add(after)
 
     def forget(self, before_ns: int) -> None:
         """Drop executions from before a time out of all positions."""

@@ -6,7 +6,7 @@ older quote is never taken for one that was forgotten.
 """
 
 from bisect import bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, localcontext
 from typing import Final, NamedTuple
 
@@ -84,6 +84,8 @@ class Quotes:
         self._max_quotes = max(max_quotes, 2 * max_streams)
         self._max_streams = max_streams
         self._streams: dict[tuple[str, str], _Stream] = {}
+        self._venues: dict[str, list[str]] = {}
+        """The venues of each instrument."""
         self._cut_ns: int | None = None
         self._count = 0
         self.refused_count = 0
@@ -105,6 +107,7 @@ class Quotes:
                 self.refused_count += 1
                 return False
             stream = self._streams[venue, instrument] = _Stream()
+            self._venues.setdefault(instrument, []).append(venue)
         held = (time_ns, sequence, bid, ask)
         quotes = stream.quotes
         if not quotes or held > quotes[-1]:
@@ -125,7 +128,9 @@ class Quotes:
 
     def advance(self, watermark_ns: int) -> None:
         """Say that what is before the watermark was sampled: its quotes may be forgotten."""
-        self._cut_ns = watermark_ns - self._history_ns
+        cut_ns = watermark_ns - self._history_ns
+        if self._cut_ns is None or cut_ns > self._cut_ns:
+            self._cut_ns = cut_ns
 
     def mid(self, venue: str, instrument: str, time_ns: int) -> Mid | None:
         """Return the mid at a moment: of the venue, else of the instrument without a venue.
@@ -154,6 +159,42 @@ class Quotes:
                 return Quote(moment, name, instrument, bid, ask, sequence)
         return None
 
+    def last_at_any_venue(self, instrument: str, time_ns: int) -> Quote | None:
+        """Return the last quote of an instrument at or before a moment, however old it is."""
+        last: Quote | None = None
+        if self._cut_ns is not None and time_ns < self._cut_ns:
+            return None
+        for venue in self._venues.get(instrument, ()):
+            held = self._streams[venue, instrument].last(time_ns)
+            if held is None:
+                continue
+            moment, sequence, bid, ask = held
+            quote = Quote(moment, venue, instrument, bid, ask, sequence)
+            if last is None or quote.order_key > last.order_key:
+                last = quote
+        return last
+
+    def held(self) -> Iterator[Quote]:
+        """Yield all quotes that are in memory, for a snapshot."""
+        for (venue, instrument), stream in self._streams.items():
+            for moment, sequence, bid, ask in stream.quotes:
+                yield Quote(moment, venue, instrument, bid, ask, sequence)
+
+    def floors(self) -> Iterator[tuple[str, str, int]]:
+        """Yield venue, instrument and the time before which its quotes were forgotten."""
+        for (venue, instrument), stream in self._streams.items():
+            if stream.floor_ns is not None:
+                yield venue, instrument, stream.floor_ns
+
+    def restore(self, quotes: Iterable[Quote], floors: Iterable[tuple[str, str, int]]) -> None:
+        """Take back what `held` and `floors` gave, into an empty memory."""
+        for quote in quotes:
+            self.add(quote)
+        for venue, instrument, floor_ns in floors:
+            stream = self._streams.get((venue, instrument))
+            if stream is not None:
+                stream.floor_ns = floor_ns
+
     def last_quotes(self) -> Iterator[Quote]:
         """Yield the last quote of each pair of venue and instrument, for a snapshot."""
         for (venue, instrument), stream in self._streams.items():
@@ -162,6 +203,8 @@ class Quotes:
                 yield Quote(moment, venue, instrument, bid, ask, sequence)
 
     def _fresh(self, venue: str, instrument: str, time_ns: int) -> _Held | None:
+        if self._cut_ns is not None and time_ns < self._cut_ns:
+            return None  # Whether it is still there depends on how the quotes arrived.
         stream = self._streams.get((venue, instrument))
         if stream is None:
             return None

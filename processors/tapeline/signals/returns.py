@@ -48,6 +48,8 @@ class PeriodReturns:
         """At the end of the last period; the value at risk is a part of it."""
         self.unknown_count = 0
         """Periods without a return."""
+        self.closed_count = 0
+        """Periods that were closed since this object was made."""
 
     @property
     def returns(self) -> Sequence[Decimal]:
@@ -87,6 +89,7 @@ class PeriodReturns:
 
         A period in which nothing happened returns 0, one without equity nothing.
         """
+        self.closed_count += 1
         self._link(equity)
         self._end_period()
         self._start_with(equity)

@@ -1,0 +1,304 @@
+"""What executions book in append-only series: counts, volume, fees, slippage, and reversals.
+
+A trade is booked once, as reported; a correction or bust books the reversal of what it replaces,
+and a correction its own values. Histograms take one sample of a trade for ever. Pure.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from tapeline.signals.engine_settings import EngineSettings
+from tapeline.signals.events import DEFAULT_STRATEGY, Execution, Identity, Order, Side
+from tapeline.signals.executions import bookings
+from tapeline.signals.instruments import Account, Instrument
+from tapeline.signals.points import Exemplar, attributes_of
+from tapeline.signals.series import Histogram, SeriesSet, Sum
+from tapeline.signals.slippage import Benchmark, Missing, money_slippage, slippage_bps
+
+__all__ = ["SIDES", "BookedTrade", "Bookkeeper", "Prices", "exemplar_of"]
+
+SIDES: Final = {1: "buy", -1: "sell", 0: ""}
+_BENCHMARKS: Final = tuple(Benchmark)
+
+Prices = tuple[Decimal | None, ...]
+"""Of each benchmark, in the order of `Benchmark`, when the trade was booked."""
+PricesOf = Callable[[Execution], Prices]
+
+
+class BookedTrade(NamedTuple):
+    """How a trade was booked: what a later reversal needs, and can't be found out any more."""
+
+    identity: Identity
+    side: Side
+    strategy: str
+    prices: Prices
+
+
+class _Booked(NamedTuple):
+    chain: tuple[Execution, ...]
+    prices: Prices
+
+
+_BundleKey = tuple[str, str, str, str, int]
+"""Account, strategy, instrument, venue and side."""
+
+
+class _Money(NamedTuple):
+    """The sums of one benchmark."""
+
+    cost: Sum
+    improvement: Sum
+    notional: Sum
+    notional_reversed: Sum
+
+
+class _Bundle:
+    """The series of one key.
+
+    All sums of a kind begin at 0 together: an expression over two of them has no result while one
+    is absent.
+    """
+
+    __slots__ = ("_base", "_bps", "_money", "_series", "_with_currency", "amounts", "reversed")
+
+    def __init__(self, key: _BundleKey, currency: str, series: SeriesSet) -> None:
+        account, strategy, instrument, venue, side = key
+        self._series = series
+        self._base = {
+            "account": account,
+            "strategy": strategy,
+            "instrument": instrument,
+            "venue": venue,
+            "side": SIDES[side],
+        }
+        self._with_currency = {**self._base, "currency": currency}
+        self.amounts = self._amounts("")
+        """Volume and notional."""
+        self.reversed = self._amounts(".reversed")
+        self._money: dict[Benchmark, _Money] = {}
+        self._bps: dict[Benchmark, Histogram] = {}
+
+    def money(self, benchmark: Benchmark) -> _Money:
+        """Return what an execution cost beside a benchmark."""
+        found = self._money.get(benchmark)
+        if found is None:
+            attributes = attributes_of(**self._with_currency, benchmark=benchmark)
+            found = self._money[benchmark] = _Money(
+                *(
+                    self._series.sum(f"trading.slippage.{name}", attributes)
+                    for name in ("cost", "improvement", "notional", "notional.reversed")
+                )
+            )
+        return found
+
+    def histogram(self, benchmark: Benchmark) -> Histogram:
+        """Return the slippage against a benchmark."""
+        found = self._bps.get(benchmark)
+        if found is None:
+            attributes = attributes_of(**self._base, benchmark=benchmark)
+            found = self._series.histogram("trading.slippage_bps", attributes)
+            self._bps[benchmark] = found
+        return found
+
+    def _amounts(self, suffix: str) -> tuple[Sum, Sum]:
+        return (
+            self._series.sum(f"trading.volume{suffix}", attributes_of(**self._base)),
+            self._series.sum(f"trading.notional{suffix}", attributes_of(**self._with_currency)),
+        )
+
+
+class Bookkeeper:
+    """Books chains of executions, each as far as it was not booked yet."""
+
+    def __init__(self, settings: EngineSettings, series: SeriesSet) -> None:
+        self._instruments = settings.instruments
+        self._accounts = settings.accounts
+        self._series = series
+        self._booked: dict[Identity, _Booked] = {}
+        self._bundles: dict[_BundleKey, _Bundle] = {}
+        self._counts: dict[tuple[_BundleKey, str, str], Sum] = {}
+        self._fees: dict[tuple[str, str, str, str], Sum] = {}
+        self._new: dict[Identity, None] = {}
+        self.revised_count = 0
+        """Trades whose sample in a histogram is no longer what counts."""
+        self.missing: Counter[tuple[Benchmark, Missing]] = Counter()
+        """Trades without a sample, by benchmark and reason."""
+
+    def __len__(self) -> int:
+        return len(self._booked)
+
+    def is_booked(self, identity: Identity) -> bool:
+        """Say whether a trade was booked."""
+        return identity in self._booked
+
+    def book(self, identity: Identity, chain: tuple[Execution, ...], prices_of: PricesOf) -> None:
+        """Book what a chain has become; `identity` is that of its trade.
+
+        `prices_of` is asked once for a trade, when it is booked first.
+        """
+        booked = self._booked.get(identity)
+        if chain and not chain[0].side:
+            chain = ()  # Its order may still tell the side; until then it does not count.
+        if booked is None:
+            if not chain:
+                return
+            booked = _Booked((), prices_of(chain[0]))
+            self._sample(chain[0], booked.prices)
+            self._new[identity] = None
+        elif booked.chain == chain:
+            return
+        for entry in bookings(booked.chain, chain):
+            self._enter(entry.execution, booked.prices, is_reversal=entry.is_reversal)
+        self._count(booked.chain, chain)
+        self._booked[identity] = booked._replace(chain=chain)
+
+    def forget(self, identities: Sequence[Identity]) -> None:
+        """Drop trades that have left the revision window."""
+        for identity in identities:
+            self._booked.pop(identity, None)
+            self._new.pop(identity, None)
+
+    def held(self) -> Sequence[Identity]:
+        """Return the trades that were booked."""
+        return list(self._booked)
+
+    def take_new(self) -> "list[BookedTrade]":
+        """Return what was booked first since the last call, for the archive."""
+        taken = [self._facts(identity) for identity in self._new if identity in self._booked]
+        self._new.clear()
+        return taken
+
+    def of(self, identity: Identity) -> "BookedTrade | None":
+        """Return how a trade was booked."""
+        return self._facts(identity) if identity in self._booked else None
+
+    def restore(self, trade: "BookedTrade", chain: tuple[Execution, ...]) -> None:
+        """Know that a trade was booked, as it was then, with a chain."""
+        if chain:
+            first = chain[0]._replace(side=trade.side, strategy=trade.strategy)
+            chain = (first, *chain[1:])
+        self._booked[trade.identity] = _Booked(chain, trade.prices)
+
+    def _facts(self, identity: Identity) -> "BookedTrade":
+        chain, prices = self._booked[identity]
+        side, strategy = (chain[0].side, chain[0].strategy) if chain else (0, "")
+        return BookedTrade(identity, side, strategy, prices)
+
+    def _enter(self, execution: Execution, prices: Prices, *, is_reversal: bool) -> None:
+        quantity, price = execution.quantity, execution.price
+        if quantity is None or price is None:
+            return  # Never: what is booked has both.
+        bundle = self._bundle(execution)
+        instrument = self._instruments[execution.instrument]
+        notional = instrument.value(quantity, price).copy_abs()
+        shown = exemplar_of(execution)
+        volume, worth = bundle.reversed if is_reversal else bundle.amounts
+        volume.add(quantity, shown)
+        worth.add(notional, shown)
+        self._pay(execution, instrument, is_reversal=is_reversal)
+        for benchmark, at in zip(_BENCHMARKS, prices, strict=True):
+            if at is None:
+                continue
+            found = money_slippage(instrument, execution.side, quantity, price, at)
+            if isinstance(found, Missing):
+                continue
+            cost, improvement, whole = found
+            money = bundle.money(benchmark)
+            if is_reversal:
+                money.notional_reversed.add(whole, shown)
+                money.cost.add(improvement, shown)
+                money.improvement.add(cost, shown)
+            else:
+                money.notional.add(whole, shown)
+                money.cost.add(cost, shown)
+                money.improvement.add(improvement, shown)
+
+    def _sample(self, execution: Execution, prices: Prices) -> None:
+        price = execution.price
+        if price is None:
+            return
+        bundle = self._bundle(execution)
+        shown = exemplar_of(execution)
+        for benchmark, at in zip(_BENCHMARKS, prices, strict=True):
+            bps = slippage_bps(execution.side, price, at)
+            if isinstance(bps, Missing):
+                self.missing[benchmark, bps] += 1
+            else:
+                bundle.histogram(benchmark).observe(bps, shown)
+
+    def _pay(self, execution: Execution, instrument: Instrument, *, is_reversal: bool) -> None:
+        fee = execution.fee
+        if not fee:
+            return
+        account, strategy = execution.account, execution.strategy or DEFAULT_STRATEGY
+        currency = execution.fee_currency or self._currency(account, instrument)
+        key = (account, strategy, execution.instrument, currency)
+        found = self._fees.get(key)
+        if found is None:
+            found = self._fees[key] = self._series.sum(
+                "trading.fees",
+                attributes_of(
+                    account=account, strategy=strategy, instrument=key[2], currency=currency
+                ),
+            )
+        amount = -fee if is_reversal else fee
+        found.add(amount)  # A sum that may fall is a gauge in Prometheus: no exemplars.
+
+    def _count(self, booked: Sequence[Execution], chain: Sequence[Execution]) -> None:
+        """Count what is followed now and was not before; a revision of a sample, too."""
+        known = {link.identity for link in booked}
+        for link in chain:
+            if link.identity in known:
+                continue
+            key = self._key(link if link.side else link._replace(side=chain[0].side))
+            found = self._counts.get((key, link.kind, link.liquidity))
+            if found is None:
+                found = self._counts[key, link.kind, link.liquidity] = self._series.sum(
+                    "trading.executions",
+                    attributes_of(
+                        account=key[0],
+                        strategy=key[1],
+                        instrument=key[2],
+                        venue=key[3],
+                        side=SIDES[key[4]],
+                        execution__kind=link.kind,
+                        execution__liquidity=link.liquidity,
+                    ),
+                )
+            found.add(_ONE, exemplar_of(link))
+            self.revised_count += link.kind != "trade"
+
+    def _key(self, execution: Execution) -> _BundleKey:
+        strategy = execution.strategy or DEFAULT_STRATEGY
+        return (
+            execution.account,
+            strategy,
+            execution.instrument,
+            execution.venue,
+            execution.side,
+        )
+
+    def _currency(self, account: str, instrument: Instrument) -> str:
+        return instrument.currency(self._accounts.get(account, _ACCOUNT).base_currency)
+
+    def _bundle(self, execution: Execution) -> _Bundle:
+        key = self._key(execution)
+        found = self._bundles.get(key)
+        if found is None:
+            currency = self._currency(execution.account, self._instruments[execution.instrument])
+            found = self._bundles[key] = _Bundle(key, currency, self._series)
+        return found
+
+
+def exemplar_of(event: Execution | Order) -> Exemplar | None:
+    """Return the exemplar of an event's samples; None where it has no trace."""
+    trace = event.trace
+    if not trace.trace_id:
+        return None
+    return Exemplar(event.order_key, event.time_ns, _ONE, trace.trace_id, trace.span_id)
+
+
+_ONE: Final = Decimal(1)
+_ACCOUNT: Final = Account()

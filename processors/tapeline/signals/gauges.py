@@ -1,0 +1,232 @@
+"""All gauges that have a value now: positions, P&L, portfolios, risk, fill ratios. Pure.
+
+Taken from the live view; returns and round trips are those that have passed the watermark.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from tapeline.signals.accounts import Accounts
+from tapeline.signals.decimals import EXACT, ZERO
+from tapeline.signals.engine_settings import EngineSettings
+from tapeline.signals.live import LiveView
+from tapeline.signals.market import Market
+from tapeline.signals.points import Attributes, GaugePoint, attributes_of
+from tapeline.signals.portfolio import Holding, Portfolio, portfolio
+from tapeline.signals.positions import Position, PositionKey, PositionState
+from tapeline.signals.risk_gauges import RiskGauges
+from tapeline.signals.sampling import SampledView
+from tapeline.signals.valuation import PriceSource, ValuationPrice
+from tapeline.signals.valuing import PositionFigures, figures_of
+
+__all__ = ["AccountFigures", "Gauges", "PositionView"]
+
+_PORTFOLIO: Final = (
+    ("trading.portfolio.equity", "equity", True),
+    ("trading.portfolio.exposure.gross", "gross", True),
+    ("trading.portfolio.exposure.net", "net", True),
+    ("trading.portfolio.leverage", "leverage", False),
+    ("trading.portfolio.concentration.hhi", "hhi", False),
+    ("trading.portfolio.concentration.top3", "top3", False),
+    ("trading.portfolio.open_positions", "open_positions", False),
+)
+"""Name, field of `Portfolio`, and whether it is money."""
+
+
+class PositionView(NamedTuple):
+    """A position with its figures now."""
+
+    key: PositionKey
+    currency: str
+    state: PositionState
+    average_price: Decimal | None
+    figures: PositionFigures
+    is_shown: bool
+    """Whether its gauges still stand: it is open, or flat since a short while."""
+
+
+class AccountFigures(NamedTuple):
+    """An account with its figures now."""
+
+    account: str
+    base_currency: str
+    portfolio: Portfolio
+
+
+class _Named(NamedTuple):
+    """The attributes of a position's gauges, made once."""
+
+    plain: Attributes
+    money: Attributes
+    base: Attributes
+    sources: dict[PriceSource, Attributes]
+
+
+class _Cached(NamedTuple):
+    state: PositionState
+    price: ValuationPrice | None
+    view: PositionView
+
+
+class Gauges:
+    """Makes the gauges, and remembers what did not change."""
+
+    def __init__(
+        self, settings: EngineSettings, live: LiveView, sampled: SampledView, market: Market
+    ) -> None:
+        self._settings = settings
+        self._live = live
+        self._sampled = sampled
+        self._market = market
+        self._named: dict[PositionKey, _Named] = {}
+        self._cached: dict[PositionKey, _Cached] = {}
+        self._risk = RiskGauges(settings)
+
+    @property
+    def _accounts(self) -> Accounts:
+        return self._sampled.accounts
+
+    def positions(self, now_ns: int) -> Iterator[PositionView]:
+        """Yield all positions, as they are now."""
+        for key, position in self._live.ledger.positions.items():
+            yield self._view(key, position, now_ns)
+
+    def accounts(self, views: list[PositionView], now_ns: int) -> Iterator[AccountFigures]:
+        """Yield all accounts that have positions or cash, as they are now."""
+        holdings: dict[str, list[Holding]] = {account: [] for account in self._live.cash.accounts()}
+        for view in views:
+            figures = view.figures
+            holdings.setdefault(view.key[0], []).append(
+                Holding(view.key[2], view.state.quantity, figures.base_value, figures.base_net_pnl)
+            )
+        for account, held in holdings.items():
+            terms = self._accounts.terms(account)
+            cash = self._cash(account, terms.base_currency, now_ns)
+            figures_now = portfolio(terms.starting_equity, cash, held)
+            yield AccountFigures(account, terms.base_currency, figures_now)
+
+    def points(self, now_ns: int, watermark_ns: int) -> Iterator[GaugePoint]:
+        """Yield every gauge that has a value."""
+        views = list(self.positions(now_ns))
+        for view in views:
+            yield from self._of_position(view)
+        for figures in self.accounts(views, now_ns):
+            yield from self._of_account(figures)
+        ratios = self._sampled.book.fill_ratios(watermark_ns)
+        for (account, strategy, instrument, venue), found in ratios.items():
+            if found.ratio is not None:
+                attributes = attributes_of(
+                    account=account, strategy=strategy or "default", instrument=instrument,
+                    venue=venue,
+                )  # fmt: skip
+                yield GaugePoint("trading.fill_ratio", attributes, float(found.ratio))
+
+    def _view(self, key: PositionKey, position: Position, now_ns: int) -> PositionView:
+        state = position.state
+        name = key[2]
+        price = self._market.latest.price(name, state.quantity, state.last_price, now_ns)
+        base = self._accounts.terms(key[0]).base_currency
+        instrument = self._settings.instruments[name]
+        currency = instrument.currency(base)
+        cached = self._cached.get(key)
+        # What is converted changes with any rate; the rest only with the position and its price.
+        if (
+            cached is not None
+            and cached.state is state
+            and cached.price == price
+            and currency == base
+            and state.quantity
+            and len(state.fees) <= 1
+            and (not state.fees or state.fees[0][0] in {"", base})
+        ):
+            return cached.view
+
+        def convert(amount: Decimal, source: str) -> Decimal | None:
+            return self._market.convert(amount, source, base, now_ns)
+
+        figures = figures_of(state, instrument, currency, price, convert)
+        is_shown = bool(state.quantity) or self._is_lately_flat(position, now_ns)
+        view = PositionView(
+            key, currency, state, state.average_price(instrument), figures, is_shown
+        )
+        self._cached[key] = _Cached(state, price, view)
+        return view
+
+    def _is_lately_flat(self, position: Position, now_ns: int) -> bool:
+        last_ns = position.last_time_ns
+        return last_ns is not None and now_ns - last_ns <= self._settings.flat_series_ns
+
+    def _of_position(self, view: PositionView) -> Iterator[GaugePoint]:
+        named = self._names(view)
+        state, figures = view.state, view.figures
+        yield GaugePoint("trading.pnl.realized", named.money, float(state.realised))
+        if figures.base_net_pnl is not None:
+            yield GaugePoint("trading.pnl.net", named.base, float(figures.base_net_pnl))
+        if not view.is_shown:
+            return
+        yield GaugePoint("trading.position.quantity", named.plain, float(state.quantity))
+        average = float(view.average_price) if view.average_price is not None else 0.0
+        yield GaugePoint("trading.position.average_price", named.money, average)
+        if figures.value is not None:
+            yield GaugePoint("trading.position.value", named.money, float(figures.value))
+        if figures.unrealised is not None and figures.source is not None:
+            attributes = self._with_source(view, named, figures.source)
+            yield GaugePoint("trading.pnl.unrealized", attributes, float(figures.unrealised))
+
+    def _names(self, view: PositionView) -> _Named:
+        found = self._named.get(view.key)
+        if found is None:
+            account, strategy, instrument = view.key
+            base_currency = self._accounts.terms(account).base_currency
+            found = self._named[view.key] = _Named(
+                attributes_of(account=account, strategy=strategy, instrument=instrument),
+                attributes_of(
+                    account=account, strategy=strategy, instrument=instrument,
+                    currency=view.currency,
+                ),
+                attributes_of(
+                    account=account, strategy=strategy, instrument=instrument,
+                    currency=base_currency,
+                ),
+                {},
+            )  # fmt: skip
+        return found
+
+    def _with_source(self, view: PositionView, named: _Named, source: PriceSource) -> Attributes:
+        if not view.state.quantity and named.sources:
+            # A position that is flat is valued at nothing: it keeps the source that it had.
+            source = next(reversed(named.sources))
+        found = named.sources.pop(source, None)
+        if found is None:
+            account, strategy, instrument = view.key
+            found = attributes_of(
+                account=account, strategy=strategy, instrument=instrument,
+                currency=view.currency, price_source=source,
+            )  # fmt: skip
+        named.sources[source] = found  # The last one is the one in use.
+        return found
+
+    def _of_account(self, figures: AccountFigures) -> Iterator[GaugePoint]:
+        account, base_currency, found = figures
+        plain = attributes_of(account=account)
+        money = attributes_of(account=account, currency=base_currency)
+        for name, field, is_money in _PORTFOLIO:
+            value = getattr(found, field)
+            if value is not None:
+                yield GaugePoint(name, money if is_money else plain, float(value))
+        record = self._accounts.get(account)
+        if record is not None:
+            yield from self._risk.of_returns(plain, money, record.returns, found.equity)
+        tally = self._sampled.trips.tallies.get(account)
+        if tally is not None:
+            yield from self._risk.of_trips(plain, tally)
+
+    def _cash(self, account: str, base: str, now_ns: int) -> Decimal | None:
+        total = ZERO
+        for currency, amount in self._live.cash.totals(account).items():
+            converted = self._market.convert(amount, currency or base, base, now_ns)
+            if converted is None:
+                return None
+            total = EXACT.add(total, converted)
+        return total

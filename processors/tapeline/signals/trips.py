@@ -1,0 +1,108 @@
+"""Round trips of all positions, from how their states change one execution after the other.
+
+A trip is counted once, when an execution closes it. What a revision changes in one that has closed
+counts in the trip that is open then, or next, and no revision closes a trip. Pure.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal, localcontext
+
+from tapeline.signals.decimals import EXACT, ZERO
+from tapeline.signals.instruments import Instrument
+from tapeline.signals.positions import FLAT, PositionKey, PositionState
+from tapeline.signals.round_trips import OpenTrip, TripTally, split_fee
+
+__all__ = ["Rates", "Trips"]
+
+Rates = Callable[[str], Decimal | None]
+"""What one unit of a currency is in base currency at the moment in hand."""
+
+
+class Trips:
+    """The open trip of each position, and the closed ones of each account."""
+
+    def __init__(self) -> None:
+        self._states: dict[PositionKey, PositionState] = {}
+        self._open: dict[PositionKey, OpenTrip] = {}
+        self.tallies: dict[str, TripTally] = {}
+        """By account."""
+
+    def moved(
+        self,
+        key: PositionKey,
+        state: PositionState,
+        instrument: Instrument,
+        currency: str,
+        rates: Rates,
+        *,
+        may_close: bool = True,
+    ) -> None:
+        """Take the state that a position has now; `currency` is that of its P&L.
+
+        It `may_close` a trip where an execution came, not where one changed or went.
+        """
+        before = self._states.get(key, FLAT)
+        self._states[key] = state
+        trip = self._open.get(key)
+        if trip is None:
+            trip = self._open[key] = OpenTrip()
+        is_flip = may_close and _is_flip(before.quantity, state.quantity)
+        opening: dict[str, Decimal] = {}
+        if state.realised != before.realised:
+            with localcontext(EXACT):
+                trip.book(currency, state.realised - before.realised, ZERO, currency)
+        if state.fees != before.fees:
+            opening = _pay(trip, before, state, instrument, currency, is_flip=is_flip)
+        if not may_close or not before.quantity or (state.quantity and not is_flip):
+            return
+        pnl = trip.close({name: rates(name) for name in trip.amounts})
+        self.tallies[key[0]] = self.tallies.get(key[0], TripTally()).with_trip(pnl)
+        for name, fee in opening.items():
+            trip.book(name, ZERO, fee, name)
+
+    def open(self) -> Iterator[tuple[PositionKey, Mapping[str, Decimal]]]:
+        """Yield what open trips have earned and paid, for a snapshot."""
+        for key, trip in self._open.items():
+            if trip.amounts:
+                yield key, trip.amounts
+
+    def restore(
+        self,
+        states: Mapping[PositionKey, PositionState],
+        trips: Mapping[PositionKey, Mapping[str, Decimal]],
+        tallies: Mapping[str, TripTally],
+    ) -> None:
+        """Go on from what was kept, with the positions as they are."""
+        self._states = dict(states)
+        self._open = {key: OpenTrip(dict(amounts)) for key, amounts in trips.items()}
+        self.tallies = dict(tallies)
+
+
+def _is_flip(before: Decimal, after: Decimal) -> bool:
+    return bool(before and after) and before.is_signed() is not after.is_signed()
+
+
+def _pay(
+    trip: OpenTrip,
+    before: PositionState,
+    after: PositionState,
+    instrument: Instrument,
+    currency: str,
+    *,
+    is_flip: bool,
+) -> dict[str, Decimal]:
+    """Book what was paid, and return the part of it that a flip pays for its opening leg."""
+    opening: dict[str, Decimal] = {}
+    known, charges = before.charges(instrument), after.charges(instrument)
+    for name in {**known, **charges}:
+        with localcontext(EXACT):
+            fee = charges.get(name, ZERO) - known.get(name, ZERO)
+            whole = abs(before.quantity) + abs(after.quantity)
+        if not fee:
+            continue
+        paid_in = name or currency
+        if is_flip:
+            fee, rest = split_fee(fee, abs(before.quantity), whole)
+            opening[paid_in] = opening.get(paid_in, ZERO) + rest
+        trip.book(paid_in, ZERO, fee, paid_in)
+    return opening
