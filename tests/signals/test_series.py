@@ -213,3 +213,15 @@ def test_a_dump_of_other_metrics_is_refused() -> None:
             series.restore(plain)
         assert len(series) == 0
         assert series.dump()["sums"] == []
+
+
+def test_of_samples_of_one_event_the_last_is_shown() -> None:
+    """A trade that is reversed and booked again leaves the later amount; an older event none."""
+    series = SeriesSet()
+    total, histogram = series.sum(COST, ACCOUNTS[0]), series.histogram(BPS, ACCOUNTS[0])
+    for value, number in ((3, 5), (4, 5), (5, 2)):
+        total.add(Decimal(value), event(number))
+        histogram.observe(Decimal(value), event(number))
+
+    assert total.exemplar == (Decimal(4), event(5))
+    assert list(histogram.exemplars.values()) == [(Decimal(4), event(5))]
