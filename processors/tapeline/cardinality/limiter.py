@@ -13,7 +13,7 @@ from tapeline.cardinality.decisions import Decider
 from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.folding.folder import Folder, FoldOptions
 from tapeline.cardinality.folding.state import dump_folder, load_folder
-from tapeline.cardinality.limiter_report import metric_states
+from tapeline.cardinality.limiter_report import nearest_metrics
 from tapeline.cardinality.limiter_state import (
     dump_decider,
     dump_sources,
@@ -25,7 +25,7 @@ from tapeline.cardinality.metric_reader import SEVERAL_KINDS, read_metrics
 from tapeline.cardinality.output_messages import Staying, encode_outputs, rewrite
 from tapeline.cardinality.point_keys import key_of_one, point_keys
 from tapeline.cardinality.point_layout import SUM
-from tapeline.cardinality.report import MetricState
+from tapeline.cardinality.report import MetricState, Rest
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.rules import Rules
 from tapeline.cardinality.sources import SourceLimits, Sources
@@ -330,8 +330,12 @@ class MetricsLimiter:
         return folded + self.sources.state_bytes + self.demand.size_bytes
 
     def metric_states(self) -> list[MetricState]:
-        """Return what is known of each metric, for the report."""
-        return metric_states(self.sources, self.router, self._folder)
+        """Return what is known of each metric."""
+        return self.nearest_metrics(len(self.sources.metrics))[0]
+
+    def nearest_metrics(self, most: int) -> tuple[list[MetricState], Rest]:
+        """Return what is known of so many metrics, the nearest to their limits, and of the rest."""
+        return nearest_metrics((self.sources, self.router, self._folder, self.demand), most)
 
 
 def _fingerprint(config: CardinalityConfig) -> str:

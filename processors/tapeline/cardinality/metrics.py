@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from tapeline.cardinality.folding.outcome import REFUSALS, FoldOutcome
 from tapeline.cardinality.label_text import name_text
-from tapeline.cardinality.report import MetricFigures
+from tapeline.cardinality.report import MetricFigures, Rest
 from tapeline.cardinality.snapshot import ReadOutcome, WriteOutcome
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 MAX_NAMED_METRICS: Final = 50
+_NO_REST: Final = Rest()
 OTHER_METRICS: Final = "other"
 """The label of all metrics that are not among those. A metric of that name is one of them."""
 
@@ -88,6 +89,14 @@ class _Row:
         self.demand += figures.demand
         self.limit += figures.state.limit
         self.ratio = max(self.ratio, figures.ratio)
+
+    def add_rest(self, rest: Rest) -> None:
+        """Take many metrics into this row."""
+        self.admitted += rest.admitted
+        self.overflowed += rest.folded_streams
+        self.demand += rest.demand
+        self.limit += rest.limit
+        self.ratio = max(self.ratio, rest.ratio)
 
 
 class _MetricGauges(Collector):
@@ -181,7 +190,12 @@ class CardinalityMetrics:
         )
 
     def show(
-        self, figures: Sequence[MetricFigures], *, global_limit: int, state_bytes: int
+        self,
+        figures: Sequence[MetricFigures],
+        *,
+        global_limit: int,
+        state_bytes: int,
+        rest: Rest = _NO_REST,
     ) -> None:
         """Set the gauges; `figures` with the highest ratio first, as `figures_of` returns them."""
         rows: dict[str, _Row] = {}
@@ -190,8 +204,10 @@ class CardinalityMetrics:
             if name not in rows and len(rows) >= MAX_NAMED_METRICS:
                 name = OTHER_METRICS
             rows.setdefault(name, _Row()).add(one)
+        if rest.metrics:
+            rows.setdefault(OTHER_METRICS, _Row()).add_rest(rest)
         self._gauges.rows = rows
-        admitted = sum(one.state.admitted for one in figures)
+        admitted = sum(one.state.admitted for one in figures) + rest.admitted
         self._global_ratio.set(admitted / max(global_limit, 1))
         self._state_bytes.set(state_bytes)
 

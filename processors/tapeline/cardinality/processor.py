@@ -10,7 +10,7 @@ from tapeline.cardinality.keeper import STATE_VERSION, Keeper
 from tapeline.cardinality.limiter import MetricsLimiter
 from tapeline.cardinality.metrics import REFUSED, CardinalityMetrics, metrics_on
 from tapeline.cardinality.page import PAGE
-from tapeline.cardinality.report import LimitsState, Report, figures_of, prepare_report
+from tapeline.cardinality.report import MAX_METRICS, LimitsState, Report, figures_of, prepare_report
 from tapeline.cardinality.route import Reason
 from tapeline.cardinality.snapshot import SnapshotFile
 from tapeline.cardinality.snapshot_format import Plain
@@ -72,9 +72,11 @@ class Limits:
     def state(self, refused: Mapping[str, int]) -> LimitsState:
         """Return what the report and the gauges show; points were `refused` by reason."""
         limiter = self.metrics
+        metrics, rest = limiter.nearest_metrics(MAX_METRICS)
         return LimitsState(
             mode=self._config.mode.value,
-            metrics=limiter.metric_states(),
+            metrics=metrics,
+            rest=rest,
             global_limit=limiter.global_limit,
             counts={"outputs": limiter.output_count, **self.evictions()},
             refused=dict(refused),
@@ -177,7 +179,12 @@ class CardinalityProcessor:
     def _show(self) -> None:
         state = self._limits.state(self._refused)
         figures = figures_of(state, self._limits.metrics.demand)
-        self._metrics.show(figures, global_limit=state.global_limit, state_bytes=state.state_bytes)
+        self._metrics.show(
+            figures,
+            rest=state.rest,
+            global_limit=state.global_limit,
+            state_bytes=state.state_bytes,
+        )
         self._count_totals()
 
     def _count_totals(self) -> None:

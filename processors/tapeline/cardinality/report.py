@@ -12,11 +12,13 @@ from tapeline.cardinality.fixes import WideLabel, fix_of
 from tapeline.cardinality.label_text import name_text
 
 __all__ = [
+    "MAX_METRICS",
     "LabelState",
     "LimitsState",
     "MetricFigures",
     "MetricState",
     "Report",
+    "Rest",
     "TextState",
     "figures_of",
     "prepare_report",
@@ -64,6 +66,18 @@ class MetricState:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """Metrics of which nothing is told but their sums: `ratio` is the highest of them."""
+
+    metrics: int = 0
+    admitted: int = 0
+    folded_streams: int = 0
+    demand: int = 0
+    limit: int = 0
+    ratio: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TextState:
     """A limited text of logs or traces: `kind` is `log_label`, `span_name` or `span_attribute`."""
 
@@ -76,7 +90,10 @@ class TextState:
 
 @dataclass(frozen=True, slots=True)
 class LimitsState:
-    """What the limiter knows as a whole, of now; `counts` are whatever it counts besides."""
+    """What the limiter knows as a whole, of now; `counts` are whatever it counts besides.
+
+    `metrics` are those nearest to their limits, `rest` all others.
+    """
 
     mode: str
     metrics: Sequence[MetricState]
@@ -85,6 +102,7 @@ class LimitsState:
     refused: Mapping[str, int] = field(default_factory=dict)
     state_bytes: int = 0
     texts: Sequence[TextState] = ()
+    rest: Rest = Rest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +142,18 @@ def prepare_report(
     """
     figures = figures_of(state, demand)
     shown = [(one, demand.look_at(one.state.metric)) for one in figures[:max_metrics]]
+    rest = state.rest
     whole: Report = {
         "mode": state.mode,
-        "metrics_left_out": max(len(figures) - max_metrics, 0),
+        "metrics_left_out": max(len(figures) - max_metrics, 0) + rest.metrics,
         "texts": [_text(text) for text in state.texts],
         "totals": {
-            "metrics": len(figures),
-            "admitted": sum(one.state.admitted for one in figures),
+            "metrics": len(figures) + rest.metrics,
+            "admitted": sum(one.state.admitted for one in figures) + rest.admitted,
             "limit": state.global_limit,
-            "overflowed_streams": sum(one.state.folded_streams for one in figures),
-            "demand": sum(one.demand for one in figures),
+            "overflowed_streams": sum(one.state.folded_streams for one in figures)
+            + rest.folded_streams,
+            "demand": sum(one.demand for one in figures) + rest.demand,
             "state_bytes": state.state_bytes,
             "refused": dict(state.refused),
             "counts": {
