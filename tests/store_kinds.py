@@ -19,6 +19,8 @@ TABLES = {"log": "_rows", "checkpoint": "_checkpoints", "executions": "_chunks"}
 class StoreKind(Protocol):
     """One place for a state."""
 
+    url: str
+
     def opened(self, worker: int = 0, *, is_read_only: bool = False) -> Store:
         """Return a store of that place that is not loaded."""
 
@@ -37,6 +39,8 @@ class StoreKind(Protocol):
 
 class MemoryKind:
     """A store that lives as long as this object."""
+
+    url = "memory"
 
     def __init__(self) -> None:
         self._stores: dict[int, MemoryStore] = {}
