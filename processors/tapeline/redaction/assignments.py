@@ -41,7 +41,7 @@ class Assignment(NamedTuple):
 
 # What makes a run of characters a name: what stands behind it.
 _MARKED: Final = (
-    r"(?P<close>[\"'`\])]{0,4}+)"
+    r"(?P<close>[\"'`\])*]{0,4}+)"
     r"(?:[ \t]{0,16}+(?P<mark>=>|->|<-|:{0,3}+=(?!=)|[?.+]=|\|\|=|={2,3}+|::(?=[ \t])|:(?!:))"
     r"|[ \t]{0,4}+(?P<comma>,)(?=\s{0,16}+[bu]?[\"'`]))"
 )
@@ -69,17 +69,25 @@ _ANNOTATION: Final = re.compile(
     r"(?:string|String|str|bytes|text|[A-Z]\w{0,24}(?:\[\w{1,16}\])?)\??[ \t]{0,4}+(?::?=)(?!=)"
 )
 
-_GAP: Final = re.compile(r"[ \t]{0,16}+(?:[|>][+\-]?[ \t]{0,8}+\r?\n[ \t]{1,64}+)?")
+_GAP: Final = re.compile(
+    r"(?:\*{1,2}(?=[ \t]))?[ \t]{0,16}+(?:[|>][+\-]?[ \t]{0,8}+\r?\n[ \t]{1,64}+)?"
+)
 _GAP_IN_JSON: Final = re.compile(r"\s{0,64}+")
-_GAP_BEGINS: Final = frozenset(" \t\n\r\f\v\x1c\x1d\x1e\x1f|>")
+_GAP_BEGINS: Final = frozenset(" \t\n\r\f\v\x1c\x1d\x1e\x1f|>*")
 _OPENING: Final = re.compile(
-    r"(?:(?:[A-Za-z_][\w.]{0,31}+\(\s{0,32}+){1,3}+|\[\]string\{)?(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
+    r"(?:(?:[A-Za-z_][\w.]{0,31}+\(\s{0,32}+){1,3}+|\[\]string\{|string\([0-9]{1,5}+\)[ ])?"
+    r"(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
 )
 _CLOSINGS: Final = {
     quote: re.compile(rf"(?<!\\)(?:\\\\)*+{quote}") for quote in ('"', "'", "`", '"""', "'''")
 }
 # A quoted string counts as one piece, since brackets in it mean nothing; an open one has no end.
 _BRACKET: Final = re.compile(r"[\[{]|[\]}]|\"(?:[^\"\\]++|\\(?:.|\Z))*+(?:\"|\Z)", re.DOTALL)
+# A schema of a value, and no value: no key that could hold one.
+_SCHEMA: Final = re.compile(
+    r"\{\s{0,64}+(?:,?\s{0,64}+\"(?:type|name|in|format|minLength|maxLength|pattern|title|nullable"
+    r"|writeOnly|readOnly)\"\s{0,8}+:\s{0,8}+(?:\"[^\"\\]{0,200}+\"|[a-z0-9]{1,20}+)\s{0,64}+){1,16}+\}\Z"
+)
 
 # How far a value goes that stands in no quotes, by the rule of its name and by what is around it.
 _WORD: Final = re.compile(r"(?:[^\s&;,\"'`<>|)}\]\\\x00-\x1f]|\\(?![nrt\"'`u\\]))++")
@@ -230,9 +238,10 @@ def _scan(
 
 def _pair(text: str, match: re.Match[str], names: KeyWords) -> _Pair | None:
     name, close, mark, comma = match.groups()
-    if comma and not close:
-        return None
     start, value_start = match.start(1), match.end()
+    # `{password, "x"}`: a pair of Erlang's.
+    if comma and not close and text[max(0, start - 1) : start] != "{":
+        return None
     finding = names.finding(name, "")
     if finding is None and (name in TYPES or names.is_end_of_term(name)):
         word = _WORD_BEFORE.search(text, max(0, start - _BEFORE_LENGTH), start)
@@ -310,6 +319,8 @@ def _reason(pair: _Pair, value: str, bare: bool) -> str:  # noqa: FBT001 - priva
             return "is the scheme alone"
     if pair.mark == "," and not _NO_ITEM.match(value):
         return "could be the next item of a list"
+    if bare and value[:1] == "{" and '"type"' in value and _SCHEMA.match(value):
+        return "describes the value"
     if bare and value[:1] in {"{", "["} and pair.finding.strength is Strength.OPAQUE:
         item = _ONE_ITEM.match(value)
         return judge_value(pair.finding, item[2], bare=False) if item else "holds names of its own"
@@ -331,7 +342,9 @@ def _quoted_end(text: str, start: int, quote: str) -> int:
 
 def _bare_end(text: str, pair: _Pair) -> int:
     """Return where a value without quotes ends."""
-    if text[pair.start : pair.start + 1] in {"{", "["} and pair.close:
+    if text[pair.start : pair.start + 1] in {"{", "["} and (
+        pair.close or text[pair.start + 1 : pair.start + 2] in {'"', "'"}
+    ):
         return _bracketed_end(text, pair.start)
     value = _extent(text, pair).match(text, pair.start)
     return value.end() if value else pair.start
@@ -369,15 +382,32 @@ def _extent(text: str, pair: _Pair) -> re.Pattern[str]:
 
 
 _NAME_ATTRIBUTE: Final = re.compile(r"\s(?:name|key|id)=[\"'](?P<held>[\w.\-]{2,64}+)[\"']")
+_HELD_LENGTH: Final = 64
 _NO_WORD: Final = re.compile(r"[\s/\"'{}]|\A@|\A\w{1,64}=")
 
 
+_TO_NEXT_ELEMENT: Final = re.compile(r"(?:\]\]>)?</[\w.:\-]{1,128}+>\s{0,64}+(?=<)")
+
+
 def _elements(text: str, names: KeyWords, masks: Sequence[tuple[int, int]]) -> Iterator[Assignment]:
+    named, begin = None, 0
     for element in _ELEMENT.finditer(text):
         finding = names.finding(element["name"], "")
         if finding is None and element["attributes"]:
             held = _NAME_ATTRIBUTE.search(element["attributes"])
             finding = names.finding(held["held"], "") if held else None
+        if finding is None and named is not None and element.start() == begin:
+            finding = named
+        named = None
+        if (
+            finding is None
+            and element["name"].lower() in HOLDERS
+            and len(element["value"]) <= _HELD_LENGTH
+        ):
+            # `<name>password</name><value>x</value>`
+            named = names.finding(element["value"], "")
+            to_next = _TO_NEXT_ELEMENT.match(text, element.end()) if named else None
+            begin = to_next.end() if to_next else 0
         if finding is None or (masks and end_of_mask(masks, element.start("value"))):
             continue
         value = element["value"].rstrip()

@@ -140,13 +140,15 @@ _AFTER_VENDOR: Final = (
     rb"(?:[_. \t\r\n\"'`,;)\]-]*(?:"
     + "|".join(sorted(_BEGINNINGS)).encode()
     + rb")"
-    + rb"|[_.-]*[\"'`)\]]{0,4}[ \t]{0,16}[:=<,>?.+|-])"
+    + rb"|[_.-]*[\"'`)\]*]{0,4}[ \t]{0,16}[:=<,>?.+|-])"
 )
 _BEFORE_VENDOR: Final = rb"(?:--|<)[a-z0-9_.:-]*"
 _VENDORS_TOGETHER: Final = 20
 """In one expression, so that what stands before and after them is compiled once."""
 
 _MAX_VENDOR_WORDS: Final = 4
+_MAX_FRAMED_LENGTH: Final = 40
+"""Characters within a frame, which the prefilter's patterns allow with what joins the words."""
 
 # Base64 and the like taken apart: many short pieces, of which one may be `psk` or `otp`.
 _MAX_WORDS_BESIDE_SHORT: Final = 7
@@ -329,6 +331,8 @@ class KeyWords:
             for begin in range(len(words) - len(first) - 1 if words[-1] == last else 0):
                 if words[begin : begin + len(first)] == first:
                     named = words[begin + len(first) : -1]
+                    if len("-".join(named)) > _MAX_FRAMED_LENGTH:
+                        continue
                     return found if _NO_CREDENTIAL_KEY.isdisjoint(named) else None
         return None
 
@@ -375,7 +379,7 @@ def _framed(first: Sequence[str], last: str) -> bytes:
     """Return the pattern of a frame: its ends with a mark after the first, or in CamelCase."""
     title = "".join(map(str.title, first))
     camel = f"(?-i:[{title[0]}{title[0].lower()}]{title[1:]}[A-Z0-9].{{0,60}}"
-    ends = f"(?:{last.title()}|{last.upper()}))"
+    ends = f"(?:{last.title()}|{last.upper()}|[^a-zA-Z0-9]{last}))"
     return b"(?:" + _spelled(first) + f"[^a-z0-9].{{1,60}}{last}|{camel}{ends})".encode()
 
 
