@@ -403,8 +403,9 @@ def test_expressions_that_mean_nothing_are_refused(expression: str, message: str
         compile_expression(expression)
 
 
+INT64 = st.integers(-(2**63), 2**63 - 1)
 TREES = st.recursive(
-    st.one_of(st.text(max_size=3), st.integers(), st.floats(), st.booleans(), st.none()),
+    st.one_of(st.text(max_size=3), INT64, st.floats(), st.booleans(), st.none()),
     lambda inner: st.one_of(
         st.lists(inner, max_size=2),
         st.dictionaries(
