@@ -34,6 +34,7 @@ PURE = (
     "pipeline/batch.py",
     "pipeline/chain.py",
     "pipeline/durations.py",
+    "pipeline/form.py",
     "pipeline/markup.py",
     "pipeline/pages.py",
     "pipeline/processor.py",

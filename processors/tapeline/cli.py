@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    version = commands.add_parser("version", help="print the version")
+    version = commands.add_parser("version", help="print the version, and which form runs")
     version.set_defaults(handler=_version)
     _add_serve(commands.add_parser("serve", help="run the sidecar"))
     _add_check(commands.add_parser("check", help="validate a configuration; print what would run"))
@@ -219,8 +219,9 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _version(_: argparse.Namespace) -> int:
     from tapeline import __version__
+    from tapeline.pipeline.form import running_form
 
-    print(f"tapeline {__version__}")
+    print(f"tapeline {__version__} ({running_form()})")
     return 0
 
 

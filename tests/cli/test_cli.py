@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tapeline import __version__
 from tapeline.cli import main
+from tapeline.pipeline.form import running_form
 from tapeline.pipeline.registry import ENTRY_POINT_GROUP
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,13 @@ def test_help_names_every_command_and_the_exit_codes(capsys: pytest.CaptureFixtu
     assert exit_.value.code == 0
     assert "exit codes:" in printed
     assert [command for command in COMMANDS if command not in printed] == []
+
+
+def test_the_version_says_which_form_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Compiled or pure: whoever reads a figure or a report must know of which."""
+    assert main(["version"]) == 0
+
+    assert capsys.readouterr().out == f"tapeline {__version__} ({running_form()})\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

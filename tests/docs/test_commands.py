@@ -15,12 +15,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from markdown_pages import ROOT, Command, page, pages
+from tapeline import __version__
 from tapeline.demo.credentials import credentials
 from tapeline.demo.proof import HEADER
 from tapeline.doctor.findings import Finding, Severity
 from tapeline.doctor.hops import Addresses, hops_of
 from tapeline.otlp.json_lines import request_from_json, request_to_json
 from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.form import Form
 from tapeline.pipeline.registry import ProcessorContext
 from tapeline.settings import build_chain, load_settings
 
@@ -72,7 +74,8 @@ def test_the_doctor_of_the_readme_walks_the_hops_that_there_are() -> None:
     """Each hop with its default address, in order, and the finding of the one that fails."""
     hops = hops_of(Addresses("127.0.0.1:4319", "127.0.0.1:8090", "127.0.0.1:14317"))
     failing = next(hop for hop in hops if hop.name == "Loki")
-    expected = [
+    expected = [f"tapeline {__version__} ({Form.PURE})"]  # an editable install
+    expected += [
         f"{'FAIL' if hop is failing else 'ok':<5} {hop.name:<20} {hop.address}" for hop in hops
     ]
     problem = "does not answer ([Errno 111] Connection refused)"

@@ -20,6 +20,7 @@ import tapeline
 from tapeline.admin.config import AdminConfig
 from tapeline.admin.pages import PAGE_HEADERS, check_names, document
 from tapeline.pipeline.addresses import Address
+from tapeline.pipeline.form import running_form
 from tapeline.pipeline.pages import Page
 from tapeline.pipeline.processor import Report
 
@@ -182,6 +183,7 @@ class AdminServer:
                 "ready": not health.problems,
                 "problems": list(health.problems),
                 "version": tapeline.__version__,
+                "form": running_form(),
                 "uptime_seconds": round(time.monotonic() - self._started_s, 3),
                 **health.details,
             },

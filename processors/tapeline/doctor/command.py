@@ -10,11 +10,13 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from tapeline import __version__
 from tapeline.doctor.collector_graph import CollectorGraph, port_of, read_collector
 from tapeline.doctor.collector_rules import GateFacts, check_collector
 from tapeline.doctor.findings import Finding, Severity
 from tapeline.doctor.hops import Addresses, check_hops, hops_of
 from tapeline.otlp.signals import Signal
+from tapeline.pipeline.form import running_form
 from tapeline.pipeline.loader import ConfigError
 from tapeline.pipeline.registry import ProcessorContext, RegistryError
 from tapeline.redaction.audit import VERSION_LENGTH
@@ -115,13 +117,16 @@ def doctor_command(
     except ConfigError as error:
         return _refuse(error, as_json=as_json)
     findings += _disk_findings(collector)
+    if not as_json:
+        print(f"tapeline {__version__} ({running_form()})")
     for hop, finding in check_hops(hops_of(_addresses(settings, overrides))):
         if finding is not None:
             findings.append(finding)
         if not as_json:
             print(f"{'FAIL' if finding else 'ok':<5} {hop.name:<20} {hop.address}")
     if as_json:
-        print(json.dumps({"findings": [item.as_dict() for item in findings]}, indent=2))
+        found = [item.as_dict() for item in findings]
+        print(json.dumps({"form": running_form(), "findings": found}, indent=2))
     else:
         _print_findings(findings, checked=True)
     failed = any(finding.severity == Severity.ERROR for finding in findings)

@@ -16,6 +16,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from tapeline.admin.server import AdminServer, Health, bind, bind_unix
+from tapeline.pipeline.form import running_form
 from tapeline.pipeline.processor import Report
 from tapeline.transport.quarantine import QuarantineForm
 from tapeline.transport.sidecar import ChainBuilder, ServiceSettings, Sidecar
@@ -159,7 +160,13 @@ def _run_one(
 
 def _log_start(settings: ServiceSettings, address: str, admin: str) -> None:
     server = settings.server
-    logger.info("taking OTLP on %s, sending to %s%s", address, settings.downstream.endpoint, admin)
+    logger.info(
+        "%s form, taking OTLP on %s, sending to %s%s",
+        running_form(),
+        address,
+        settings.downstream.endpoint,
+        admin,
+    )
     if server.tls is None and not server.worker_address(0).is_loopback:
         logger.warning(
             "server.listen %s is reachable from other machines and has no TLS; set server.tls,"

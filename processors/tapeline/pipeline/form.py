@@ -1,0 +1,22 @@
+"""Which form of the package runs: its hot modules compiled to C, or as Python."""
+
+from enum import StrEnum
+
+from tapeline.pipeline import batch
+
+__all__ = ["Form", "running_form"]
+
+
+class Form(StrEnum):
+    """One wheel has the one or the other; both do the same."""
+
+    COMPILED = "compiled"
+    PURE = "pure"
+
+
+def running_form() -> Form:
+    """Return the form of what this process imported.
+
+    The compiled modules are one library, so one of them tells for all.
+    """
+    return Form.PURE if batch.__file__.endswith(".py") else Form.COMPILED
