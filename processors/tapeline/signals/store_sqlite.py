@@ -276,10 +276,11 @@ class SqliteStore:
             )
         database.execute("PRAGMA synchronous = FULL")
         database.execute(f"PRAGMA journal_size_limit = {_MAX_JOURNAL_BYTES}")
-        if is_empty:
-            with self._transaction():
-                for statement in _TABLES:
-                    database.execute(statement)
+        # A file that can only be read is found out by writing: SQLite opens it without a word.
+        statements = _TABLES if is_empty else (f"PRAGMA user_version = {VERSION}",)
+        with self._transaction():
+            for statement in statements:
+                database.execute(statement)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
