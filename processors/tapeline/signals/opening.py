@@ -56,12 +56,13 @@ def safe_url(url: str) -> str:
     scheme is left.
     """
     scheme, separator, rest = url.partition("://")
-    if not separator:
+    if not separator or scheme not in {"sqlite", "postgresql", "postgres"}:
         return "the URL of the state"
     if scheme == "sqlite":
         return url
     place = rest.rpartition("@")[2].partition("?")[0]
     is_clear = rest.count("@") <= 1 and "?" not in rest.rpartition("@")[0]
-    is_clear = is_clear and rest.count("/") <= 1 and _SHOWN.fullmatch(place) is not None
-    known = scheme if scheme in {"postgresql", "postgres"} else "…"
-    return f"{known}://{place if is_clear else '…'}"
+    is_clear = (
+        is_clear and rest.partition("?")[0].count("/") <= 1 and _SHOWN.fullmatch(place) is not None
+    )
+    return f"{scheme}://{place if is_clear else '…'}"
