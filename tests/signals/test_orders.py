@@ -286,7 +286,7 @@ def test_book_keeping_agrees_with_a_plain_count(steps: list[tuple[Any, ...]]) ->
         assert state_now.closed_ns == book._closed.get(("a", name)) or name not in seen
     assert book.open_count() == opened
     again = OrderBook(lambda _venue, _instrument, _time_ns: None, grace_ns=GRACE_NS)
-    again.restore(book.records())
+    again.restore(book.records(), book.due_times())
     assert list(again.records()) == list(book.records())
     assert (again.open_count(), again.fill_ratios(30)) == (opened, book.fill_ratios(30))
     restored = [(item.order.id, item.closure, item.close_mid) for item in again.due(10**6)]

@@ -77,6 +77,11 @@ class Accounts:
             self.next_boundary_ns = period_end(time_ns, self._settings.risk_period_ns)
         return found
 
+    def restore(self, account: str) -> AccountRecord:
+        """Return an account that was there when the state was kept."""
+        record = self._records[account] = AccountRecord(self.terms(account).starting_equity)
+        return record
+
     def equity(self, account: str, time_ns: int) -> Decimal | None:
         """Return starting equity, cash and net P&L as of a moment; None where an input lacks."""
         terms = self.terms(account)

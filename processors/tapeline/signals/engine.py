@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tapeline.signals.archive import ExecutionLog
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.events import Cash, Event, Execution, Mark, Order, Quote
 from tapeline.signals.gauges import Gauges
@@ -43,7 +44,7 @@ class Engine:
         """Events that came after the watermark had passed them, by kind."""
         self.shortened_count = 0
         """Times that the revision window was shortened since it held too much."""
-        self._new: dict[int, Execution] = {}
+        self.log = ExecutionLog()
         self._orders_due_ns = 0
 
     @property
@@ -84,11 +85,6 @@ class Engine:
         """What gauges are made of, for a report."""
         return self._gauges
 
-    def take_executions(self) -> list[Execution]:
-        """Return executions that were accepted since the last call, as they are held."""
-        taken, self._new = list(self._new.values()), {}
-        return taken
-
     def _take(self, event: Event) -> None:
         if isinstance(event, Execution):
             self._take_execution(event)
@@ -109,7 +105,7 @@ class Engine:
         if held is None:
             return
         self.late["execution"] += held.time_ns < self.watermark_ns or held is not event
-        self._new[id(held)] = held
+        self.log.added(held)
         self.sampled.submit(held)
         if len(self.live.ledger.executions.events) > self.settings.limits.executions:
             self._shorten_window()
@@ -159,4 +155,5 @@ class Engine:
 
     def _forget_before(self, before_ns: int) -> None:
         self.live.forget(before_ns)
+        self.log.forgot(before_ns)
         self.sampled.forget(before_ns)

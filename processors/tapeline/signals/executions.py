@@ -90,6 +90,10 @@ class Executions:
         """Return a trade with the values that count; None where it is busted, or unknown."""
         return self._effective.get(identity)
 
+    def terms(self) -> Iterator[tuple[tuple[str, str], OrderTerms]]:
+        """Yield what orders told, by account and order id, for a snapshot."""
+        return iter(self._terms.items())
+
     @property
     def dependents(self) -> Container[tuple[str, str]]:
         """The orders that an execution which is held took side or strategy from, or would."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from tapeline.signals.archive import Step, repeat
 from tapeline.signals.events import Execution
 from tapeline.signals.executions import Change, Executions, OrderTerms
 from tapeline.signals.instruments import Instruments
@@ -32,20 +33,20 @@ class Ledger:
         self,
         states: Mapping[PositionKey, PositionState],
         horizon_ns: int | None,
-        executions: Iterable[Execution],
-        terms: Iterable[tuple[str, str, OrderTerms]],
+        terms: Sequence[tuple[str, str, OrderTerms]],
+        steps: Iterable[Step],
     ) -> None:
         """Become what it was: positions as they were at the window's beginning, and what was held.
 
         What is held may be from before the window: a correction of a trade that is in it.
         """
         self.begin(states, horizon_ns)
-        for account, order_id, known in terms:
-            self.executions.set_terms(account, order_id, known)
-        for event in executions:
-            self.executions.add(event)
-        if horizon_ns is not None:
-            self.executions.forget(horizon_ns)
+        for again in range(2):
+            # Again after the steps, since what is forgotten takes terms along.
+            for account, order_id, known in terms:
+                self.executions.set_terms(account, order_id, known)
+            if not again:
+                repeat(self.executions, steps)
         for effective in self.executions.effective():
             self.positions.replace(None, effective)
 

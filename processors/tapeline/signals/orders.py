@@ -8,7 +8,7 @@ was sampled changes. Pure, and bounded.
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, localcontext
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -330,8 +330,17 @@ class OrderBook:
                 life.sampled_stages,
             )
 
-    def restore(self, records: Iterable[OrderRecord]) -> None:
-        """Take back what `records` gave, into an empty book; no mid that is known is asked for."""
+    def due_times(self) -> list[tuple[int, OrderName]]:
+        """Return when orders are to be looked at, for a snapshot."""
+        return list(self._due)
+
+    def restore(
+        self, records: Iterable[OrderRecord], due_times: Iterable[tuple[int, OrderName]]
+    ) -> None:
+        """Take back what `records` and `due_times` gave, into an empty book.
+
+        No mid that is known is asked for.
+        """
         kept = list(records)
         lives = [self._at(record.account, record.id) for record in kept]
         for life, record in zip(lives, kept, strict=True):
@@ -349,6 +358,8 @@ class OrderBook:
             self._changed(life)
         for life, record in zip(lives, kept, strict=True):
             life.close_mid = record.close_mid
+        self._due = list(due_times)
+        heapify(self._due)
 
     def _is_done(self, life: OrderLife, cut_ns: int) -> bool:
         if life.last_ns >= cut_ns:

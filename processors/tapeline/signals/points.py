@@ -36,4 +36,5 @@ def attributes_of(**values: str) -> Attributes:
     `trading.order.state`. Empty values are left off.
     """
     named = ((f"trading.{name.replace('__', '.')}", value) for name, value in values.items())
-    return tuple(sorted((name, value) for name, value in named if value))
+    # A value may be of an enumeration, which only its own text says in a state that is kept.
+    return tuple(sorted((name, str(value)) for name, value in named if value))

@@ -186,14 +186,25 @@ class Quotes:
             if stream.floor_ns is not None:
                 yield venue, instrument, stream.floor_ns
 
-    def restore(self, quotes: Iterable[Quote], floors: Iterable[tuple[str, str, int]]) -> None:
-        """Take back what `held` and `floors` gave, into an empty memory."""
+    @property
+    def cut_ns(self) -> int | None:
+        """Before it no moment has a mid; None while nothing is forgotten."""
+        return self._cut_ns
+
+    def restore(
+        self,
+        quotes: Iterable[Quote],
+        floors: Iterable[tuple[str, str, int]],
+        cut_ns: int | None,
+    ) -> None:
+        """Take back what `held`, `floors` and `cut_ns` gave, into an empty memory."""
         for quote in quotes:
             self.add(quote)
         for venue, instrument, floor_ns in floors:
             stream = self._streams.get((venue, instrument))
             if stream is not None:
                 stream.floor_ns = floor_ns
+        self._cut_ns = cut_ns
 
     def last_quotes(self) -> Iterator[Quote]:
         """Yield the last quote of each pair of venue and instrument, for a snapshot."""

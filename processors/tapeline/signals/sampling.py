@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from tapeline.signals.accounts import Accounts
+from tapeline.signals.archive import ExecutionLog
 from tapeline.signals.booking import Bookkeeper, Prices
 from tapeline.signals.decimals import ZERO
 from tapeline.signals.engine_settings import EngineSettings
@@ -57,6 +58,7 @@ class SampledView:
         )
         self.horizons = Horizons(settings.horizons_ns, limits.waiting)
         self.accounts = Accounts(settings, market, self.ledger)
+        self.log = ExecutionLog()
         self.terms = TermsBook()
         self.trips = Trips()
         self.bookkeeper = Bookkeeper(settings, series)
@@ -156,6 +158,7 @@ class SampledView:
     def forget(self, before_ns: int) -> None:
         """Let the revision window begin at a time."""
         self.ledger.forget(before_ns)
+        self.log.forgot(before_ns)
         self.accounts.cash.forget(before_ns)
         held = self.ledger.executions.events.held
         gone = [identity for identity in self.bookkeeper.held() if identity not in held]
@@ -167,6 +170,10 @@ class SampledView:
         executions = self.ledger.executions
         self.terms.forget(self.quiet_ns, self.book, executions.dependents)
         executions.forget_terms(self.quiet_ns, self.book)
+
+    def begin(self, watermark_ns: int) -> None:
+        """Go on from a watermark."""
+        self.watermark_ns = self._moment_ns = watermark_ns
 
     def restore_waiting(self, events: Iterable[Pending]) -> None:
         """Take back what `waiting` gave."""
@@ -222,6 +229,7 @@ class SampledView:
         identity = event.identity
         before = executions.events.held.get(identity)
         changes = self.ledger.add(event, self._moment_ns)
+        self.log.added(event)
         roots = [_trade_of(change) for change in changes]
         if event.kind != "trade" or before is not None or identity in executions.references:
             chain = executions.chain(identity)

@@ -1,0 +1,89 @@
+"""A state that was kept and taken back goes on as if nothing had happened."""
+
+from dataclasses import replace
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from execution_events import trade
+from signal_events import INSTRUMENTS, LATENESS_NS, SETTINGS, figures, in_arrival_order
+from signal_events import random_events as random_events_of
+from tapeline.signals.engine import Engine
+from tapeline.signals.engine_settings import EngineSettings
+from tapeline.signals.engine_state import (
+    SettingsChangedError,
+    dump_archive,
+    dump_engine,
+    restore_engine,
+)
+from tapeline.signals.events import Event
+from tapeline.signals.instruments import Account, Instruments
+from tapeline.signals.plain import decode_state, encode_state
+
+SHORT_WINDOW = replace(SETTINGS, revision_window_ns=60)
+
+
+def lasting(engine: Engine) -> dict[str, Any]:
+    """Return the figures without exemplars, which are of an emission and not of the state."""
+    found = figures(engine)
+    del found["exemplars"]
+    found["counts"] = [dict(+engine.events), dict(+engine.late)]
+    sets = [engine.live.ledger.executions.events, engine.live.cash.events, engine.sampled.orders]
+    found["sets"] = [(each.duplicate_count, each.conflict_count) for each in sets]
+    return found
+
+
+def restarted(engine: Engine, archives: list[bytes]) -> Engine:
+    """Return another engine with the state of the first, by way of bytes."""
+    archives.append(encode_state(dump_archive(engine)))
+    body = encode_state(dump_engine(engine))
+    following = Engine(engine.settings)
+    restore_engine(following, decode_state(body), map(decode_state, archives))
+    return following
+
+
+def run(
+    engine: Engine, events: list[Event], sizes: Random, restarts: Random | None, part: float
+) -> Engine:
+    """Return an engine that took all events, with restarts after some batches."""
+    archives: list[bytes] = []
+    index = 0
+    while index < len(events):
+        size = sizes.randrange(1, 12)
+        batch = events[index : index + size]
+        engine.apply(batch, max(event.time_ns for event in batch))
+        index += size
+        if restarts is not None and restarts.random() < part:
+            engine = restarted(engine, archives)
+    engine.end()
+    return engine
+
+
+@pytest.mark.parametrize("chosen", [SETTINGS, SHORT_WINDOW], ids=["long_window", "short_window"])
+@given(st.integers(0, 2**32), st.integers(1, 120))
+@settings(max_examples=80, deadline=None)
+def test_restarts_change_nothing(chosen: EngineSettings, seed: int, count: int) -> None:
+    """At any batch, with much that waits, late events and revisions of what left the window."""
+    random = Random(seed)  # noqa: S311 - reproducible, not secret
+    events = random_events_of(random, count)
+    lateness_ns = LATENESS_NS * random.choice([1, 1, 4])
+    arrived = in_arrival_order(random, [*events, *events[: count // 3]], lateness_ns)
+    expected = run(Engine(chosen), arrived, Random(seed), None, 0)  # noqa: S311 - as above
+    found = run(Engine(chosen), arrived, Random(seed), random, 0.3)  # noqa: S311 - as above
+    assert lasting(found) == lasting(expected)
+
+
+def test_positions_are_not_counted_on_in_other_units() -> None:
+    """A changed multiplier or base currency is refused, with what to do."""
+    engine = Engine(SETTINGS)
+    engine.apply([trade(1, 1, 100)], 1)
+    state = decode_state(encode_state(dump_engine(engine)))
+    other = {**INSTRUMENTS, "X": replace(INSTRUMENTS["X"], multiplier=Decimal(5))}
+    with pytest.raises(SettingsChangedError, match=r"instrument 'X'.*another name"):
+        restore_engine(Engine(replace(SETTINGS, instruments=Instruments(other))), state, [])
+    with pytest.raises(SettingsChangedError, match=r"account 'a'.*counted in USD"):
+        restore_engine(Engine(replace(SETTINGS, accounts={"a": Account("EUR")})), state, [])
