@@ -27,6 +27,7 @@ __all__ = ["MAX_MAPPINGS", "MappingConfig", "MappingFile", "MatchConfig", "attri
 MAX_MAPPINGS: Final = 500
 MAX_CONDITIONS: Final = 50
 MAX_NAMES: Final = 100
+_SPAN_EVENTS_ONLY: Final = "`span` is for events of spans: signal: traces with an event_name"
 
 _TRADED: Final = ("trading.account", "trading.strategy", "trading.sequence")
 _QUOTED: Final = ("trading.instrument", "trading.venue", "trading.sequence")
@@ -124,6 +125,9 @@ class MatchConfig(BaseModel):
     # Attributes of the record.
     attributes: Conditions = {}
 
+    # Attributes of a span event's span.
+    span: Conditions = {}
+
     # Values in a log's body, which is a mapping, or a text with JSON of one.
     body_json: Conditions = {}
 
@@ -180,6 +184,7 @@ class MappingConfig(BaseModel):
             event_names=frozenset(match.event_name),
             span_names=frozenset(match.span_name),
             attributes=_conditions(match.attributes),
+            span=_conditions(match.span),
             body=_conditions(match.body_json),
             reads_body=any("body" in text for text in texts.values()),
         )
@@ -216,6 +221,8 @@ def _strange_matches(mapping: MappingConfig) -> Iterator[InitErrorDetails]:
     if match.signal == "logs" and match.span_name:
         message = "logs have no span name; write signal: traces, or take it out"
         yield _problem(("match", "span_name"), message, list(match.span_name))
+    if match.span and not _is_of_span_events(match):
+        yield _problem(("match", "span"), _SPAN_EVENTS_ONLY, match.span)
     if match.signal == "traces" and match.body_json:
         message = "spans have no body; write signal: logs, or take it out"
         yield _problem(("match", "body_json"), message, match.body_json)
@@ -223,13 +230,15 @@ def _strange_matches(mapping: MappingConfig) -> Iterator[InitErrorDetails]:
 
 def _strange_paths(mapping: MappingConfig) -> Iterator[InitErrorDetails]:
     match = mapping.match
-    is_span_event = match.signal == "traces" and bool(match.event_name)
     for path, text in mapping.expressions().items():
         if match.signal == "traces" and _begins(text, "body"):
             yield _problem(path, "spans have no body", text)
-        if not is_span_event and _begins(text, "span."):
-            message = "`span` is for events of spans: signal: traces with an event_name"
-            yield _problem(path, message, text)
+        if not _is_of_span_events(match) and _begins(text, "span."):
+            yield _problem(path, _SPAN_EVENTS_ONLY, text)
+
+
+def _is_of_span_events(match: MatchConfig) -> bool:
+    return match.signal == "traces" and bool(match.event_name)
 
 
 def _begins(text: str, root: str) -> bool:

@@ -203,6 +203,8 @@ class EventMapping:
     """Of logs; in traces, names of span events: without any, the span itself is the record."""
     span_names: frozenset[str] = frozenset()
     attributes: tuple[Condition, ...] = ()
+    span: tuple[Condition, ...] = ()
+    """On the attributes of a span event's span."""
     body: tuple[Condition, ...] = ()
     reads_body: bool = False
     """Whether an expression looks into the body."""
@@ -220,6 +222,8 @@ class EventMapping:
         if self.span_names and source.span_name not in self.span_names:
             return False
         if not all(condition.holds(source.attributes) for condition in self.attributes):
+            return False
+        if not all(condition.holds(source.tree("span")) for condition in self.span):
             return False
         return not self.body or self._matches_body(source)
 

@@ -1,0 +1,95 @@
+"""The ready mappings: each file of config/mappings/ makes of its recording the events beside it.
+
+A recording `testdata/NAME.jsonl` is of the shape that the service's own documents show;
+`testdata/NAME.expected.yaml` has the events in the order of the wire, fields at their defaults left
+out, and what is refused. The figures that come of them belong into the same file, under `figures`,
+and the test that compares them below.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tapeline.otlp.json_lines import request_from_json
+from tapeline.pipeline.batch import Batch
+from tapeline.signals.config import SignalsConfig
+from tapeline.signals.config_files import settings_of
+from tapeline.signals.events import Event, Trace
+from tapeline.signals.instruments import Instruments
+from tapeline.signals.intake import Intake, Taken
+
+ROOT = Path(__file__).parents[2]
+RECORDINGS = ROOT / "processors" / "tapeline" / "signals" / "testdata"
+READY = sorted((ROOT / "config" / "mappings").glob("*.yaml"))
+
+
+def taken_with(path: Path) -> list[Taken]:
+    """Read a mapping file's recording with that file, line by line."""
+    intake = Intake(Instruments(), settings_of(SignalsConfig(mapping_files=(path,))).mappings)
+    lines = (RECORDINGS / f"{path.stem}.jsonl").read_bytes().splitlines()
+    return [intake.read(Batch(*request_from_json(line)), None) for line in lines]
+
+
+def plain(event: Event) -> dict[str, Any]:
+    """Return an event as the expected files spell it."""
+    found: dict[str, Any] = {"event": type(event).__name__.lower()}
+    for name, value in event._asdict().items():
+        if value == event._field_defaults.get(name):
+            continue
+        if isinstance(value, Trace):
+            found[name] = "-".join(part.hex() for part in value)
+        else:
+            found[name] = str(value) if isinstance(value, Decimal) else value
+    return found
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
+def test_a_recording_becomes_the_events_beside_it(path: Path) -> None:
+    """And what its documents leave out is refused by mapping and field."""
+    expected = yaml.safe_load((RECORDINGS / f"{path.stem}.expected.yaml").read_text("utf-8"))
+    taken = taken_with(path)
+
+    events = [plain(event) for each in taken for event in each.events]
+    refused = [
+        {"mapping": why.mapping, "attribute": why.attribute, "reason": why.reason, "count": count}
+        for each in taken
+        for why, count in sorted(each.refused.items())
+    ]
+
+    assert events == expected["events"]
+    assert refused == expected["refused"]
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
+def test_no_cumulative_fill_becomes_an_execution(path: Path) -> None:
+    """None of the documents shows an execution id, and identities are not made up."""
+    mappings = settings_of(SignalsConfig(mapping_files=(path,))).mappings
+
+    assert {mapping.event for mapping in mappings} == {"trading.order"}
+
+
+def test_every_recording_has_its_mapping_and_every_mapping_makes_an_event() -> None:
+    """A mapping that its own recording never meets is not tested."""
+    assert {path.name.partition(".")[0] for path in RECORDINGS.glob("*.jsonl")} == {
+        path.stem for path in READY
+    }
+    for path in READY:
+        whole = settings_of(SignalsConfig(mapping_files=(path,))).mappings
+        lines = (RECORDINGS / f"{path.stem}.jsonl").read_bytes().splitlines()
+        for mapping in whole:
+            intake = Intake(Instruments(), (mapping,))
+            batches = [Batch(*request_from_json(line)) for line in lines]
+            assert any(intake.read(each, None).events for each in batches), mapping.name
+
+
+def test_all_ready_mappings_go_together() -> None:
+    """Their names differ, and none takes a record of another's service."""
+    config = SignalsConfig(mapping_files=tuple(READY))
+    intake = Intake(Instruments(), settings_of(config).mappings)
+    for path in READY:
+        alone = taken_with(path)
+        lines = (RECORDINGS / f"{path.stem}.jsonl").read_bytes().splitlines()
+        assert [intake.read(Batch(*request_from_json(line)), None) for line in lines] == alone
