@@ -1,5 +1,6 @@
 """`tapeline serve`: the configuration, the chain, and the transport put together."""
 
+import gc
 import logging
 import sys
 import threading
@@ -42,7 +43,7 @@ def serve_command(config: Path) -> int:
             ServiceSettings(
                 settings.server, settings.downstream, settings.admin, _pages_of(settings)
             ),
-            lambda context: build_chain(settings, context),
+            lambda context: _settled(build_chain(settings, context)),
             reload_chain=lambda context: _reload(config, settings, form, context),
             quarantine_form=form,
             worker_command=(sys.executable, "-m", "tapeline.cli", "serve", "--config", str(config)),
@@ -73,6 +74,23 @@ def _reload(
             )
     chain = build_chain(fresh, context)
     form.follow(fresh)
+    return _settled(chain)
+
+
+_GARBAGE_THRESHOLD: Final = 20_000
+"""Objects made and not freed until the cycles among them are looked for: those of some batches."""
+
+
+def _settled(chain: Chain) -> Chain:
+    """Keep the collector of cycles away from what was made so far, and return the chain.
+
+    The rules alone are hundreds of thousands of objects, which stay: to walk through them in the
+    middle of a batch takes longer than the batch. What a reload leaves behind goes at the next one.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
     return chain
 
 

@@ -1,6 +1,6 @@
 """One Export request on its way through the chain."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -35,11 +35,13 @@ class Batch:
     signal: Signal
     payload: bytes
     metadata: tuple[tuple[str, str], ...] = ()
+    known_framing: Framing | None = field(default=None, repr=False, compare=False)
+    """What whoever made the bytes knows of them; None: it is found out when asked for."""
 
     @cached_property
     def framing(self) -> Framing:
         """How many records there are; raises MalformedRequestError on broken framing."""
-        return check_framing(self.signal, self.payload)
+        return self.known_framing or check_framing(self.signal, self.payload)
 
     @cached_property
     def index(self) -> RecordIndex:
@@ -56,6 +58,10 @@ class Batch:
                 f"the {self.signal} request does not parse as OTLP: {error}"
             ) from error
 
-    def with_payload(self, payload: bytes) -> "Batch":
-        """Return a batch of the same signal and metadata with other bytes."""
-        return replace(self, payload=payload)
+    def with_payload(self, payload: bytes, framing: Framing | None = None) -> "Batch":
+        """Return a batch of the same signal and metadata with other bytes.
+
+        `framing` is that of these bytes, for who knows it: to check them takes time. In it,
+        `longest_bytes` may be more than the size of the largest slice, but not less.
+        """
+        return replace(self, payload=payload, known_framing=framing)
