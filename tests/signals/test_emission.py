@@ -1,6 +1,5 @@
 """What the emitter sends, and when, against one that looks through everything each time."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import accumulate
@@ -127,10 +126,10 @@ def test_times_of_a_series_increase_whatever_the_clock(
     for seconds, samples, gauges, is_restarted in steps:
         now_ns += seconds * SECOND_NS
         if is_restarted:
-            kept = json.loads(json.dumps([emitter.dump(), series.dump()]))
+            time_ns, kept = emitter.time_ns, series.dump()
             emitter, series = Emitter(START_NS, RESOURCE), SeriesSet()
-            emitter.restore(kept[0])
-            series.restore(kept[1])
+            emitter.resume(time_ns, points_of(gauges))
+            series.restore(kept)
         fill(series, samples)
         greatest_ns = max(last.values(), default=0)
         for key, point in told(emitter.emit(now_ns, series, points_of(gauges))):
@@ -153,23 +152,29 @@ def test_a_clock_that_goes_back_silences_nothing() -> None:
     assert counts == [2, 0, 2, 0, 0, 2]
 
 
-def test_a_restored_emitter_ends_what_is_gone() -> None:
-    """A gauge from before a restart that is given no more; a metric that is no more is left."""
-    first = Emitter(START_NS, RESOURCE)
+def test_a_resumed_emitter_ends_what_is_gone() -> None:
+    """A gauge from before a restart that is given no more ends once; sums are sent again."""
+    series = SeriesSet()
+    series.add("trading.fees", attributes_of(account="a"), Decimal(2))
     gone = ("trading.pnl.net", attributes_of(account="gone"))
     stays = ("trading.pnl.net", attributes_of(account="stays"))
-    first.emit(NOW_NS, SeriesSet(), points_of({gone: 1.0, stays: 2.0}))
-    kept = json.loads(json.dumps(first.dump()))
-    kept["gauges"].append(["trading.of_another_version", []])
+    first = Emitter(START_NS, RESOURCE)
+    first.emit(NOW_NS, series, points_of({gone: 1.0, stays: 2.0}))
 
     second = Emitter(START_NS, RESOURCE)
-    second.restore(kept)
-    points = told(second.emit(NOW_NS, SeriesSet(), points_of({stays: 2.0})))
-
-    assert [(key, point.flags, point.WhichOneof("value")) for key, point in points] == [
-        (gone, 1, None),
-        (stays, 0, "as_double"),
+    second.resume(first.time_ns, points_of({gone: 1.0, stays: 2.0}))
+    emissions = [
+        told(second.emit(NOW_NS + seconds, series, points_of({stays: 2.0}))) for seconds in (0, 1)
     ]
+
+    assert [(key[0], point.flags, point.WhichOneof("value")) for key, point in emissions[0]] == [
+        ("trading.fees", 0, "as_double"),
+        ("trading.pnl.net", 1, None),
+        ("trading.pnl.net", 0, "as_double"),
+    ]
+    assert emissions[0][1][0] == gone
+    assert {point.time_unix_nano for _, point in emissions[0]} == {NOW_NS + 1_000_000}
+    assert emissions[1] == []
 
 
 def test_an_end_stands_in_a_metric_of_its_own() -> None:

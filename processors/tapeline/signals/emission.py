@@ -9,7 +9,7 @@ within a metric. Sans I/O: time is an argument.
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from operator import attrgetter
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from tapeline.signals.metric_table import METRICS, Kind, Metric
 from tapeline.signals.metric_wire import (
@@ -228,25 +228,23 @@ class Emitter:
                 self._histograms[name].emit(series.histograms[name], moment, writer)
         return writer.take()
 
-    def dump(self) -> dict[str, Any]:
-        """Return what `restore` takes, as plain values: which gauges there are, and the time."""
-        gauges = [
-            [name, [text for pair in attributes for text in pair]]
-            for name, of_metric in self._gauges.items()
-            for attributes in sorted(of_metric.told)
-        ]
-        return {"gauges": gauges, "time_ns": self._greatest_time_ns()}
+    @property
+    def time_ns(self) -> int:
+        """The greatest time of any point, or the start where there was none: see `resume`."""
+        times = [gauges.times_ns() for gauges in self._gauges.values()]
+        times += [sums.times_ns() for sums in self._sums.values()]
+        times += [histograms.times_ns() for histograms in self._histograms.values()]
+        return max(self._floor_ns, *(max(of_metric, default=0) for of_metric in times))
 
-    def restore(self, plain: Mapping[str, Any]) -> None:
-        """Go on after what was dumped: its gauges end where they are given no more.
+    def resume(self, time_ns: int, gauges: Iterable[GaugePoint]) -> None:
+        """Go on after another emitter: points come after its `time_ns`.
 
-        Gauges of a metric that is no more are left to expire.
+        `gauges` are those that it may have sent and not ended, for instance those of the restored
+        state at that time: they end where they are given no more.
         """
-        self._floor_ns = max(self._floor_ns, plain["time_ns"])
-        for name, flat in plain["gauges"]:
-            if name in self._gauges:
-                attributes = tuple(zip(flat[::2], flat[1::2], strict=True))
-                self._gauges[name].told[attributes] = _GaugeTold(attributes, self._floor_ns)
+        self._floor_ns = max(self._floor_ns, time_ns)
+        for name, attributes, _ in gauges:
+            self._gauges[name].told[attributes] = _GaugeTold(attributes, self._floor_ns)
 
     def _take(self, gauges: Iterable[GaugePoint]) -> None:
         self._round += 1
@@ -261,14 +259,8 @@ class Emitter:
 
     def _forget_series(self) -> None:
         """Begin with series that are others than those that were sent."""
-        self._floor_ns = self._greatest_time_ns()
+        self._floor_ns = self.time_ns
         for sums in self._sums.values():
             sums.told = []
         for histograms in self._histograms.values():
             histograms.told = []
-
-    def _greatest_time_ns(self) -> int:
-        times = [gauges.times_ns() for gauges in self._gauges.values()]
-        times += [sums.times_ns() for sums in self._sums.values()]
-        times += [histograms.times_ns() for histograms in self._histograms.values()]
-        return max(self._floor_ns, *(max(of_metric, default=0) for of_metric in times))
