@@ -20,8 +20,12 @@ demo: setup ## Bring everything up from nothing: servers, gate, demo services; C
 	@$(VENV)/tapeline demo
 
 .PHONY: test
-test: setup lint binaries ## Everything: lint, types, unit, property and the real stack
+test: setup lint binaries compiled-test ## Everything: lint, types, unit, property, the real stack
 	@$(VENV)/pytest -m "not acceptance"
+
+.PHONY: compiled-test
+compiled-test: setup ## In the compiled form: tests that hold fast paths to plain ones, and oracles
+	@scripts/compiled-test
 
 .PHONY: quick
 quick: setup lint ## Lint, types, unit and property tests; no servers needed

@@ -3,7 +3,10 @@
 import os
 import tempfile
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tapeline.pipeline.form import Form, running_form
 
 # Examples have no deadline: the machine runs servers beside the tests, and no test may fail
 # because it was slow. A failure prints what repeats it.
@@ -17,3 +20,18 @@ settings.load_profile("tapeline")
 
 # The key of the tokens is made once and kept: not among the state of whoever runs the tests.
 os.environ.setdefault("TAPELINE_STATE_DIR", tempfile.mkdtemp(prefix="tapeline-tests-"))
+
+
+def pytest_report_header() -> str:
+    """Say which form is tested."""
+    return f"tapeline: the {running_form()} form"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what replaces parts of the package where those are compiled, and can't be replaced."""
+    if running_form() is Form.PURE:
+        return
+    skip = pytest.mark.skip(reason="it replaces what is fixed in the compiled form")
+    for item in items:
+        if item.get_closest_marker("pure"):
+            item.add_marker(skip)

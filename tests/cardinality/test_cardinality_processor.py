@@ -175,6 +175,7 @@ def test_a_damaged_state_is_set_aside_with_an_error(
     assert "is not restored" in caplog.text
 
 
+@pytest.mark.pure
 def test_a_whole_state_that_makes_no_sense_is_refused(
     gates: Gates, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

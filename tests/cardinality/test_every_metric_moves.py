@@ -218,6 +218,7 @@ def state_files(registry: CollectorRegistry, folder: Path) -> None:
     keeper.close()
 
 
+@pytest.mark.pure
 def test_every_metric_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every value of every label, but for one guard that no request reaches."""
     registry = CollectorRegistry()

@@ -383,6 +383,7 @@ def test_metrics_count_their_values_apart() -> None:
     assert router.route("a", GATEWAY, _pairs({"x": "2"}), 1).action is Action.FOLD
 
 
+@pytest.mark.pure
 def test_a_flood_of_metrics_shares_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound metrics are counted together, by rule."""
     monkeypatch.setattr("tapeline.cardinality.router.MAX_METRICS", 1)

@@ -271,6 +271,7 @@ def test_idle_services_give_their_room_back() -> None:
     assert [(row.kind, row.admitted) for row in labels.states()][-1] == ("span_name", 1)
 
 
+@pytest.mark.pure
 def test_a_flood_of_services_and_names_takes_bounded_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -193,6 +193,7 @@ def test_a_later_version_is_named() -> None:
         decode_events(body)
 
 
+@pytest.mark.pure
 def test_what_inflates_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A piece has a size that it can have at most; a bomb is not unpacked to find out."""
     monkeypatch.setattr("tapeline.signals.codec.MAX_DECODED_BYTES", 1000)

@@ -270,6 +270,7 @@ def test_what_is_forgotten_stays_in_the_figures(cut_at: list[int], late: int) ->
         assert position.state == whole.state
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("back", [0, 1, 100, 5_000])
 def test_a_late_execution_replays_from_near_by(back: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes after it, and fewer than the distance of two checkpoints before it."""

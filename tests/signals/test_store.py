@@ -282,6 +282,7 @@ def test_a_row_out_of_turn_is_a_bug(kind: StoreKind) -> None:
     assert loaded_again(kind, store).rows == (row(1), row(2))
 
 
+@pytest.mark.pure
 def test_what_is_too_large_is_refused(kind: StoreKind, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its reason; the state stays as it was, and goes on."""
     store = begun(kind, 1)
