@@ -13,6 +13,7 @@ from typing import Any, Final
 from bench.cardinality import measure_cardinality
 from bench.cardinality_report import cardinality_as_json, cardinality_bars, cardinality_table
 from bench.facts import facts
+from bench.form import choose_form
 from bench.measure import (
     Effort,
     Target,
@@ -87,8 +88,10 @@ def _measured(
     named = tuple(options.only or (QUICK_SUBJECTS if options.quick else ()))
     alone = bool(named) and SECTIONS.issuperset(named)
     subjects = () if alone else find_subjects(_without_sections(named))
+    form = choose_form(pure=options.pure)
+    print(f"the gate is measured in its {form} form", flush=True)
     os.sched_setaffinity(0, {cores.load})
-    known = facts(arguments, cores)
+    known = facts(arguments, cores, form)
     missed: list[str] = []
     result: dict[str, Any] = {"facts": known}
     with tempfile.TemporaryDirectory(prefix="tapeline-bench-") as folder:
@@ -128,6 +131,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--quick",
         action="store_true",
         help="relay and gate only, one short round each; judges ratios, never absolute figures",
+    )
+    parser.add_argument(
+        "--pure",
+        action="store_true",
+        help="measure the gate as Python (default: compiled, as the image ships it)",
     )
     parser.add_argument(
         "--only",

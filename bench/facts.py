@@ -11,16 +11,18 @@ from typing import Any
 
 from bench.processes import ROOT, Cores
 
+from tapeline.pipeline.form import Form
 from tapeline.stack import binaries
 
 __all__ = ["facts"]
 
 
-def facts(arguments: Sequence[str], cores: Cores) -> dict[str, Any]:
+def facts(arguments: Sequence[str], cores: Cores, form: Form) -> dict[str, Any]:
     """Return what a reader needs to judge the figures, or to repeat them."""
     return {
         "date": datetime.now(tz=UTC).isoformat(timespec="seconds"),
         "command": " ".join(["bench/run.py", *arguments]),
+        "form": form,
         "git_revision": _output("git", "rev-parse", "HEAD"),
         "git_changed_files": len((_output("git", "status", "--porcelain") or "").splitlines()),
         "cpu_model": _cpu_model(),

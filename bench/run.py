@@ -1,6 +1,6 @@
 """`make bench`: the gate beside a trivial relay, the collector and Rotel, in one run.
 
-Usage: .venv/bin/python bench/run.py [--quick] [--only NAME ...] [--output FILE]
+Usage: .venv/bin/python bench/run.py [--quick] [--pure] [--only NAME ...] [--output FILE]
 """
 
 import sys
