@@ -37,8 +37,8 @@ class BookedTrade(NamedTuple):
 
 
 class _Booked(NamedTuple):
+    trade: BookedTrade
     chain: tuple[Execution, ...]
-    prices: Prices
 
 
 _BundleKey = tuple[str, str, str, str, int]
@@ -144,13 +144,17 @@ class Bookkeeper:
         if booked is None:
             if not chain:
                 return
-            booked = _Booked((), prices_of(chain[0]))
-            self._sample(chain[0], booked.prices)
+            first = chain[0]
+            prices = prices_of(first)
+            booked = _Booked(BookedTrade(identity, first.side, first.strategy, prices), ())
+            self._sample(first, prices)
             self._new[identity] = None
-        elif booked.chain == chain:
-            return
+        else:
+            chain = _as_booked(booked.trade, chain)
+            if booked.chain == chain:
+                return
         for entry in bookings(booked.chain, chain):
-            self._enter(entry.execution, booked.prices, is_reversal=entry.is_reversal)
+            self._enter(entry.execution, booked.trade.prices, is_reversal=entry.is_reversal)
         self._count(booked.chain, chain)
         self._booked[identity] = booked._replace(chain=chain)
 
@@ -164,27 +168,15 @@ class Bookkeeper:
         """Return the trades that were booked."""
         return list(self._booked)
 
-    def take_new(self) -> "list[BookedTrade]":
+    def take_new(self) -> list[BookedTrade]:
         """Return what was booked first since the last call, for the archive."""
-        taken = [self._facts(identity) for identity in self._new if identity in self._booked]
+        taken = [self._booked[identity].trade for identity in self._new if identity in self._booked]
         self._new.clear()
         return taken
 
-    def of(self, identity: Identity) -> "BookedTrade | None":
-        """Return how a trade was booked."""
-        return self._facts(identity) if identity in self._booked else None
-
-    def restore(self, trade: "BookedTrade", chain: tuple[Execution, ...]) -> None:
+    def restore(self, trade: BookedTrade, chain: tuple[Execution, ...]) -> None:
         """Know that a trade was booked, as it was then, with a chain."""
-        if chain:
-            first = chain[0]._replace(side=trade.side, strategy=trade.strategy)
-            chain = (first, *chain[1:])
-        self._booked[trade.identity] = _Booked(chain, trade.prices)
-
-    def _facts(self, identity: Identity) -> "BookedTrade":
-        chain, prices = self._booked[identity]
-        side, strategy = (chain[0].side, chain[0].strategy) if chain else (0, "")
-        return BookedTrade(identity, side, strategy, prices)
+        self._booked[trade.identity] = _Booked(trade, _as_booked(trade, chain))
 
     def _enter(self, execution: Execution, prices: Prices, *, is_reversal: bool) -> None:
         quantity, price = execution.quantity, execution.price
@@ -252,7 +244,11 @@ class Bookkeeper:
         for link in chain:
             if link.identity in known:
                 continue
-            key = self._key(link if link.side else link._replace(side=chain[0].side))
+            key = self._key(
+                link._replace(
+                    side=link.side or chain[0].side, strategy=link.strategy or chain[0].strategy
+                )
+            )
             found = self._counts.get((key, link.kind, link.liquidity))
             if found is None:
                 found = self._counts[key, link.kind, link.liquidity] = self._series.sum(
@@ -290,6 +286,16 @@ class Bookkeeper:
             currency = self._currency(execution.account, self._instruments[execution.instrument])
             found = self._bundles[key] = _Bundle(key, currency, self._series)
         return found
+
+
+def _as_booked(trade: BookedTrade, chain: tuple[Execution, ...]) -> tuple[Execution, ...]:
+    """Return a chain with the side and strategy that its trade was booked with.
+
+    What an order tells later moves positions; what was booked is reversed where it was booked.
+    """
+    if not chain or (chain[0].side, chain[0].strategy) == (trade.side, trade.strategy):
+        return chain
+    return (chain[0]._replace(side=trade.side, strategy=trade.strategy), *chain[1:])
 
 
 def exemplar_of(event: Execution | Order) -> Exemplar | None:

@@ -75,6 +75,12 @@ def dump_engine(engine: Engine) -> dict[str, Any]:
             "order_counts": _counts(sampled.orders, _SET_COUNTS),
             "too_late": sampled.too_late_count,
             "forced": sampled.forced_count,
+            # One of the same identity may have been booked, and have left the window since.
+            "unbooked": [
+                list(identity)
+                for identity in sampled.ledger.executions.events.held
+                if not sampled.bookkeeper.is_booked(identity)
+            ],
             "revised": sampled.bookkeeper.revised_count,
             "orders": dump_orders(sampled.book),
             "horizons": [[list(held), due] for held, due in sampled.horizons.waiting()],
@@ -152,8 +158,9 @@ def _restore_sampled(
         {_key(key): amounts for key, amounts in state["trips"]},
         {account: TripTally(*fields) for account, fields in state["tallies"].items()},
     )
+    unbooked = {tuple(identity) for identity in state["unbooked"]}
     for identity, trade in booked.items():
-        if identity in sampled.ledger.executions.events.held:
+        if identity in sampled.ledger.executions.events.held and identity not in unbooked:
             chain = sampled.ledger.executions.chain(identity)
             sampled.bookkeeper.restore(trade, chain if chain and chain[0].side else ())
     sampled.bookkeeper.revised_count = state["revised"]
