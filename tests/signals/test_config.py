@@ -178,6 +178,16 @@ def test_what_cannot_be_meant_is_refused(section: dict[str, Any]) -> None:
             "logs have no span name",
         ),
         (
+            mapping(match={"signal": "traces", "span_name": "x", "span": {"a": "b"}}),
+            ("match", "span"),
+            "`span` is for events of spans",
+        ),
+        (
+            mapping(match={"signal": "logs", "scope": {".a" * 17: "b"}}),
+            ("match", "scope", ".a" * 17, "[key]"),
+            "has more than 16 parts",
+        ),
+        (
             mapping(match={"signal": "traces", "body_json": {"a": "b"}}),
             ("match", "body_json"),
             "spans have no body",

@@ -252,6 +252,21 @@ def test_spans_and_span_events_are_mapped() -> None:
     assert not read(span("order.cancel", {"order.id": "o1"}), orders, fills).events
 
 
+def test_a_log_is_matched_by_its_event_name() -> None:
+    """By its field, else by its attribute, as with events that need no mapping."""
+    named = MARKS | {"match": {"signal": "logs", "event_name": ["tick", "mark"]}}
+    own = {"s": "X", "p": "7"}
+
+    for request in (
+        log("mark", own),
+        log("", own | {"event.name": "mark"}),
+        log("tick", own | {"event.name": "other"}),
+    ):
+        assert only(read(request, named)) == Mark(START_NS, "", "X", Decimal(7))
+    assert not read(log("other", own | {"event.name": "mark"}), named).events
+    assert not read(log("", own), named).events
+
+
 def test_fields_count_before_attributes_of_the_convention() -> None:
     """Those fill what no field gives a value to."""
     own = {"kind": "mark", "s": "X", "trading.mark.price": "7", "trading.instrument": "Y"}

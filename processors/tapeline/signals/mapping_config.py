@@ -17,7 +17,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.loader import suggestion
-from tapeline.signals.mapping_paths import compile_expression, compile_time
+from tapeline.signals.mapping_paths import MAX_STEPS, compile_expression, compile_time
 from tapeline.signals.mappings import Condition, EventMapping, as_text
 from tapeline.signals.reading import EVENT_NAMES
 from tapeline.signals.records import EVENT_ATTRIBUTES
@@ -50,6 +50,12 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str | int | float) else value
 
 
+def _key(key: str) -> str:
+    if key.count(".") >= MAX_STEPS:
+        raise ValueError(f"has more than {MAX_STEPS} parts")
+    return key
+
+
 def _expression(text: str) -> str:
     compile_expression(text)
     return text
@@ -80,7 +86,7 @@ _ONE_OR_A_LIST: Final = WithJsonSchema(
         ]
     }
 )
-Key = Annotated[str, Field(min_length=1, max_length=256)]
+Key = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_key)]
 Scalar = Annotated[str, Field(max_length=1024)] | int | float | bool
 Wanted = Annotated[
     tuple[Scalar, ...],

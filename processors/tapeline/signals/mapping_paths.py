@@ -14,6 +14,7 @@ from tapeline.signals.mapping_times import TIME_FORMATS, TimeFault
 
 __all__ = [
     "FUNCTIONS",
+    "MAX_STEPS",
     "ROOTS",
     "Expression",
     "TimeExpression",
