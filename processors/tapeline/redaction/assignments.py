@@ -234,6 +234,25 @@ def _scan(
             # What a secret's value holds is not searched again: so all values together are read
             # once.
             position = found.end
+            later = _later_value(text, found)
+            if later is not None:
+                yield later
+                position = later.end
+
+
+# `api_secret: old -> new`; what has no digit is rather a word about it.
+_LATER: Final = re.compile(
+    r"[\"'`]?[ \t]{0,4}+(?:->|=>)[ \t]{0,4}+[\"'`]?"
+    r"(?P<value>(?=[^0-9\s]{0,200}+[0-9])[^\s\"'`,;()\[\]{}<>]{6,512}+)"
+)
+
+
+def _later_value(text: str, found: Assignment) -> Assignment | None:
+    """Return the value that took the place of one under a secret's name."""
+    later = _LATER.match(text, found.end) if text[found.end : found.end + 3].strip() else None
+    if later is None:
+        return None
+    return _new(Assignment, (found.rule, later.start("value"), later.end(), (0, 0), ""))
 
 
 def _pair(text: str, match: re.Match[str], names: KeyWords) -> _Pair | None:

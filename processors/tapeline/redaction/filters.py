@@ -167,7 +167,10 @@ def _is_cut_off(value: str) -> bool:
     People who leave something out show a few characters of it.
     """
     rest = value.rstrip(".")
-    return len(rest) >= MIN_CUT_OFF and any(map(str.isdigit, rest)) and any(map(str.isalpha, rest))
+    if len(rest) < MIN_CUT_OFF or not any(map(str.isalpha, rest)):
+        return False
+    # Letters alone: as often changing between their cases as no word does.
+    return any(map(str.isdigit, rest)) or len(_WORDS.findall(rest)) > len(rest) // 4
 
 
 def _may_hold_filler(value: str) -> bool:
