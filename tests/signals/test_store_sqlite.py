@@ -293,6 +293,20 @@ def copied_beside_garbage(store: SqliteStore, path: Path) -> None:
     path.with_name("signals.db-wal").write_bytes(log)
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_was_removed_under_us_takes_no_more(path: Path, *, is_replaced: bool) -> None:
+    """SQLite would go on to write what nobody can ever read."""
+    store = begun(path, 1)
+    path.rename(path.with_name("moved.db"))
+    if is_replaced:
+        shutil.copy(path.with_name("moved.db"), path)
+
+    assert refused(store, row(2)) is StoreFault.ABSENT
+    with pytest.raises(StoreError, match="removed or replaced"):
+        store.checkpoint(1, b"state", b"", 0, 0)
+    store.close()
+
+
 def test_only_so_many_damaged_files_are_kept(path: Path) -> None:
     """A disk that damages every file does not fill up with them."""
     begun(path).close()

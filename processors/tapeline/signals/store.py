@@ -35,7 +35,7 @@ class StoreFault(StrEnum):
     """Why a store did not do what it was asked for."""
 
     ABSENT = "absent"
-    """Nothing is there to be read only."""
+    """Nothing is there to be read, or it was removed while it was in use."""
     IN_USE = "in_use"
     """Another process has it, or took it over."""
     LOCKED = "locked"

@@ -107,6 +107,7 @@ class SqliteStore:
         self._is_read_only = is_read_only
         self._lock = FileLock(path.with_name(f"{path.name}.lock"))
         self._database: sqlite3.Connection | None = None
+        self._identity = (0, 0)
         self._progress = Progress()
 
     def load(self, before_sequence: int | None = None) -> Loaded:
@@ -132,6 +133,7 @@ class SqliteStore:
         self._progress.expect(row)
         content = sealed_row(row)
         with self._told():
+            self._require_file()
             # A statement of its own is a transaction of its own.
             self._opened().execute(
                 "INSERT OR REPLACE INTO log VALUES (?, ?)", (row.sequence, content)
@@ -158,6 +160,7 @@ class SqliteStore:
             sealed_chunk(sequence, newest_time_ns, executions),
         )
         with self._told(), self._transaction() as database:
+            self._require_file()
             database.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", (sequence, state))
             database.execute("INSERT OR REPLACE INTO executions VALUES (?, ?, ?)", chunk)
             database.execute(
@@ -233,6 +236,8 @@ class SqliteStore:
                 )
             create_file(self._path)
         self._database = self._connected()
+        found = self._path.stat()
+        self._identity = (found.st_dev, found.st_ino)
         self._check(self._database)
 
     def _connected(self) -> sqlite3.Connection:
@@ -293,6 +298,19 @@ class SqliteStore:
             if database.in_transaction:
                 with contextlib.suppress(sqlite3.Error):  # The first error is the one to tell.
                     database.execute("ROLLBACK")
+
+    def _require_file(self) -> None:
+        """Raise StoreError where the file was removed: SQLite would write on, and all be lost."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            raise StoreError(
+                StoreFault.ABSENT,
+                f"{self._path} was removed or replaced while it was in use; start again to begin"
+                " with what is there",
+            )
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is None:
