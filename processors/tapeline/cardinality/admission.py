@@ -16,6 +16,7 @@ from tapeline.cardinality.folding.outputs import Producer
 __all__ = [
     "BYTES_A_GROUP",
     "BYTES_A_SERIES",
+    "GENERATIONS_A_TTL",
     "GENERATIONS_KEPT",
     "Admission",
     "Eviction",
@@ -23,6 +24,7 @@ __all__ = [
     "Room",
 ]
 
+GENERATIONS_A_TTL: Final = 4
 GENERATIONS_KEPT: Final = 4
 """Whole generations without a sight of a series after which it goes."""
 
@@ -82,7 +84,7 @@ class Group:
 
     `current` are those seen in the present generation: the hot path asks it alone.
     `lead_nano` is by how much points of this generation were ahead of the clock, and `producers`
-    those whose series it has.
+    those whose series it has. Of `untold` more known streams demand has to learn in `told_period`.
     """
 
     metric: str
@@ -93,6 +95,8 @@ class Group:
     older: list[_Sighting] = field(default_factory=list)
     producers: set[Producer] = field(default_factory=set)
     lead_nano: int = 0
+    told_period: int = -1
+    untold: int = 0
 
     def __contains__(self, key: int) -> bool:
         return key in self.current or any(key in sighting.keys for sighting in self.older)
@@ -149,6 +153,12 @@ class Group:
         self.older.append(_Sighting(generation, keys, until_unix_nano))
         self.take(len(keys))
 
+    def begin_period(self, period: int) -> None:
+        """Let demand, which has forgotten an earlier period, learn of what is known already."""
+        if period != self.told_period:
+            self.told_period = period
+            self.untold = len(self) + sum([producer.streams for producer in self.producers])
+
     def roll(self, generation: int, now_unix_nano: int) -> Iterator[Eviction]:
         """Begin a generation; yield what was last seen too long before it."""
         if self.current:
@@ -182,6 +192,7 @@ class Admission:
     def add(self, metric: str, tenant: str, rooms: Iterable[Room]) -> Group:
         """Make the group of a metric and tenant that has none yet."""
         group = Group(metric, tenant, tuple(rooms), self.generation)
+        group.told_period = self.generation // GENERATIONS_A_TTL
         self.groups[metric, tenant] = group
         return group
 
@@ -206,6 +217,7 @@ class Admission:
         """Bring one group into the present generation, where it is not there yet."""
         if group.generation != self.generation:
             yield from group.roll(self.generation, self._ended_unix_nano)
+            group.begin_period(self.generation // GENERATIONS_A_TTL)
 
     def remove_empty(self, producers: set[Producer]) -> None:
         """Forget groups that have neither series nor any of these producers."""

@@ -5,7 +5,7 @@ and remembered, so a refused request leaves nothing behind.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -24,6 +24,7 @@ from tapeline.cardinality.folding.outputs import (
     Temporality,
 )
 from tapeline.cardinality.looks import UNREAD, Item, Look, Looker
+from tapeline.cardinality.metric_reader import MetricView
 from tapeline.cardinality.output_messages import Staying
 from tapeline.cardinality.point_layout import (
     GAUGE,
@@ -180,6 +181,28 @@ class Decider:
         ):
             return self._overflow(source)
         return None
+
+    def tell_known(
+        self,
+        payload: bytes,
+        index: RecordIndex,
+        place: tuple[MetricView, Source],
+        keys: Sequence[int | None],
+    ) -> None:
+        """Tell demand of streams that are known, as of new ones: it forgets what goes on for long.
+
+        Each is told once a period, if it comes as often as the others.
+        """
+        view, source = place
+        admitted, folded = source.group.current, self._folder.streams.slots
+        known = [
+            record
+            for record, key in enumerate(keys, view.first)
+            if key is not None and (key in admitted or key in folded)
+        ][: source.group.untold]
+        source.group.untold -= len(known)
+        pairs = self.looker.pairs_of(payload, index, view, known)
+        self._demand.note_new(source.metric.name, pairs)
 
     def touch_outputs(self, keys: Iterable[int]) -> None:
         """Note that these outputs were written: those that count as series were seen."""

@@ -7,18 +7,28 @@ processor still works then, and writes its last state only when it is closed.
 import logging
 from typing import Any, Final, Protocol
 
+from google.protobuf.message import DecodeError
+
 from tapeline.cardinality.metrics import CardinalityMetrics
 from tapeline.cardinality.snapshot import ReadOutcome, SnapshotFile
 from tapeline.cardinality.snapshot_format import Plain
 
-__all__ = ["STATE_VERSION", "Keeper", "Limits"]
+__all__ = ["BROKEN", "STATE_VERSION", "Keeper", "Limits"]
 
 logger = logging.getLogger(__name__)
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 """Of the layout of what `Limits.dump` returns. A file of another version is set aside."""
 
-_BROKEN: Final = (ValueError, KeyError, TypeError, IndexError)
+BROKEN: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    DecodeError,
+)
+"""What loading raises for data of another layout: whatever does not fit there."""
 _NANO: Final = 1_000_000_000
 
 
@@ -101,7 +111,7 @@ class Keeper:
     def _load(self, data: Any, *, is_clean: bool) -> None:
         try:
             self._limits.load(data, is_clean=is_clean)
-        except _BROKEN as error:
+        except BROKEN as error:
             # The file was whole, so this is a bug or another build's file; limits must hold anyway.
             logger.error(  # noqa: TRY400 - a trace may show data
                 "the state of the limits can't be used (%s): they begin anew", type(error).__name__

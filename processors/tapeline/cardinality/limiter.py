@@ -4,10 +4,11 @@ Pure: time is an argument, and so is the seed of the keys.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from tapeline.cardinality.admission import Eviction
+from tapeline.cardinality.admission import GENERATIONS_A_TTL, Eviction, Group
 from tapeline.cardinality.config import CardinalityConfig, Mode
 from tapeline.cardinality.decisions import Decider
 from tapeline.cardinality.demand import Demand
@@ -21,21 +22,22 @@ from tapeline.cardinality.limiter_state import (
     load_sources,
 )
 from tapeline.cardinality.looks import Look
-from tapeline.cardinality.metric_reader import SEVERAL_KINDS, read_metrics
+from tapeline.cardinality.metric_reader import SEVERAL_KINDS, MetricView, read_metrics
 from tapeline.cardinality.output_messages import Staying, encode_outputs, rewrite
 from tapeline.cardinality.point_keys import key_of_one, point_keys
 from tapeline.cardinality.point_layout import SUM
 from tapeline.cardinality.report import MetricState, Rest
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.rules import Rules
+from tapeline.cardinality.source import Source
 from tapeline.cardinality.sources import SourceLimits, Sources
 from tapeline.cardinality.tally import Result, Tally
 from tapeline.pipeline.batch import Batch
 
 __all__ = ["GENERATIONS_A_TTL", "LimitedBatch", "MetricsLimiter"]
 
-GENERATIONS_A_TTL: Final = 4
 _SECOND_NANO: Final = 1_000_000_000
+_Untold: TypeAlias = tuple[MetricView, Source, Sequence[int | None]]
 _REFUSAL_OF_KIND: Final = {SEVERAL_KINDS: Result.SEVERAL_KINDS}
 
 
@@ -102,7 +104,9 @@ class MetricsLimiter:
         folder.rotate(self.generation, now_unix_nano)
         payload, index = batch.payload, batch.index
         tally = Tally()
-        looks, kept = self._look(decider, batch, tally, now_unix_nano)
+        looks, kept, untold = self._look(decider, batch, tally, now_unix_nano)
+        for view, source, keys in untold:
+            decider.tell_known(payload, index, (view, source), keys)
         for look in looks:
             staying = decider.decide(payload, index, look, tally, now_unix_nano)
             if staying is not None:
@@ -235,16 +239,24 @@ class MetricsLimiter:
             producer.raise_floor(eviction.until_unix_nano, now_unix_nano)
         self.sources.folder.forget(eviction.keys, producers)
 
+    def _catch_up(self, group: Group, now_unix_nano: int) -> None:
+        for eviction in self.sources.admission.catch_up(group):
+            self._evict(eviction, now_unix_nano)
+
     def _look(
         self, decider: Decider, batch: Batch, tally: Tally, now_unix_nano: int
-    ) -> tuple[list[Look], list[Staying]]:
-        """Pass what is admitted; return what is not, and the metrics that are refused whole."""
+    ) -> tuple[list[Look], list[Staying], list[_Untold]]:
+        """Pass what is admitted; return what is not, and the metrics that are refused whole.
+
+        Also those that demand may have forgotten, with the keys of their points.
+        """
         sources, looker = self.sources, decider.looker
         payload, index = batch.payload, batch.index
         warmup_ns = self._options.warmup_ns
         begins, ends = index.record_begins, index.record_ends
         looks: list[Look] = []
         refused: list[Staying] = []
+        untold: list[_Untold] = []
         request = read_metrics(payload, index)
         scopes = sources.scopes_of(request, self.generation, now_unix_nano)
         admitted = tally.admitted
@@ -259,17 +271,18 @@ class MetricsLimiter:
             source.producer.see(now_unix_nano, warmup_ns)
             group = source.group
             if group.generation != self.generation:
-                for eviction in sources.admission.catch_up(group):
-                    self._evict(eviction, now_unix_nano)
+                self._catch_up(group, now_unix_nano)
             _, _, kind, first, stop, _ = view
             is_known = source.stand_in is None
             if is_known and stop - first == 1 and kind <= SUM:
                 # Scraped metrics come so: what follows is slower where there is but one point.
                 key = key_of_one(payload, begins[first], ends[first], source.key)
-                if key in group.current:
+                if key in group.current and not group.untold:
                     admitted[source.metric.name] += 1
                     continue
             keys = point_keys(payload, begins[first:stop], ends[first:stop], kind, source.key)
+            if group.untold:
+                untold.append((view, source, keys.keys))
             if is_known and group.current.issuperset(keys.keys):
                 admitted[source.metric.name] += stop - first
                 continue
@@ -278,7 +291,7 @@ class MetricsLimiter:
                 admitted[source.metric.name] += stop - first
             else:
                 looks.append(look)
-        return looks, refused
+        return looks, refused, untold
 
     @property
     def folded_streams(self) -> int:

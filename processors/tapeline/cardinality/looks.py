@@ -99,6 +99,14 @@ class Looker:
             ]
         return Look(view, source, keys, items)
 
+    def pairs_of(
+        self, payload: bytes, index: RecordIndex, view: MetricView, records: Sequence[int]
+    ) -> list[tuple[bytes, ...]]:
+        """Return the attributes of points whose keys are known, so that they parse."""
+        begins, ends, spell = index.record_begins, index.record_ends, self.spellings
+        points = [read_point(payload, begins[one], ends[one], view.kind) for one in records]
+        return [tuple([spell[content].key_first for content in point.pairs]) for point in points]
+
     def _plain_items(
         self,
         payload: bytes,

@@ -6,15 +6,18 @@ the mark, says that: it holds the digest of that very snapshot, and it is remove
 been read, so that a crash later is seen as one.
 """
 
+import errno
 import fcntl
 import logging
 import os
+import stat
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from tapeline.cardinality.snapshot_format import (
+    DIGEST_BYTES,
     DamagedSnapshotError,
     OtherVersionError,
     Plain,
@@ -155,8 +158,8 @@ class SnapshotFile:
         if self._lock is not None:
             return True
         self._path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self._lock_path, flags, _FILE_MODE)
+        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW
+        descriptor = _open_file(self._lock_path, flags)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -170,7 +173,7 @@ class SnapshotFile:
     def _read(self) -> Reading:
         mark = self._taken_mark()
         try:
-            with self._path.open("rb") as file:
+            with os.fdopen(_open_file(self._path), "rb") as file:
                 snapshot = file.read(self._max_bytes + 1)
         except FileNotFoundError:
             return Reading(ReadOutcome.ABSENT)
@@ -190,7 +193,8 @@ class SnapshotFile:
     def _taken_mark(self) -> bytes:
         """Return the mark's content and remove it, for good, before anything is counted."""
         try:
-            mark = self._mark.read_bytes()
+            with os.fdopen(_open_file(self._mark), "rb") as file:
+                mark = file.read(DIGEST_BYTES + 1)
         except FileNotFoundError:
             return b""
         self._mark.unlink()
@@ -221,13 +225,28 @@ def _replace(path: Path, content: bytes) -> None:
     """Write a file so that after a crash it is the old one or the new one, whole."""
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.unlink(missing_ok=True)
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, _FILE_MODE), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    descriptor = _open_file(temporary, flags)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        # What there is of it may be what fills the disk.
+        temporary.unlink(missing_ok=True)
+        raise
     _sync_folder(path.parent)
+
+
+def _open_file(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Return a descriptor of a file. Raises OSError for a pipe or device, which may never end."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, _FILE_MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, f"{path.name} is not a regular file")
+    return descriptor
 
 
 def _sync_folder(folder: Path) -> None:
