@@ -90,6 +90,7 @@ def test_only_what_repeats_is_remembered_and_not_without_end() -> None:
         reader.read(pair_of("trading.venue", f"v{number}").SerializeToString())
 
     assert len(reader.known) == 5
+    assert len(reader._heads) <= len(f"o{_MAX_CACHED}")
 
 
 def test_every_attribute_that_events_read_is_known() -> None:

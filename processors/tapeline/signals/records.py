@@ -120,6 +120,9 @@ class PairReader:
             for names, repeats in ((_REPEATING, True), (_CHANGING, False))
             for name in names
         }
+        # All that stands before a short text, its length included: the name, and the pair's size.
+        # There are at most as many as names times lengths.
+        self._heads: dict[bytes, tuple[str, int]] = {}
         self.known: dict[bytes, Pair] = {}
         """Attributes by their bytes, so far; look here before calling `read`."""
 
@@ -129,7 +132,16 @@ class PairReader:
         An empty text, or no value at all, counts as absent. Raises MalformedRequestError.
         """
         size = len(pair)
-        begin = pair[1] + 4 if size >= _LEAST else size + 1
+        if size < _LEAST:
+            return self._by_protobuf(pair)
+        begin = pair[1] + 6
+        head = self._heads.get(pair[:begin])
+        if head is not None and head[1] == size:
+            return head[0], _text(pair[begin:])
+        return self._by_wire(pair, begin - 2, size)
+
+    def _by_wire(self, pair: bytes, begin: int, size: int) -> Pair:
+        """Read a key and a value of less than 128 bytes each, where they are nothing unusual."""
         value_size = size - begin
         if not _SHORT <= value_size < LONG_VARINT or pair[begin - 1] != value_size:
             return self._by_protobuf(pair)
@@ -140,21 +152,21 @@ class PairReader:
             return NOTHING if is_plain else self._by_protobuf(pair)
         name, repeats = found
         tag = pair[begin]
+        value: Value = None
         if tag == _TEXT_TAG and pair[begin + 1] == value_size - 2:
-            try:
-                value: Value = pair[begin + 2 :].decode()
-            except UnicodeDecodeError as error:
-                raise _malformed(error) from error
+            value = _text(pair[begin + 2 :])
+            if value and not repeats:
+                self._heads[pair[: begin + 2]] = (name, size)
         elif tag == _INTEGER_TAG and value_size == _SHORT and pair[begin + 1] < LONG_VARINT:
             value = pair[begin + 1]
         elif tag == _DOUBLE_TAG and value_size == _DOUBLE_BYTES + 1:
             value = _double(pair, begin + 1)[0]
-        else:
+        if value is None or value == "":
             return self._by_protobuf(pair)
-        if value == "":
-            return NOTHING
-        result = (name, value)
-        if repeats and size <= _MAX_CACHED_BYTES:
+        return self._remembered(pair, (name, value)) if repeats else (name, value)
+
+    def _remembered(self, pair: bytes, result: Pair) -> Pair:
+        if len(pair) <= _MAX_CACHED_BYTES:
             if len(self.known) >= _MAX_CACHED:
                 self.known.clear()
             self.known[pair] = result
@@ -164,6 +176,13 @@ class PairReader:
         name, value = _parsed_pair(pair)
         is_known = name in EVENT_ATTRIBUTES or name == NAME_ATTRIBUTE
         return NOTHING if not is_known or value is None or value == "" else (name, value)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise _malformed(error) from error
 
 
 def any_value(parts: Iterable[bytes]) -> Value:
