@@ -215,7 +215,7 @@ def test_a_damaged_chunk_is_counted(kind: StoreKind) -> None:
 
 def test_executions_go_when_neither_checkpoint_needs_them(kind: StoreKind) -> None:
     """A chunk is as old as its newest execution; the older checkpoint may need it still."""
-    store = begun(kind, 4)
+    store = begun(kind, 5)
     checkpoint(store, 1, newest_ns=100)
     checkpoint(store, 2, newest_ns=200, drop_ns=150)
     assert loaded_again(kind, store).chunks == (b"executions 2",)
@@ -223,12 +223,24 @@ def test_executions_go_when_neither_checkpoint_needs_them(kind: StoreKind) -> No
     store.load()
     assert kind.sequences("executions") == [1, 2]
 
-    checkpoint(store, 3, newest_ns=2**70, drop_ns=160)
+    checkpoint(store, 3, newest_ns=2**70, drop_ns=210)
     assert kind.sequences("executions") == [2, 3]
-    checkpoint(store, 4, newest_ns=-(2**70), drop_ns=2**69)
+    checkpoint(store, 4, newest_ns=300, drop_ns=2**69)
+    assert kind.sequences("executions") == [3, 4]
+    checkpoint(store, 5, newest_ns=300, drop_ns=2**69)
 
-    assert kind.sequences("executions") == [2, 3]
-    assert loaded_again(kind, store).chunks == (b"executions 3",)
+    assert kind.sequences("executions") == [3, 4, 5]
+    assert loaded_again(kind, store).chunks == (b"executions 3", b"executions 5")
+
+
+def test_a_checkpoint_always_has_its_own_executions(kind: StoreKind) -> None:
+    """Old ones that are handed in with it belong to what it holds."""
+    store = begun(kind, 2)
+    checkpoint(store, 1, newest_ns=1, drop_ns=500)
+    checkpoint(store, 2, newest_ns=1, drop_ns=500)
+    kind.damage("checkpoint", 2)
+
+    assert loaded_again(kind, store).chunks == (b"executions 1",)
 
 
 def test_the_older_checkpoint_can_be_asked_for(kind: StoreKind) -> None:

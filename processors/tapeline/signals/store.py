@@ -87,7 +87,8 @@ class Loaded(NamedTuple):
     """The last row that the checkpoint knows; 0 without one."""
     checkpoint: bytes | None = None
     chunks: tuple[bytes, ...] = ()
-    """Archived executions up to the checkpoint, in order; none that its window had passed."""
+    """Archived executions up to the checkpoint, in order, its own included; of the others none
+    that its window had passed."""
     rows: tuple[LogRow, ...] = ()
     """What came after the checkpoint, in order."""
     was_lost: bool = False
@@ -142,7 +143,8 @@ class Store(Protocol):
         """Commit the state after the row of this sequence, and drop what is no longer needed.
 
         `executions` are those accepted since the last checkpoint, the newest of them from
-        `newest_time_ns`. Executions before `drop_before_ns` this state does not need. Without a
+        `newest_time_ns`. What was handed in earlier and is from before `drop_before_ns`, this
+        state does not need. Without a
         row since the last checkpoint nothing happens. After an error the executions are handed in
         again, with those that followed, at the next checkpoint.
         """
@@ -265,7 +267,7 @@ def _chunks(pieces: Iterable[Sealed], base: int, drop_ns: int) -> tuple[tuple[by
         opened = _opened(_CHUNK, piece, 1)
         if opened is None:
             damaged += 1
-        elif opened[0][0] >= drop_ns:
+        elif piece.sequence == base or opened[0][0] >= drop_ns:
             found.append(opened[1])
     return tuple(found), damaged
 

@@ -79,7 +79,7 @@ class MemoryStore:
         for old in [row for row in self._rows if row <= older]:
             del self._rows[old]
         for old, (newest_ns, _) in list(self._chunks.items()):
-            if newest_ns < older_drop_ns or older < old < sequence:
+            if (old < older and newest_ns < older_drop_ns) or older < old < sequence:
                 del self._chunks[old]
         self._progress.base_sequence, self._progress.base_drop_ns = sequence, drop_before_ns
 

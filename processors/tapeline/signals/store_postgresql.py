@@ -189,8 +189,9 @@ class PostgresqlStore:
                 )
                 connection.execute(
                     "DELETE FROM tapeline_signals_executions WHERE worker = %s"
-                    " AND (newest_time_ns < %s OR (sequence > %s AND sequence < %s))",
-                    (worker, _bounded(older_drop_ns), older, sequence),
+                    " AND ((sequence < %s AND newest_time_ns < %s)"
+                    " OR (sequence > %s AND sequence < %s))",
+                    (worker, older, _bounded(older_drop_ns), older, sequence),
                 )
                 connection.execute(
                     "DELETE FROM tapeline_signals_log WHERE worker = %s AND sequence <= %s",

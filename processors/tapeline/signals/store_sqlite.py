@@ -52,7 +52,8 @@ _CHECKPOINTS: Final = (
 _EXECUTIONS: Final = "SELECT sequence, content FROM executions ORDER BY sequence"
 _LOG: Final = "SELECT sequence, content FROM log ORDER BY sequence"
 _DROP_EXECUTIONS: Final = (
-    "DELETE FROM executions WHERE newest_time_ns < ? OR (sequence > ? AND sequence < ?)"
+    "DELETE FROM executions"
+    " WHERE (sequence < ? AND newest_time_ns < ?) OR (sequence > ? AND sequence < ?)"
 )
 _EXECUTIONS_TABLE: Final = (
     "CREATE TABLE executions (sequence INTEGER PRIMARY KEY, newest_time_ns INTEGER NOT NULL,"
@@ -166,7 +167,7 @@ class SqliteStore:
             database.execute(
                 "DELETE FROM checkpoint WHERE sequence NOT IN (?, ?)", (older, sequence)
             )
-            database.execute(_DROP_EXECUTIONS, (_bounded(older_drop_ns), older, sequence))
+            database.execute(_DROP_EXECUTIONS, (older, _bounded(older_drop_ns), older, sequence))
             database.execute("DELETE FROM log WHERE sequence <= ?", (older,))
         progress.base_sequence, progress.base_drop_ns = sequence, drop_before_ns
 
