@@ -48,7 +48,11 @@ def test_the_reference_has_every_key_with_its_default() -> None:
     assert SignalsConfig.model_validate(section) == SignalsConfig()
     assert section.keys() == SignalsConfig.model_fields.keys()
     assert section["limits"].keys() == SignalsConfig().limits.model_dump().keys()
-    jsonschema.validate(section, SignalsConfig.model_json_schema())
+    schema = SignalsConfig.model_json_schema()
+    jsonschema.validate(section, schema)
+    jsonschema.validate({"instruments": "instruments.yaml", "mappings": [MAPPING]}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"instruments": {"X": {"kind": "quanto"}}}, schema)
 
 
 def test_everything_arrives_in_the_settings() -> None:

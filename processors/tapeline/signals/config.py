@@ -72,6 +72,13 @@ def _whole(seconds: float) -> float:
     return seconds
 
 
+def _or_a_file(schema: dict[str, Any]) -> None:
+    """Let a schema take a file's name, too."""
+    own = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string"}, own]
+
+
 Exact = Annotated[Decimal, BeforeValidator(_number), WithJsonSchema({"type": ["string", "number"]})]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Currency = Annotated[str, Field(min_length=1, max_length=32)]
@@ -234,7 +241,9 @@ class SignalsConfig(BaseModel):
 
     # Instruments by name, or the name of a file with such `instruments`. One that is not listed
     # takes the defaults, and is counted.
-    instruments: dict[Text, InstrumentConfig] = Field(default={}, max_length=MAX_INSTRUMENTS)
+    instruments: dict[Text, InstrumentConfig] = Field(
+        default={}, max_length=MAX_INSTRUMENTS, json_schema_extra=_or_a_file
+    )
 
     # The same file under a name of its own, so that there may be both.
     instruments_file: Path | None = None
