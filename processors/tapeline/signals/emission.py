@@ -95,7 +95,7 @@ class _Cumulative(Generic[_S]):
                 head = layout.head(series.attributes)
                 self.told.append(_Told(series, head, moment.floor_ns))
             self.told.sort(key=_BY_ATTRIBUTES)
-        writer.begin(self._frame)
+        points = []
         now_ns, repeat_ns, start_time_ns, _ = moment
         for told in self.told:
             series = told.series
@@ -103,8 +103,10 @@ class _Cumulative(Generic[_S]):
                 continue
             told.time_ns = now_ns if now_ns > told.time_ns else told.time_ns + STEP_NS
             told.sent_ns = now_ns
-            writer.add(layout.point(told.head, series, start_time_ns, told.time_ns))
+            points.append(layout.point(told.head, series, start_time_ns, told.time_ns))
             series.settle()
+        writer.begin(self._frame)
+        writer.add(points)
 
     def times_ns(self) -> Iterable[int]:
         """Return the times of the last points."""
@@ -141,7 +143,7 @@ class _Gauges:
         """
         now_ns, repeat_ns, *_ = moment
         ended_ns = self._end(this_round, now_ns, writer)
-        writer.begin(self._frame)
+        points = []
         for told in self._sorted:
             value = told.value
             if value == told.sent_value and 0 <= now_ns - told.sent_ns < repeat_ns:
@@ -149,7 +151,9 @@ class _Gauges:
             told.time_ns = now_ns if now_ns > told.time_ns else told.time_ns + STEP_NS
             told.sent_value = value
             told.sent_ns = now_ns
-            writer.add(told.head + gauge_body(told.time_ns, value))
+            points.append(told.head + gauge_body(told.time_ns, value))
+        writer.begin(self._frame)
+        writer.add(points)
         return ended_ns
 
     def times_ns(self) -> Iterable[int]:
@@ -166,7 +170,7 @@ class _Gauges:
             del self.told[told.attributes]
             told.time_ns = now_ns if now_ns > told.time_ns else told.time_ns + STEP_NS
             writer.begin(self._frame)
-            writer.add(ended_point(told.attributes, told.time_ns))
+            writer.add([ended_point(told.attributes, told.time_ns)])
         self._sorted = [told for told in self._sorted if told.round == this_round]
         return max(told.time_ns for told in ended)
 

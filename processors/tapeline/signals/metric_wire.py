@@ -221,15 +221,21 @@ class RequestWriter:
         self._frame = frame
         self._byte_count += frame.size_bytes
 
-    def add(self, point: bytes) -> None:
-        """Add a point, as a field of its metric's data."""
-        size = self._byte_count + len(point)
-        if self._point_count and (size > self._max_bytes or self._point_count >= self._max_points):
-            self._end_request()
-            size = len(point)
-        self._point_count += 1
+    def add(self, points: Sequence[bytes]) -> None:
+        """Add points, each as a field of its metric's data."""
+        size, room = self._byte_count, self._max_points - self._point_count
+        max_bytes = self._max_bytes
+        first = 0
+        for position, point in enumerate(points):
+            size += len(point)
+            if size > max_bytes or position - first >= room:
+                self._pieces += points[first:position]
+                if self._pieces or self._metrics:
+                    self._end_request()
+                first, size, room = position, len(point), self._max_points
+        self._pieces += points[first:]
+        self._point_count += len(points) - first
         self._byte_count = size
-        self._pieces.append(point)
 
     def take(self) -> list[bytes]:
         """Return the requests, each with a point at least, and begin anew."""
