@@ -84,3 +84,32 @@ def test_an_output_that_only_old_deltas_came_to_keeps_its_start() -> None:
         starts |= {point.start_time_unix_nano for _, point in points_by_labels(left).items()}
 
     assert starts == {at(10)}
+
+
+def test_what_a_rule_that_is_gone_has_made_goes_on_and_ages() -> None:
+    """Outputs keep counting what is in them; what the rule held back may pass if it is new."""
+    rule = {"match": "fills", "labels": {"id": {"limit": 1, "policy": "replace_value"}}}
+    limiter = _limiter(5, metrics=[rule], idle_ttl="60s")
+    limiter.process(batch_of(Series("fills", [])), at(0))
+    first = Series("fills", [counted({"id": one}, 10, 1, 0.5) for one in "abc"])
+    limiter.process(batch_of(first), at(1))
+    loaded = _limiter(5, idle_ttl="60s")
+
+    loaded.load(limiter.dump(), is_clean=True)
+
+    then = [counted({"id": one}, 12, 2, 0.5) for one in "abc"]
+    then.append(counted({"id": "d"}, 7, 2, 1.5))
+    found = points_by_labels(loaded.process(batch_of(Series("fills", then)), at(2)).batch)
+    values = {dict(labels)["id"]: point.as_int for (_, labels), point in found.items()}
+    assert values == {"a": 12, "__other__": 24, "d": 7}
+    assert loaded.nearest_metrics(1)[0][0].admitted == 3
+    for now in range(10, 200, 10):
+        only = Series("fills", [counted({"id": "d"}, 7, now, 1.5)])
+        loaded.process(batch_of(only), at(now))
+    assert loaded.nearest_metrics(1)[0][0].admitted == 1
+    assert loaded.nearest_metrics(1)[0][0].labels == ()
+    again = Series("fills", [counted({"id": one}, 13, 201, 0.5) for one in "bc"])
+    found = points_by_labels(loaded.process(batch_of(again), at(201)).batch)
+    values = {dict(labels).get("id", "overflow"): one.as_int for (_, labels), one in found.items()}
+    assert values.get("__other__", 24) <= 26
+    assert sum(values.values()) <= 26
