@@ -15,6 +15,7 @@ from sidecars import Answered, Doors, PlainChain, Running, running_sidecar, sett
 from tapeline.otlp.framing import MalformedRequestError
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.processor import NotNowError
 from waiting import eventually
 
 PAYLOAD = logs(["order accepted", "order filled"]).SerializeToString()
@@ -276,6 +277,23 @@ def test_a_chain_failure_is_unavailable_and_then_given_up(
     assert downstream.received == []
     assert gate.count("tapeline_chain_failures_total") == 4
     assert gate.count("tapeline_quarantined_requests_total", signal="logs") == 1
+
+
+def test_a_processor_that_can_take_nothing_now_never_gives_a_batch_up(
+    gate: Running, chain: PlainChain
+) -> None:
+    """Its disk is full, say: that is no fault of the batch, and may last for hours."""
+
+    def wait(_batch: Batch) -> tuple[Batch, ...]:
+        raise NotNowError("the disk is full")
+
+    chain.on_process = wait
+    answers = [gate.client.export(PAYLOAD) for _ in range(5)]
+
+    assert {answer.code.name for answer in answers} == {"UNAVAILABLE"}
+    assert {retry_delay_s(answer) for answer in answers} == {2.0}
+    assert gate.count("tapeline_refused_requests_total", reason="not_now") == 5
+    assert gate.count("tapeline_chain_failures_total") == 0
 
 
 def test_after_giving_up_the_count_begins_anew(gate: Running, chain: PlainChain) -> None:

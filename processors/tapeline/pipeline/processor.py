@@ -6,10 +6,17 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from tapeline.pipeline.batch import Batch
 
-__all__ = ["Heir", "Processor", "Report", "Reporting", "Result"]
+__all__ = ["Heir", "NotNowError", "Processor", "Report", "Reporting", "Result"]
 
 Report: TypeAlias = dict[str, Any]
 """Plain data that is JSON as it is."""
+
+
+class NotNowError(Exception):
+    """A processor can take no batch at the moment, whatever is in it: its disk is full, say.
+
+    The sender is told to retry for as long as that lasts; no attempt of the batch is counted.
+    """
 
 
 @dataclass(frozen=True, slots=True)

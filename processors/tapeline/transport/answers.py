@@ -74,6 +74,7 @@ class Event(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     DOWNSTREAM_UNAVAILABLE = "downstream_unavailable"
     DOWNSTREAM_REFUSED = "downstream_refused"
+    NOT_NOW = "not_now"
     FAILED = "failed"
     GIVEN_UP = "given_up"
 
@@ -139,6 +140,12 @@ ANSWERS: Final[dict[Event, Answer]] = {
             Code.UNAVAILABLE,
             "downstream did not take the request; retry",
             retry_after_s=1.0,
+        ),
+        Answer(
+            Event.NOT_NOW,
+            Code.UNAVAILABLE,
+            "tapeline can process nothing at the moment, and says in its log why; retry",
+            retry_after_s=2.0,
         ),
         Answer(
             Event.FAILED,

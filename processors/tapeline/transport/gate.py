@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from tapeline.otlp.framing import MalformedRequestError
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
-from tapeline.pipeline.processor import Processor, Report, Reporting
+from tapeline.pipeline.processor import NotNowError, Processor, Report, Reporting
 from tapeline.transport.answers import (
     ANSWERS,
     Answer,
@@ -168,6 +168,8 @@ class Gate:
             answer = self._process(batch, remaining_s)
         except NoChainError:
             return ANSWERS[Event.STARTING]
+        except NotNowError:
+            return ANSWERS[Event.NOT_NOW]
         # Whatever it is, the answer is one from the table: gRPC would say UNKNOWN, and the
         # collector would drop the data.
         except Exception as error:  # noqa: BLE001
