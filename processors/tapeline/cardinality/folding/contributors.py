@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable
 from typing import Any, Final
 
-from tapeline.cardinality.folding.numbers import RunningSum
+from tapeline.cardinality.folding.numbers import Number, RunningSum
 from tapeline.cardinality.folding.streams import Streams
 
 __all__ = ["Contributors"]
@@ -21,7 +21,7 @@ _NOBODY: Final = 0xFFFFFFFF
 class Contributors:
     """Values by place, and the order in which their streams were last seen."""
 
-    def __init__(self, extreme: Callable[..., float] | None) -> None:
+    def __init__(self, extreme: Callable[..., Number] | None) -> None:
         """Keep `min` or `max` at hand, or with None the sum."""
         self._extreme = extreme
         # Integers until a double comes.
@@ -32,13 +32,13 @@ class Contributors:
         self._later = array("I")
         self._first = _NOBODY
         self._last = _NOBODY
-        self._blocks: list[float | None] = []
+        self._blocks: list[Number | None] = []
         self.sum = RunningSum()
 
     def __len__(self) -> int:
         return len(self._slots)
 
-    def put(self, streams: Streams, slot: int, value: float) -> None:
+    def put(self, streams: Streams, slot: int, value: Number) -> None:
         """Take a stream's latest value, seen now. Raises RefusedPointError for a sum too large."""
         if self._values.typecode == "d":
             value = float(value)
@@ -56,7 +56,7 @@ class Contributors:
         self._unlink(place)
         self._link_last(place, streams.now_unix_nano)
 
-    def check(self, value: float) -> None:
+    def check(self, value: Number) -> None:
         """Raise RefusedPointError where the sum would be too large with this value."""
         self.sum.check(value)
 
@@ -76,7 +76,7 @@ class Contributors:
                 return
             self._remove(streams, first)
 
-    def extreme(self) -> float:
+    def extreme(self) -> Number:
         """Return the least or greatest value. There must be one."""
         extreme = self._extreme
         if extreme is None:
@@ -116,7 +116,7 @@ class Contributors:
             for value in self._values:
                 self.sum.add(value)
 
-    def _append(self, streams: Streams, slot: int, value: float) -> None:
+    def _append(self, streams: Streams, slot: int, value: Number) -> None:
         if self._extreme is None:
             self.sum.add(value)
         place = len(self._slots)
@@ -131,7 +131,7 @@ class Contributors:
         self._blocks[-1] = None
         self._link_last(place, streams.now_unix_nano)
 
-    def _note_change(self, place: int, before: float) -> None:
+    def _note_change(self, place: int, before: Number) -> None:
         block = place // _BLOCK
         known = self._blocks[block]
         if self._extreme is None or known is None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tapeline.cardinality.folding.contributors import Contributors
-from tapeline.cardinality.folding.numbers import encode_number, read_number
+from tapeline.cardinality.folding.numbers import Number, encode_number, read_number
 from tapeline.cardinality.folding.outcome import FoldOutcome
 from tapeline.cardinality.folding.streams import Streams
 
@@ -23,19 +23,19 @@ class LastGauge:
 
     def __init__(self) -> None:
         self._time_unix_nano = 0
-        self._value: float = 0
+        self._value: Number = 0
 
-    def read(self, point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
+    def read(self, point: bytes) -> tuple[int, int, Number | None, Sequence[bytes]]:
         """Return start, time, value and exemplars of a data point. Raises RefusedPointError."""
         return read_number(point)
 
-    def add(self, value: float) -> None:
+    def add(self, value: Number) -> None:
         """Count nothing: `begin` takes the value."""
 
-    def add_delta(self, value: float) -> None:
+    def add_delta(self, value: Number) -> None:
         """Count nothing: gauges have no deltas."""
 
-    def begin(self, streams: Streams, slot: int, value: float, *, is_counted: bool) -> None:
+    def begin(self, streams: Streams, slot: int, value: Number, *, is_counted: bool) -> None:
         """Take a stream's first value."""
         self.advance(streams, slot, streams.times[slot], value, is_new_start=is_counted)
 
@@ -44,7 +44,7 @@ class LastGauge:
         streams: Streams,
         slot: int,
         time_unix_nano: int,
-        value: float,
+        value: Number,
         *,
         is_new_start: bool,
     ) -> FoldOutcome:
@@ -90,19 +90,19 @@ class ContributorGauge:
         self._contributors = Contributors(extremes[fold])
         self._kept_ns = kept_ns
 
-    def read(self, point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
+    def read(self, point: bytes) -> tuple[int, int, Number | None, Sequence[bytes]]:
         """Return start, time, value and exemplars of a data point. Raises RefusedPointError."""
         return read_number(point)
 
-    def add(self, value: float) -> None:
+    def add(self, value: Number) -> None:
         """Raise RefusedPointError where the value can't be added."""
         if self._is_sum:
             self._contributors.check(value)
 
-    def add_delta(self, value: float) -> None:
+    def add_delta(self, value: Number) -> None:
         """Count nothing: gauges have no deltas."""
 
-    def begin(self, streams: Streams, slot: int, value: float, *, is_counted: bool) -> None:
+    def begin(self, streams: Streams, slot: int, value: Number, *, is_counted: bool) -> None:
         """Let a stream contribute."""
         del is_counted
         self._contributors.put(streams, slot, value)
@@ -112,7 +112,7 @@ class ContributorGauge:
         streams: Streams,
         slot: int,
         time_unix_nano: int,
-        value: float,
+        value: Number,
         *,
         is_new_start: bool,
     ) -> FoldOutcome:

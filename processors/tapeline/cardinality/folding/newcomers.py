@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tapeline.cardinality.folding.folder import Folder
-from tapeline.cardinality.folding.numbers import read_plain_numbers
+from tapeline.cardinality.folding.numbers import Number, read_plain_numbers
 from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
 from tapeline.cardinality.folding.outputs import Output, Producer, Temporality
 from tapeline.cardinality.folding.sums import MonotonicSum
@@ -43,7 +43,7 @@ def fold_new(
 
 def _plain_numbers(
     folder: Folder, output: Output, producer: Producer, points: Sequence[tuple[int, bytes]]
-) -> list[tuple[int, int, float]] | None:
+) -> list[tuple[int, int, Number]] | None:
     """Return starts, times and values where all are first points of a counter that is folded."""
     if (
         not isinstance(output.total, MonotonicSum)
@@ -63,7 +63,7 @@ def _fold_numbers(
     folder: Folder,
     output: Output,
     producer: Producer,
-    read: tuple[Sequence[tuple[int, bytes]], Sequence[tuple[int, int, float]]],
+    read: tuple[Sequence[tuple[int, bytes]], Sequence[tuple[int, int, Number]]],
     now_unix_nano: int,
 ) -> list[FoldOutcome]:
     streams, options, forgotten = folder.streams, folder.options, folder.forgotten

@@ -4,7 +4,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, NumberDataPoint
@@ -15,6 +15,7 @@ from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
 __all__ = [
     "LARGEST_TOTAL",
     "NO_RECORDED_VALUE",
+    "Number",
     "RunningSum",
     "encode_number",
     "read_number",
@@ -23,6 +24,9 @@ __all__ = [
 
 NO_RECORDED_VALUE: Final = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 """The flag of a point which says that its stream has no value now."""
+
+Number: TypeAlias = int | float
+"""A value as it was written. Not `float`: compiled, that would turn integers into doubles."""
 
 # Tags of NumberDataPoint (metrics.proto).
 _START: Final = 0x11
@@ -76,7 +80,7 @@ _INT64_MIN: Final = -(1 << 63)
 _INT64_MAX: Final = (1 << 63) - 1
 
 
-def read_number(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
+def read_number(point: bytes) -> tuple[int, int, Number | None, Sequence[bytes]]:
     """Return a point's start, time, value (None: not recorded) and encoded exemplars.
 
     Raises RefusedPointError: malformed, without a value, NaN or infinite.
@@ -109,7 +113,7 @@ def read_number(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
     return _read_odd(point) if value - value else (start, time, value, ())
 
 
-def read_plain_numbers(points: Sequence[bytes]) -> list[tuple[int, int, float]] | None:
+def read_plain_numbers(points: Sequence[bytes]) -> list[tuple[int, int, Number]] | None:
     """Return start, time and value of points that have nothing else, all in one layout.
 
     None where that is not so, or a value is NaN or infinite.
@@ -139,7 +143,7 @@ def read_plain_numbers(points: Sequence[bytes]) -> list[tuple[int, int, float]] 
     return None if total - total else numbers
 
 
-def _read_odd(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
+def _read_odd(point: bytes) -> tuple[int, int, Number | None, Sequence[bytes]]:
     """Read what has not the common layout, or is bad."""
     try:
         message = NumberDataPoint.FromString(point)
@@ -151,7 +155,7 @@ def _read_odd(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
     member = message.WhichOneof("value")
     if member is None:
         raise RefusedPointError(FoldOutcome.NO_VALUE)
-    value: float = message.as_int if member == "as_int" else message.as_double
+    value: Number = message.as_int if member == "as_int" else message.as_double
     if math.isnan(value):
         raise RefusedPointError(FoldOutcome.NOT_A_NUMBER)
     if math.isinf(value):
@@ -159,7 +163,7 @@ def _read_odd(point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
     return start, time, value, usable_exemplars(message.exemplars)
 
 
-def encode_number(start_unix_nano: int, time_unix_nano: int, value: float) -> bytes:
+def encode_number(start_unix_nano: int, time_unix_nano: int, value: Number) -> bytes:
     """Return a number data point without attributes; a start of 0 is left out."""
     layout, tag = (_INTEGER_POINT, _INTEGER) if isinstance(value, int) else (_DOUBLE_POINT, _DOUBLE)
     point = layout.pack(_START, start_unix_nano, _TIME, time_unix_nano, tag, value)
@@ -181,7 +185,7 @@ class RunningSum:
         self.low = 0.0
         self.is_double = False
 
-    def add(self, value: float) -> None:
+    def add(self, value: Number) -> None:
         """Add a finite number. Raises RefusedPointError where the sum would be too large."""
         if isinstance(value, int):
             self.whole += value
@@ -189,7 +193,7 @@ class RunningSum:
             self.check(value)
             self._add_double(value)
 
-    def check(self, value: float) -> None:
+    def check(self, value: Number) -> None:
         """Raise RefusedPointError where the sum would be too large with this value."""
         if not -LARGEST_TOTAL < self.high + value < LARGEST_TOTAL:
             raise RefusedPointError(FoldOutcome.TOO_LARGE)
@@ -202,14 +206,14 @@ class RunningSum:
         self.low += (high - (total - rest)) + (value - rest)
         self.is_double = True
 
-    def take_out(self, value: float) -> None:
+    def take_out(self, value: Number) -> None:
         """Subtract what was added before; that can't be refused."""
         if isinstance(value, int):
             self.whole -= value
         else:
             self._add_double(-value)
 
-    def add_difference(self, value: float, before: float) -> None:
+    def add_difference(self, value: Number, before: Number) -> None:
         """Add `value` less `before`, without rounding the difference first."""
         if isinstance(value, int) and isinstance(before, int):
             self.whole += value - before
@@ -221,7 +225,7 @@ class RunningSum:
         else:
             self._add_double(value)
 
-    def value(self) -> float:
+    def value(self) -> Number:
         """Return the sum: an int until a double was added or it did not fit 64 bits."""
         if not self.is_double:
             if _INT64_MIN <= self.whole <= _INT64_MAX:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tapeline.cardinality.folding.numbers import RunningSum, encode_number, read_number
+from tapeline.cardinality.folding.numbers import Number, RunningSum, encode_number, read_number
 from tapeline.cardinality.folding.outcome import FoldOutcome, RefusedPointError
 from tapeline.cardinality.folding.streams import Streams
 
@@ -15,7 +15,7 @@ _IS_DOUBLE: Final = 1
 _CONTRIBUTES: Final = 2
 
 
-def remember(streams: Streams, slot: int, value: float) -> None:
+def remember(streams: Streams, slot: int, value: Number) -> None:
     """Keep a stream's latest value as the type that it is."""
     if isinstance(value, int):
         streams.integers[slot] = value
@@ -25,9 +25,11 @@ def remember(streams: Streams, slot: int, value: float) -> None:
         streams.flags[slot] |= _IS_DOUBLE
 
 
-def recall(streams: Streams, slot: int) -> float:
+def recall(streams: Streams, slot: int) -> Number:
     """Return a stream's latest value."""
-    return streams.doubles[slot] if streams.flags[slot] & _IS_DOUBLE else streams.integers[slot]
+    if streams.flags[slot] & _IS_DOUBLE:
+        return streams.doubles[slot]
+    return streams.integers[slot]
 
 
 class MonotonicSum:
@@ -39,9 +41,9 @@ class MonotonicSum:
 
     def __init__(self) -> None:
         self.sum = RunningSum()
-        self._emitted: float = 0
+        self._emitted: Number = 0
 
-    def read(self, point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
+    def read(self, point: bytes) -> tuple[int, int, Number | None, Sequence[bytes]]:
         """Return start, time, value and exemplars of a data point. Raises RefusedPointError."""
         reading = read_number(point)
         value = reading[2]
@@ -49,15 +51,15 @@ class MonotonicSum:
             raise RefusedPointError(FoldOutcome.NEGATIVE)
         return reading
 
-    def add(self, value: float) -> None:
+    def add(self, value: Number) -> None:
         """Count a value whole. Raises RefusedPointError."""
         self.sum.add(value)
 
-    def add_delta(self, value: float) -> None:
+    def add_delta(self, value: Number) -> None:
         """Count a delta. Raises RefusedPointError."""
         self.sum.add(value)
 
-    def begin(self, streams: Streams, slot: int, value: float, *, is_counted: bool) -> None:
+    def begin(self, streams: Streams, slot: int, value: Number, *, is_counted: bool) -> None:
         """Remember a stream's first value, for differences."""
         del is_counted
         remember(streams, slot, value)
@@ -67,7 +69,7 @@ class MonotonicSum:
         streams: Streams,
         slot: int,
         time_unix_nano: int,
-        value: float,
+        value: Number,
         *,
         is_new_start: bool,
     ) -> FoldOutcome:
@@ -129,20 +131,20 @@ class NonMonotonicSum:
         self.contributors = 0
         self.has_deltas = False
 
-    def read(self, point: bytes) -> tuple[int, int, float | None, Sequence[bytes]]:
+    def read(self, point: bytes) -> tuple[int, int, Number | None, Sequence[bytes]]:
         """Return start, time, value and exemplars of a data point. Raises RefusedPointError."""
         return read_number(point)
 
-    def add(self, value: float) -> None:
+    def add(self, value: Number) -> None:
         """Count what a stream contributes at first. Raises RefusedPointError."""
         self.sum.add(value)
 
-    def add_delta(self, value: float) -> None:
+    def add_delta(self, value: Number) -> None:
         """Count a delta. Raises RefusedPointError."""
         self.sum.add(value)
         self.has_deltas = True
 
-    def begin(self, streams: Streams, slot: int, value: float, *, is_counted: bool) -> None:
+    def begin(self, streams: Streams, slot: int, value: Number, *, is_counted: bool) -> None:
         """Let a stream contribute what was added."""
         del is_counted
         self.contributors += 1
@@ -154,7 +156,7 @@ class NonMonotonicSum:
         streams: Streams,
         slot: int,
         time_unix_nano: int,
-        value: float,
+        value: Number,
         *,
         is_new_start: bool,
     ) -> FoldOutcome:
