@@ -6,10 +6,13 @@ one platform. Nothing is written into the tree. The sources stay in the wheel, b
 of them: tracebacks show their lines, and Python prefers the `.so`.
 """
 
+import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import tomllib
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +21,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 __all__ = ["CompiledModules"]
 
 SOURCES: Final = "processors"
-LIBRARY: Final = "tapeline"
-"""Of the one library with all the code: `tapeline__mypyc`. The modules' own files are stubs."""
+PACKAGE: Final = "tapeline"
 OPTIMISATION: Final = "2"
 
 
@@ -56,7 +58,7 @@ def modules(root: Path, wanted: list[str], pure: list[str]) -> list[str]:
 
     Raises ValueError for a pattern that no file answers to, so that a renamed module is noticed.
     """
-    package = root / SOURCES / LIBRARY
+    package = root / SOURCES / PACKAGE
     found = {pattern: set(package.glob(pattern)) for pattern in (*wanted, *pure)}
     unknown = [pattern for pattern, paths in found.items() if not paths]
     if unknown:
@@ -64,6 +66,17 @@ def modules(root: Path, wanted: list[str], pure: list[str]) -> list[str]:
     taken = set[Path]().union(*(found[pattern] for pattern in wanted))
     kept = set[Path]().union(*(found[pattern] for pattern in pure))
     return sorted(str(path.relative_to(root)) for path in taken - kept)
+
+
+def libraries_of(names: list[str]) -> list[tuple[list[str], str | None]]:
+    """Return the sources by the library that holds their code: `tapeline_redaction__mypyc` and so.
+
+    One a folder, so that they are compiled beside each other. The modules' own files are stubs.
+    """
+    folders: dict[str, list[str]] = {}
+    for name in names:
+        folders.setdefault(Path(name).parts[2], []).append(name)
+    return [(sources, f"{PACKAGE}_{folder}") for folder, sources in folders.items()]
 
 
 def compiled(root: Path, names: list[str], work: Path) -> list[Path]:
@@ -76,19 +89,61 @@ def compiled(root: Path, names: list[str], work: Path) -> list[Path]:
     os.chdir(root)  # mypy's configuration names its folders from there
     try:
         extensions = mypycify(
-            ["--config-file=pyproject.toml", "--no-warn-unused-configs", *names],
+            [
+                "--config-file=pyproject.toml",
+                "--no-warn-unused-configs",
+                f"--cache-dir={work / 'mypy'}",
+                *names,
+            ],
             opt_level=OPTIMISATION,
             debug_level="0",
-            group_name=LIBRARY,
+            separate=libraries_of(names),
             target_dir=str(work / "c"),
         )
         for extension in extensions:  # another gcc may warn of other things
-            extension.extra_compile_args.append("-Wno-error")
-        distribution = Distribution({"name": LIBRARY, "ext_modules": extensions})
+            extension.extra_compile_args = [*extension.extra_compile_args, "-Wno-error"]
+        distribution = Distribution({"name": PACKAGE, "ext_modules": extensions})
         command = distribution.get_command_obj("build_ext")
         command.build_lib, command.build_temp = str(work / "lib"), str(work / "objects")
+        command.parallel = len(os.sched_getaffinity(0))
         command.ensure_finalized()
-        command.run()
+        build_or_copy(command)
     finally:
         os.chdir(before)
     return sorted((work / "lib").rglob("*.so"))
+
+
+def build_or_copy(command: Any) -> None:
+    """Run `build_ext`, but for libraries whose C was compiled before, where a folder keeps those.
+
+    TAPELINE_LIBRARY_CACHE names it. Most of the time goes into gcc, and a change in one folder of
+    sources leaves the C of the others as it was.
+    """
+    keep = os.environ.get("TAPELINE_LIBRARY_CACHE")
+    if not keep:
+        command.run()
+        return
+    kept = {each.name: Path(keep, f"{digest_of(each)}.so") for each in command.extensions}
+    built = [each for each in command.extensions if not kept[each.name].is_file()]
+    for extension in command.extensions:
+        path = Path(command.get_ext_fullpath(extension.name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if extension not in built:
+            shutil.copy(kept[extension.name], path)
+            kept[extension.name].touch()
+    command.extensions = built
+    command.run()
+    for extension in built:
+        partial = kept[extension.name].with_suffix(f".{os.getpid()}")
+        shutil.copy(command.get_ext_fullpath(extension.name), partial)
+        partial.rename(kept[extension.name])
+
+
+def digest_of(extension: Any) -> str:
+    """Return the digest of a library's C, the headers that it includes, flags and tools."""
+    tools = f"{sys.version} mypy {version_of('mypy')} {extension.extra_compile_args}"
+    digest = hashlib.sha256(tools.encode())
+    for path in (*extension.sources, *sorted(extension.depends)):
+        if Path(path).is_file():  # mypyc's own runtime is not beside the others
+            digest.update(Path(path).read_bytes())
+    return digest.hexdigest()[:32]

@@ -29,6 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS_MAX = 3
 KEPT_S = 3600.0
 NO_COMPILER = 3
+LIBRARIES = "libraries"
+"""Beside the folders: single libraries, for what changes in one part of the package only."""
+LIBRARY_KEPT_S = 86400.0
 
 
 def main() -> int:
@@ -84,12 +87,18 @@ def what_is_missing() -> str:
 def make(folder: Path) -> bool:
     """Build the compiled wheel, and unpack it there; False where that failed, with the reason."""
     began = time.monotonic()
-    say(f"compiling into {folder}, about two minutes")
+    libraries = folder.parent / LIBRARIES
+    libraries.mkdir(exist_ok=True)
+    say(f"compiling into {folder}, a few minutes")
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as work:
         done = subprocess.run(
             [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", work],
             cwd=ROOT,
-            env={**os.environ, "HATCH_BUILD_HOOK_ENABLE_CUSTOM": "1"},
+            env={
+                **os.environ,
+                "HATCH_BUILD_HOOK_ENABLE_CUSTOM": "1",
+                "TAPELINE_LIBRARY_CACHE": str(libraries),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -98,7 +107,9 @@ def make(folder: Path) -> bool:
         )
         wheels = list(Path(work).glob("*.whl"))
         if done.returncode != 0 or len(wheels) != 1:
-            say(f"failed:\n{done.stdout[-4000:]}")
+            lines = done.stdout.splitlines()
+            errors = [line for line in lines if "error:" in line][:20]
+            say("failed:\n" + "\n".join(errors or lines[-40:]))
             return False
         unpacked = Path(work, "unpacked")
         with zipfile.ZipFile(wheels[0]) as wheel:
@@ -110,7 +121,11 @@ def make(folder: Path) -> bool:
 
 def remove_old(cache: Path, newest: Path) -> None:
     """Remove folders that nobody asked for in a while."""
-    others = [path for path in cache.iterdir() if path.is_dir() and path != newest]
+    for path in (cache / LIBRARIES).glob("*"):
+        if path.stat().st_mtime < time.time() - LIBRARY_KEPT_S:
+            path.unlink()
+    others = [path for path in cache.iterdir() if path.is_dir() and path.name != LIBRARIES]
+    others.remove(newest)
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[FOLDERS_MAX - 1 :]:
         if path.stat().st_mtime < time.time() - KEPT_S:
