@@ -243,7 +243,7 @@ def _scan(
 # `api_secret: old -> new`; what has no digit is rather a word about it.
 _LATER: Final = re.compile(
     r"[\"'`]?[ \t]{0,4}+(?:->|=>)[ \t]{0,4}+[\"'`]?"
-    r"(?P<value>(?=[^0-9\s]{0,200}+[0-9])[^\s\"'`,;()\[\]{}<>]{6,512}+)"
+    r"(?P<value>(?=[^0-9\s]{0,200}+[0-9]|[A-Za-z]{16})[^\s\"'`,;()\[\]{}<>]{6,512}+)"
 )
 
 
