@@ -21,6 +21,7 @@ from metric_requests import (
     request,
 )
 from tapeline.cardinality.config import CardinalityConfig
+from tapeline.cardinality.folding.outcome import FoldOutcome
 from tapeline.cardinality.limiter import MetricsLimiter
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.wire import MalformedRequestError, encode_varint
@@ -113,19 +114,38 @@ def test_two_kinds_of_data_in_one_metric_are_refused(gauges: int) -> None:
     assert limited.tally.results["", "several_kinds"] == 1 + gauges
 
 
-def test_an_attribute_that_does_not_parse_refuses_the_request() -> None:
-    """And nothing of the request is remembered."""
-    limiter = _limiter(9)
-    batch = batch_of(
-        Series("fills", [counted({"id": "a"}, 1, 1, 0), counted({"id": "b"}, 1, 1, 0)])
-    )
+@pytest.mark.parametrize("limit", [9, 0])
+def test_an_attribute_that_does_not_parse_takes_its_point_out(limit: int) -> None:
+    """It is counted; the rest of its request, and later ones, are as they would be without it."""
+    limiter = _limiter(limit)
+    points = [counted({"id": one}, 1, 1, 0) for one in "abc"]
+    batch = batch_of(Series("fills", points))
+    # The value is no UTF-8.
     broken = batch.payload.replace(b"\x12\x03\x0a\x01b", b"\x12\x03\x0a\x01\xff")
     assert broken != batch.payload
+
+    limited = limiter.process(_payload_batch(broken), at(1))
+
+    expected = MetricsLimiter(CardinalityConfig(default_limit=limit), seed=1).process(
+        batch_of(Series("fills", [points[0], points[2]])), at(1)
+    )
+    assert limited.batch.payload == expected.batch.payload
+    assert limited.tally.results["fills", FoldOutcome.MALFORMED] == 1
+    assert limiter.metric_states()[0].admitted == min(limit, 2)
+    assert limiter.metric_states()[0].refused == {FoldOutcome.MALFORMED: 1}
+
+
+def test_a_point_that_does_not_parse_refuses_the_request() -> None:
+    """And nothing of the request is remembered."""
+    limiter = _limiter(9)
+    good = Series("fills", [counted({"id": "a"}, 1, 1, 0)])
+    [point] = records_of(batch_of(good))
+    broken = batch_of(good, good).payload.replace(point, point.replace(b":\x09", b":\x7f"))
 
     with pytest.raises(MalformedRequestError):
         limiter.process(_payload_batch(broken), at(1))
 
-    assert limiter.metric_states()[0].admitted == 0
+    assert all(state.admitted == 0 for state in limiter.metric_states())
 
 
 def test_points_that_can_t_be_folded_are_refused_by_reason() -> None:

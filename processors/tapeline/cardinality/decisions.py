@@ -23,7 +23,7 @@ from tapeline.cardinality.folding.outputs import (
     OutputIdentity,
     Temporality,
 )
-from tapeline.cardinality.looks import UNREAD, Item, Look, Looker
+from tapeline.cardinality.looks import UNREAD, UNREADABLE, Item, Look, Looker
 from tapeline.cardinality.metric_reader import MetricView
 from tapeline.cardinality.output_messages import Staying
 from tapeline.cardinality.point_layout import (
@@ -58,6 +58,7 @@ class _Way(NamedTuple):
 
 _ADMITTED: Final = _Way(Result.ADMITTED)
 _PASSED: Final = _Way(Result.PASSED)
+_BAD: Final = _Way(FoldOutcome.MALFORMED)
 
 
 @dataclass(slots=True)
@@ -143,7 +144,7 @@ class Decider:
                     # It may be of a stream among them.
                     results += fold_new(self._folder, flooded, producer, waiting, now_unix_nano)
                     waiting = []
-                way = self._way(source, item, new, now_unix_nano)
+                way = _BAD if point is UNREADABLE else self._way(source, item, new, now_unix_nano)
                 output, removed = way.output, way.removed
                 if output is None:
                     results.append(way.result)

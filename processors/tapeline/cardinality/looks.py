@@ -15,8 +15,9 @@ from tapeline.cardinality.point_layout import Point, plain_times, read_point, sh
 from tapeline.cardinality.series_keys import Spellings, series_key
 from tapeline.cardinality.source import Source
 from tapeline.otlp.index import RecordIndex
+from tapeline.otlp.wire import MalformedRequestError
 
-__all__ = ["UNREAD", "Item", "Look", "Looker"]
+__all__ = ["UNREAD", "UNREADABLE", "Item", "Look", "Looker"]
 
 _new: Final = tuple.__new__
 
@@ -40,6 +41,8 @@ class Item(NamedTuple):
 
 
 UNREAD: Final = Point((), 0, 0, 0, has_exemplars=False)
+UNREADABLE: Final = Point((), 0, 0, 0, has_exemplars=True)
+"""Of a point with an attribute that does not parse, as where its text is not UTF-8."""
 
 
 class Look(NamedTuple):
@@ -76,7 +79,7 @@ class Looker:
     ) -> Look | None:
         """Return what has to be decided; None where all points are of admitted series.
 
-        Raises MalformedRequestError where a point or an attribute does not parse.
+        Raises MalformedRequestError where a point does not parse.
         """
         view, source = place
         group = source.group
@@ -160,7 +163,10 @@ class Looker:
         record, begin, end = place
         point = read_point(payload, begin, end, source.metric.kind)
         spell = self.spellings
-        spelled = [spell[content] for content in point.pairs]
+        try:
+            spelled = [spell[content] for content in point.pairs]
+        except MalformedRequestError:
+            return _new(Item, (record, end, 0, None, UNREADABLE, ()))
         arranged = source.state.orders.arrange(point.pairs, spelled)
         key = series_key(source.attribute_tag, arranged, source.key)
         pairs = tuple([spelling[1] for spelling in spelled])
