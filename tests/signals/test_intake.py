@@ -247,6 +247,21 @@ def test_a_request_that_does_not_parse_is_refused_as_malformed() -> None:
         Intake(INSTRUMENTS).read(Batch(Signal.LOGS, b"\x0a\xff"), None)
 
 
+@given(st.sampled_from([Signal.LOGS, Signal.TRACES]), st.binary(max_size=40), st.data())
+def test_garbled_requests_are_malformed_and_nothing_else(
+    signal: Signal, noise: bytes, data: st.DataObject
+) -> None:
+    """Cut, overwritten or noise: what parses is read, all else raises that one error."""
+    whole = log("trading.execution", EXECUTION, trace=TRACE).SerializeToString()
+    at = data.draw(st.integers(0, len(whole)))
+    for payload in (noise, whole[:at], whole[:at] + noise + whole[at + len(noise) :]):
+        try:
+            taken = Intake(INSTRUMENTS).read(Batch(signal, payload), None)
+        except MalformedRequestError:
+            continue
+        assert len(taken.events) <= 1
+
+
 # The plain way: protobuf's own messages, attribute by attribute.
 
 

@@ -25,6 +25,7 @@ from tapeline.signals.records import (
 )
 from trading_requests import set_value
 
+READING = Path(__file__).parents[2] / "processors" / "tapeline" / "signals" / "reading.py"
 NAMES = st.sampled_from([*sorted(EVENT_ATTRIBUTES), NAME_ATTRIBUTE, "other", "", "x" * 130])
 VALUES = st.one_of(
     st.text(max_size=8),
@@ -95,7 +96,7 @@ def test_only_what_repeats_is_remembered_and_not_without_end() -> None:
 
 def test_every_attribute_that_events_read_is_known() -> None:
     """The table here has what the reading of events looks up, no less and no more."""
-    source = Path(reading.__file__).read_text(encoding="utf-8")
+    source = READING.read_text(encoding="utf-8")
     used = set(re.findall(r'"(trading\.[a-z_.]+)"', source)) - reading.EVENT_NAMES
 
     assert used == EVENT_ATTRIBUTES

@@ -87,7 +87,7 @@ _ONE_OR_A_LIST: Final = WithJsonSchema(
     }
 )
 Key = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_key)]
-Scalar = Annotated[str, Field(max_length=1024)] | int | float | bool
+Scalar = Annotated[str, Field(min_length=1, max_length=1024)] | int | float | bool
 Wanted = Annotated[
     tuple[Scalar, ...],
     Field(min_length=1, max_length=MAX_NAMES),
@@ -110,7 +110,8 @@ class MatchConfig(BaseModel):
     """Which records a mapping is for: those for which all conditions hold.
 
     A condition is a key and its value, or a list of values of which one has to be there. Values are
-    compared as texts, in upper and lower case as they are: `5`, `true`, `order filled`.
+    compared as texts, in upper and lower case as they are: `5`, `true`, `order filled`. An empty
+    text counts as absent. YAML reads yes, no, on and off as true and false: put them in quotes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
