@@ -2,8 +2,8 @@
 
 A recording `testdata/NAME.jsonl` is of the shape that the service's own documents show;
 `testdata/NAME.expected.yaml` has the events in the order of the wire, fields at their defaults left
-out, and what is refused. The figures that come of them belong into the same file, under `figures`,
-and the test that compares them below.
+out, what is refused, and the figures that the engine has at the end: the total of a sum, the count
+and sum of a histogram's samples, the value of a gauge.
 """
 
 from decimal import Decimal
@@ -17,9 +17,12 @@ from tapeline.otlp.json_lines import request_from_json
 from tapeline.pipeline.batch import Batch
 from tapeline.signals.config import SignalsConfig
 from tapeline.signals.config_files import settings_of
+from tapeline.signals.engine import Engine
+from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.events import Event, Trace
 from tapeline.signals.instruments import Instruments
 from tapeline.signals.intake import Intake, Taken
+from tapeline.signals.points import Attributes
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "processors" / "tapeline" / "signals" / "testdata"
@@ -61,6 +64,39 @@ def test_a_recording_becomes_the_events_beside_it(path: Path) -> None:
 
     assert events == expected["events"]
     assert refused == expected["refused"]
+
+
+def figures_of(taken: list[Taken]) -> list[dict[str, Any]]:
+    """Return what the engine makes of events, as the expected files spell it."""
+    engine = Engine(EngineSettings())
+    for each in taken:
+        engine.apply(each.events, each.greatest_time_ns)
+    engine.end()
+    found: list[tuple[str, Attributes, dict[str, Any]]] = [
+        *(
+            (name, attributes, {"total": str(series.total)})
+            for name, of_metric in engine.series.sums.items()
+            for attributes, series in of_metric.items()
+        ),
+        *(
+            (name, attributes, {"count": sum(series.counts), "sum": str(series.total)})
+            for name, of_metric in engine.series.histograms.items()
+            for attributes, series in of_metric.items()
+        ),
+        *((point.name, point.attributes, {"value": point.value}) for point in engine.gauges()),
+    ]
+    return [
+        {"metric": name, "attributes": dict(attributes), **values}
+        for name, attributes, values in sorted(found, key=lambda figure: figure[:2])
+    ]
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
+def test_the_events_come_to_the_figures_beside_them(path: Path) -> None:
+    """All of them: orders by state, latencies, the fill ratio; no position without an execution."""
+    expected = yaml.safe_load((RECORDINGS / f"{path.stem}.expected.yaml").read_text("utf-8"))
+
+    assert figures_of(taken_with(path)) == expected["figures"]
 
 
 @pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
