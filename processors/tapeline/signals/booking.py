@@ -14,8 +14,9 @@ from tapeline.signals.events import DEFAULT_STRATEGY, Execution, Identity, Order
 from tapeline.signals.executions import bookings
 from tapeline.signals.instruments import Account, Instrument
 from tapeline.signals.points import Exemplar, attributes_of
+from tapeline.signals.samples import Slippage
 from tapeline.signals.series import Histogram, SeriesSet, Sum
-from tapeline.signals.slippage import Benchmark, Missing, money_slippage, slippage_bps
+from tapeline.signals.slippage import Benchmark, Missing, MoneySlippage, money_slippage
 
 __all__ = ["SIDES", "BookedTrade", "Bookkeeper", "Prices", "exemplar_of"]
 
@@ -24,7 +25,8 @@ _BENCHMARKS: Final = tuple(Benchmark)
 
 Prices = tuple[Decimal | None, ...]
 """Of each benchmark, in the order of `Benchmark`, when the trade was booked."""
-PricesOf = Callable[[Execution], Prices]
+Sampler = Callable[[Execution], tuple[Slippage, ...]]
+"""Takes the samples that a trade gives once; returns its slippage, in the order of `Benchmark`."""
 
 
 class BookedTrade(NamedTuple):
@@ -121,6 +123,7 @@ class Bookkeeper:
         self._counts: dict[tuple[_BundleKey, str, str], Sum] = {}
         self._fees: dict[tuple[str, str, str, str], Sum] = {}
         self._new: dict[Identity, None] = {}
+        self._shown: tuple[Execution | None, Exemplar | None] = (None, None)
         self.revised_count = 0
         """Trades whose sample in a histogram is no longer what counts."""
         self.missing: Counter[tuple[Benchmark, Missing]] = Counter()
@@ -133,10 +136,10 @@ class Bookkeeper:
         """Say whether a trade was booked."""
         return identity in self._booked
 
-    def book(self, identity: Identity, chain: tuple[Execution, ...], prices_of: PricesOf) -> None:
+    def book(self, identity: Identity, chain: tuple[Execution, ...], sample: Sampler) -> None:
         """Book what a chain has become; `identity` is that of its trade.
 
-        `prices_of` is asked once for a trade, when it is booked first.
+        `sample` is called once for a trade, when it is booked first.
         """
         booked = self._booked.get(identity)
         if chain and not chain[0].side:
@@ -145,16 +148,24 @@ class Bookkeeper:
             if not chain:
                 return
             first = chain[0]
-            prices = prices_of(first)
-            booked = _Booked(BookedTrade(identity, first.side, first.strategy, prices), ())
-            self._sample(first, prices)
+            slippages = sample(first)
+            prices = tuple(slippage.price for slippage in slippages)
+            self._sample(first, slippages)
             self._new[identity] = None
+            trade = BookedTrade(identity, first.side, first.strategy, prices)
+            booked = _Booked(trade, ())
+            if len(chain) == 1:
+                self._enter(first, [each.money for each in slippages], is_reversal=False)
+                self._count((), chain)
+                self._booked[identity] = _Booked(trade, chain)
+                return
         else:
             chain = _as_booked(booked.trade, chain)
             if booked.chain == chain:
                 return
         for entry in bookings(booked.chain, chain):
-            self._enter(entry.execution, booked.trade.prices, is_reversal=entry.is_reversal)
+            money = self._money(entry.execution, booked.trade.prices)
+            self._enter(entry.execution, money, is_reversal=entry.is_reversal)
         self._count(booked.chain, chain)
         self._booked[identity] = booked._replace(chain=chain)
 
@@ -178,22 +189,33 @@ class Bookkeeper:
         """Know that a trade was booked, as it was then, with a chain."""
         self._booked[trade.identity] = _Booked(trade, _as_booked(trade, chain))
 
-    def _enter(self, execution: Execution, prices: Prices, *, is_reversal: bool) -> None:
+    def _money(self, execution: Execution, prices: Prices) -> list[MoneySlippage | Missing]:
+        """Return what an execution cost beside each benchmark, at the prices of its trade."""
+        instrument = self._instruments[execution.instrument]
+        quantity, price = execution.quantity, execution.price
+        if quantity is None or price is None:
+            return []  # Never: what is booked has both.
+        return [money_slippage(instrument, execution.side, quantity, price, at) for at in prices]
+
+    def _enter(
+        self,
+        execution: Execution,
+        slippages: Sequence[MoneySlippage | Missing],
+        *,
+        is_reversal: bool,
+    ) -> None:
         quantity, price = execution.quantity, execution.price
         if quantity is None or price is None:
             return  # Never: what is booked has both.
         bundle = self._bundle(execution)
         instrument = self._instruments[execution.instrument]
         notional = instrument.value(quantity, price).copy_abs()
-        shown = exemplar_of(execution)
+        shown = self._exemplar(execution)
         volume, worth = bundle.reversed if is_reversal else bundle.amounts
         volume.add(quantity, shown)
         worth.add(notional, shown)
         self._pay(execution, instrument, is_reversal=is_reversal)
-        for benchmark, at in zip(_BENCHMARKS, prices, strict=True):
-            if at is None:
-                continue
-            found = money_slippage(instrument, execution.side, quantity, price, at)
+        for benchmark, found in zip(_BENCHMARKS, slippages, strict=True):
             if isinstance(found, Missing):
                 continue
             cost, improvement, whole = found
@@ -207,18 +229,20 @@ class Bookkeeper:
                 money.cost.add(cost, shown)
                 money.improvement.add(improvement, shown)
 
-    def _sample(self, execution: Execution, prices: Prices) -> None:
-        price = execution.price
-        if price is None:
-            return
+    def _sample(self, execution: Execution, slippages: Sequence[Slippage]) -> None:
         bundle = self._bundle(execution)
-        shown = exemplar_of(execution)
-        for benchmark, at in zip(_BENCHMARKS, prices, strict=True):
-            bps = slippage_bps(execution.side, price, at)
-            if isinstance(bps, Missing):
-                self.missing[benchmark, bps] += 1
+        shown = self._exemplar(execution)
+        for slippage in slippages:
+            if isinstance(slippage.bps, Missing):
+                self.missing[slippage.benchmark, slippage.bps] += 1
             else:
-                bundle.histogram(benchmark).observe(bps, shown)
+                bundle.histogram(slippage.benchmark).observe(slippage.bps, shown)
+
+    def _exemplar(self, execution: Execution) -> Exemplar | None:
+        """Return the exemplar of an execution; it is asked for several times in a row."""
+        if self._shown[0] is not execution:
+            self._shown = (execution, exemplar_of(execution))
+        return self._shown[1]
 
     def _pay(self, execution: Execution, instrument: Instrument, *, is_reversal: bool) -> None:
         fee = execution.fee
@@ -244,11 +268,12 @@ class Bookkeeper:
         for link in chain:
             if link.identity in known:
                 continue
-            key = self._key(
-                link._replace(
-                    side=link.side or chain[0].side, strategy=link.strategy or chain[0].strategy
-                )
-            )
+            if link.kind == "trade":
+                key = self._key(link)
+            else:
+                side = link.side or chain[0].side
+                strategy = link.strategy or chain[0].strategy
+                key = self._key(link._replace(side=side, strategy=strategy))
             found = self._counts.get((key, link.kind, link.liquidity))
             if found is None:
                 found = self._counts[key, link.kind, link.liquidity] = self._series.sum(
@@ -263,7 +288,7 @@ class Bookkeeper:
                         execution__liquidity=link.liquidity,
                     ),
                 )
-            found.add(_ONE, exemplar_of(link))
+            found.add(_ONE, self._exemplar(link))
             self.revised_count += link.kind != "trade"
 
     def _key(self, execution: Execution) -> _BundleKey:

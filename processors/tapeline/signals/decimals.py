@@ -22,10 +22,13 @@ __all__ = [
     "QUOTIENT_DIGITS",
     "ZERO",
     "NumberFault",
+    "add",
     "divide",
+    "exact_product",
     "multiply",
     "number",
     "rounded",
+    "subtract",
 ]
 
 MAX_DIGITS: Final = 34
@@ -48,6 +51,15 @@ divide = _QUOTIENT.divide
 
 multiply = _QUOTIENT.multiply
 """Return a product rounded to 34 digits: of a quotient, which is not exact anyway."""
+
+add = EXACT.add
+"""Return an exact sum, whatever context is set: in a third of the time that setting one takes."""
+
+subtract = EXACT.subtract
+"""Return an exact difference, as `add`."""
+
+exact_product = EXACT.multiply
+"""Return an exact product, as `add`."""
 
 rounded = _QUOTIENT.plus
 """Return a number with at most 34 digits, as a quotient has them."""

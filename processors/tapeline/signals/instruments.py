@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Final
 
-from tapeline.signals.decimals import EXACT, ZERO, divide
+from tapeline.signals.decimals import ZERO, divide, exact_product
 
 __all__ = ["Account", "Instrument", "Instruments"]
 
@@ -49,9 +49,8 @@ class Instrument:
 
     def value(self, quantity: Decimal, price: Decimal) -> Decimal:
         """Return what a signed quantity is worth at a price, in the currency of P&L."""
-        with localcontext(EXACT):
-            amount = quantity * self.multiplier
-            return divide(amount, price) if self.is_inverse else amount * price
+        amount = exact_product(quantity, self.multiplier)
+        return divide(amount, price) if self.is_inverse else exact_product(amount, price)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ older quote is never taken for one that was forgotten.
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Final, NamedTuple
 
-from tapeline.signals.decimals import EXACT
+from tapeline.signals.decimals import add, exact_product
 from tapeline.signals.events import Quote
 
 __all__ = ["Mid", "Quotes"]
@@ -142,8 +142,7 @@ class Quotes:
             held = self._fresh("", instrument, time_ns)
         if held is None:
             return None
-        with localcontext(EXACT):
-            return Mid((held[2] + held[3]) * _HALF, held[0])
+        return Mid(exact_product(add(held[2], held[3]), _HALF), held[0])
 
     def mid_price(self, venue: str, instrument: str, time_ns: int) -> Decimal | None:
         """Return the price of `mid` alone."""

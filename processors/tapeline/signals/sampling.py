@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tapeline.signals.accounts import Accounts
 from tapeline.signals.archive import ExecutionLog
-from tapeline.signals.booking import Bookkeeper, Prices
+from tapeline.signals.booking import Bookkeeper
 from tapeline.signals.decimals import ZERO
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.event_set import EventSet
@@ -25,7 +25,12 @@ from tapeline.signals.order_terms import TermsBook
 from tapeline.signals.orders import HOUR_NS, LatencySample, OrderBook
 from tapeline.signals.positions import key_of
 from tapeline.signals.sample_series import SampleSeries
-from tapeline.signals.samples import execution_samples, horizon_samples, shortfall_of
+from tapeline.signals.samples import (
+    Slippage,
+    execution_samples,
+    horizon_samples,
+    shortfall_of,
+)
 from tapeline.signals.series import SeriesSet
 from tapeline.signals.trips import Trips
 
@@ -230,32 +235,48 @@ class SampledView:
         before = executions.events.held.get(identity)
         changes = self.ledger.add(event, self._moment_ns)
         self.log.added(event)
+        is_linked = identity in executions.references
+        if event.kind == "trade" and before is None and not is_linked:
+            if changes:
+                self._changed(changes, (identity,), is_new_trade=True)
+            return
         roots = [_trade_of(change) for change in changes]
-        if event.kind != "trade" or before is not None or identity in executions.references:
+        if event.kind != "trade" or before is not None or is_linked:
             chain = executions.chain(identity)
             if chain and chain[0].identity not in roots:
                 roots.append(chain[0].identity)
         self._changed(changes, roots)
 
-    def _changed(self, changes: Sequence[Change], trades: Sequence[Identity]) -> None:
+    def _changed(
+        self,
+        changes: Sequence[Change],
+        trades: Sequence[Identity],
+        *,
+        is_new_trade: bool = False,
+    ) -> None:
         """Let everything follow from what counts now of some trades."""
         executions = self.ledger.executions
-        for trade in trades:
-            self.bookkeeper.book(trade, executions.chain(trade), self._first_booking)
+        if is_new_trade:
+            after = changes[0].after
+            chain = () if after is None else (after,)
+            self.bookkeeper.book(trades[0], chain, self._first_booking)
+        else:
+            for trade in trades:
+                self.bookkeeper.book(trade, executions.chain(trade), self._first_booking)
         for change in changes:
             self._fill(change)
             self._follow_up(change)
         for change in changes:
             self._move(change)
 
-    def _first_booking(self, trade: Execution) -> Prices:
-        """Take the samples that a trade gives once, and return its benchmarks' prices."""
+    def _first_booking(self, trade: Execution) -> tuple[Slippage, ...]:
+        """Take the samples that a trade gives once."""
         instrument = self._settings.instruments[trade.instrument]
         found = execution_samples(trade, instrument, self.book, self._market.quotes)
         self.samples.spread(trade, found.effective_spread_bps)
         if found.waiting is not None:
             self.horizons.add(found.waiting)
-        return tuple(slippage.price for slippage in found.slippages)
+        return found.slippages
 
     def _fill(self, change: Change) -> None:
         before, after = change

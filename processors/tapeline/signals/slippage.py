@@ -10,7 +10,7 @@ from decimal import Decimal, localcontext
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from tapeline.signals.decimals import EXACT, ZERO, divide
+from tapeline.signals.decimals import EXACT, ZERO, divide, exact_product, subtract
 from tapeline.signals.events import Side
 from tapeline.signals.instruments import Instrument
 
@@ -90,14 +90,15 @@ def money_slippage(
         return fault or Missing.BENCHMARK
     if instrument.is_inverse and price <= ZERO:
         return Missing.PRICE_NOT_POSITIVE
-    with localcontext(EXACT):
-        amount = quantity * instrument.multiplier
-        if instrument.is_inverse:
-            # One quotient of exact terms: a difference of two would lose digits.
-            over = divide(side * amount * (price - benchmark), benchmark * price)
-        else:
-            over = side * amount * (price - benchmark)
-    notional = instrument.value(quantity, benchmark)
+    amount = exact_product(quantity, instrument.multiplier)
+    worse = subtract(price, benchmark) if side > 0 else subtract(benchmark, price)
+    over = exact_product(amount, worse)
+    if instrument.is_inverse:
+        # One quotient of exact terms: a difference of two would lose digits.
+        over = divide(over, exact_product(benchmark, price))
+        notional = divide(amount, benchmark)
+    else:
+        notional = exact_product(amount, benchmark)
     if over > ZERO:
         return MoneySlippage(over, ZERO, notional)
     return MoneySlippage(ZERO, over.copy_abs(), notional)
@@ -155,5 +156,5 @@ def _fault(
 
 
 def _ratio(scale: Decimal, side: Side, first: Decimal, second: Decimal, base: Decimal) -> Decimal:
-    with localcontext(EXACT):
-        return divide(scale * side * (first - second), base)
+    over = subtract(first, second) if side > 0 else subtract(second, first)
+    return divide(exact_product(scale, over), base)
