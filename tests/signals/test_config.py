@@ -47,6 +47,7 @@ def test_the_reference_has_every_key_with_its_default() -> None:
 
     assert SignalsConfig.model_validate(section) == SignalsConfig()
     assert section.keys() == SignalsConfig.model_fields.keys()
+    assert section["limits"].keys() == asdict(EngineSettings().limits).keys()
     assert section["limits"].keys() == SignalsConfig().limits.model_dump().keys()
     schema = SignalsConfig.model_json_schema()
     jsonschema.validate(section, schema)
