@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tapeline.redaction.pack import compile_pattern
 from tapeline.redaction.relax import may_hold, relax, shortest
 
 PATTERNS = (
@@ -93,3 +94,12 @@ def test_what_has_no_form_for_the_wire_is_refused(pattern: str) -> None:
     """The rule's author hears of it when the rules are loaded."""
     with pytest.raises(ValueError, match="pattern"):
         relax(pattern)
+
+
+@pytest.mark.parametrize("pattern", [r"key=[^\s&]{4}", r"key=[\S]{4}", r"key=[^\S]?abcd?"])
+def test_a_vertical_tab_is_what_re2_takes_it_for(pattern: str) -> None:
+    """It is no space there, so it may stand in the middle of a secret."""
+    text = b"key=ab\x0bc" if "a" not in pattern else b"key= abc"
+
+    assert compile_pattern(pattern).search(text)
+    assert _hits(pattern, text)

@@ -3,35 +3,65 @@
 A mask can bring out what was not seen before, so what is masked has to be judged once more. But
 what a scan said of the text before still holds for what lies outside of the masks, and next to
 nothing can be found across a mask's brackets. So hardly a rule is left to be asked.
+
+A rule that matched nowhere in the text before matches nowhere outside of the masks either, unless
+one of them changed on which side of a word's boundary it stands.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+import string
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from tapeline.redaction.assignments import is_part_of_path
 from tapeline.redaction.decoding import blobs, unescaped
-from tapeline.redaction.judge import Hit, Judge, KeyFacts
+from tapeline.redaction.judge import Judge
+from tapeline.redaction.judged import Hit, Judged, KeyFacts
 from tapeline.redaction.masks import mask
-from tapeline.redaction.relax import may_hold, relax
+from tapeline.redaction.relax import has_inner_boundary, may_hold, relax
 from tapeline.redaction.spans import Spans
 from tapeline.redaction.value_matcher import Prefilter
 
-__all__ = ["AfterMasks", "Left"]
+__all__ = ["AfterMasks", "Left", "Masked"]
 
 _BRACKETS: Final = frozenset("[]")
+_OF_NAME: Final = frozenset(f"{string.ascii_letters}{string.digits}_.-")
+"""What names are made of (assignments.py), and whatever has a word's boundary beside a bracket."""
 
 # From within a name to a value that begins right after: nothing else can be the value.
 _TO_VALUE: Final = re.compile(r"[\w.\-]*+(?:=[\"']?|[\"']?:[ ]?[\"']?)", re.ASCII)
 
 
-class Left(NamedTuple):
+class Left:
     """What a scan said of a text, but for what it found in secrets that are masked by now."""
 
-    rules: Sequence[int]
-    """The numbers of the value rules that may find something outside of the masks."""
-    names: Sequence[int]
-    """Where the names end that may mean a secret."""
+    __slots__ = ("names", "rules")
+
+    def __init__(self, rules: Sequence[int], names: Sequence[int]) -> None:
+        """Take the numbers of the value rules that may find something outside of the masks.
+
+        `names` are where the names end that may mean a secret.
+        """
+        self.rules = rules
+        self.names = names
+
+
+class Masked:
+    """A text whose secrets were masked, and what it was before."""
+
+    __slots__ = ("before", "facts", "judged", "left", "text")
+
+    def __init__(self, before: str, judged: Judged, text: str, facts: KeyFacts, left: Left) -> None:
+        """Take the text before, and the one with masks, each the plain one of its rule.
+
+        `before` was of ASCII, without masks, and with nothing in it that is encoded, but for what
+        is masked by now.
+        """
+        self.before = before
+        self.judged = judged
+        self.text = text
+        self.facts = facts
+        self.left = left
 
 
 class AfterMasks:
@@ -45,7 +75,13 @@ class AfterMasks:
             for number, rule in enumerate(rules)
             if rule.near is None and may_hold(rule.pattern, "[]")
         ]
-        self._across = Prefilter(across) if across else None
+        self._across = Prefilter(across, many=True) if across else None
+        # What a mask may change for these even where they matched nothing before.
+        self._never_silent = frozenset(
+            number
+            for number, rule in enumerate(rules)
+            if has_inner_boundary(rule.pattern) or (rule.near and may_hold(rule.pattern, "[]"))
+        )
         near = [
             (number, word)
             for number, rule in enumerate(rules)
@@ -59,36 +95,50 @@ class AfterMasks:
         )
         self._words_of: dict[str, tuple[int, ...] | None] = {}
 
-    def judge(
-        self, before: str, hits: Sequence[Hit], text: str, facts: KeyFacts, left: Left
-    ) -> Sequence[Hit]:
-        """Return the secrets in a text that was made from another by masking these.
+    def judge(self, texts: Sequence[Masked]) -> list[Sequence[Hit]]:
+        """Return the secrets in each text that was made from another by masking some."""
+        if self._across is None or not texts:
+            return [self._judge_one(masked, ()) for masked in texts]
+        across = self._across.rules_for_each([masked.text.encode("ascii") for masked in texts])
+        return [self._judge_one(*each) for each in zip(texts, across, strict=True)]
 
-        `before` is that other text: of ASCII, without masks, and with nothing in it that is
-        encoded, but for what is masked by now. Each mask is the plain one of its rule.
-        """
-        judge = self._judge
+    def _judge_one(self, masked: Masked, across: Collection[int]) -> Sequence[Hit]:
+        """Return the secrets of a text, of which `across` may match across a mask's brackets."""
+        before, judged, text = masked.before, masked.judged, masked.text
+        facts, left = masked.facts, masked.left
+        judge, hits = self._judge, judged.hits
         if len(text) > judge.max_characters or (facts.finding is not None and hits[0].start > 0):
             return judge.judge(text, facts.key or None)
-        rules = set(left.rules)
+        is_alone = _stand_alone(before, hits)
+        silent: Collection[int] = ()
+        if is_alone and judged.silent:
+            silent = self._silent(judged.silent)
+        rules = {number for number in left.rules if number not in silent}
+        rules.update(across)
         for hit in hits:
             near = self._near_rules(hit.rule)
             if near is None or hit.quote:
                 return judge.judge(text, facts.key or None)
-            rules.update(near)
-        lowered = text.lower()
-        for number, word in self._near_across:
-            if word in lowered:
-                rules.add(number)
-        data = text.encode("ascii")
-        if self._across is not None:
-            rules |= self._across.rules_for(data)
-        has_name = not _are_masked(left.names, before, hits)
+            for number in near:
+                if number not in silent:
+                    rules.add(number)
+        if self._near_across:
+            lowered = text.lower()
+            rules.update([number for number, word in self._near_across if word in lowered])
+        has_name = False
+        if left.names and not (judged.is_settled and is_alone):
+            has_name = not _are_masked(left.names, before, hits)
         if not has_name and not (
-            rules and judge.matcher.has_match_outside(data, rules, Spans(_masks(hits)))
+            rules
+            and judge.matcher.has_match_outside(text.encode("ascii"), rules, Spans(_masks(hits)))
         ):
             return ()
         return judge.judge_by(text, facts, rules, has_name=has_name)
+
+    def _silent(self, silent: Sequence[int]) -> Collection[int]:
+        if self._never_silent.isdisjoint(silent):
+            return silent
+        return [number for number in silent if number not in self._never_silent]
 
     def _near_rules(self, rule: str) -> tuple[int, ...] | None:
         """Return the rules that take words of this rule's mask for their own.
@@ -102,6 +152,16 @@ class AfterMasks:
             near = {number for number, word in self._near if word in lowered}
             self._words_of[rule] = None if is_odd else tuple(near)
         return self._words_of[rule]
+
+
+def _stand_alone(text: str, hits: Iterable[Hit]) -> bool:
+    """Say whether no name and no word goes on across one of the ends of these secrets."""
+    for start, end, _, _ in hits:
+        if start and text[start - 1] in _OF_NAME:
+            return False
+        if text[end : end + 1] in _OF_NAME:
+            return False
+    return True
 
 
 def _masks(hits: Iterable[Hit]) -> list[tuple[int, int]]:

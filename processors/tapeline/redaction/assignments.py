@@ -146,18 +146,23 @@ def assignments(
     names: KeyWords,
     masks: Sequence[tuple[int, int]],
     covered: Spans | None = None,
-) -> Iterator[Assignment]:
-    """Yield the values of a text whose name means a secret, those that pass all the same included.
+    loose: list[int] | None = None,
+) -> list[Assignment]:
+    """Return the values of a text whose name means a secret, those that pass all the same included.
 
     `masks` are where the masks stand that are in the text already, in order: a mask is no value,
     and what is in it is no name. `covered` are where secrets stand that their own shape gave away:
-    a value that is part of one is none the less a secret for what its name says of values.
+    a value that is part of one is none the less a secret for what its name says of values. To
+    `loose` a place is added for each name that may mean a secret but has no value here.
     """
-    yield from _scan(_PAIR.match, text, names, masks, covered)
+    found = _scan(_PAIR.match, text, names, masks, covered, loose)
     if "--" in text:
-        yield from _scan(_OPTION.search, text, names, masks, covered)
+        found += _scan(_OPTION.search, text, names, masks, covered, loose)
     if "<" in text:
-        yield from _elements(text, names, masks)
+        if loose is not None:
+            loose.append(0)
+        found += _elements(text, names, masks)
+    return found
 
 
 _PART_OF_PATH: Final = re.compile(r"[\w.\-]*+/", re.ASCII)
@@ -216,28 +221,33 @@ def _scan(
     names: KeyWords,
     masks: Sequence[tuple[int, int]],
     covered: Spans | None,
-) -> Iterator[Assignment]:
+    loose: list[int] | None,
+) -> list[Assignment]:
     asks_nothing = names.asks_nothing
+    values: list[Assignment] = []
     position = 0
     while match := find(text, position):
         position = match.end()
         if asks_nothing(match[1]):
             continue
         pair = _pair(text, match, names)
-        if pair is None or (masks and end_of_mask(masks, match.start(1))):
-            continue
-        found = _value(text, pair, masks, covered)
+        found = None
+        if pair is not None and not (masks and end_of_mask(masks, match.start(1))):
+            found = _value(text, pair, masks, covered)
         if found is None:
+            if loose is not None:
+                loose.append(position)
             continue
-        yield found
+        values.append(found)
         if not found.reason and found.end > position:
             # What a secret's value holds is not searched again: so all values together are read
             # once.
             position = found.end
             later = _later_value(text, found)
             if later is not None:
-                yield later
+                values.append(later)
                 position = later.end
+    return values
 
 
 # `api_secret: old -> new`; what has no digit is rather a word about it.

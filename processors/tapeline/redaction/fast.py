@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from google.protobuf.message import DecodeError
 
 from tapeline.otlp.extract import changes, extract
+from tapeline.otlp.framing import Framing
 from tapeline.otlp.index import RecordIndex
 from tapeline.otlp.layout import SliceKind
 from tapeline.otlp.signals import Signal
@@ -21,7 +22,7 @@ from tapeline.otlp.splice import splice
 from tapeline.otlp.wire import MalformedRequestError, WireType, read_tag, skip_value
 from tapeline.pipeline.batch import REQUEST_TYPES, Batch
 from tapeline.redaction.core import Change, Hit, Redactor
-from tapeline.redaction.field_pass import FieldPass, Noted, OddFieldError
+from tapeline.redaction.field_pass import FieldPass, Noted
 from tapeline.redaction.scan import NUMBER_BITS, NUMBER_MASK, compile_scanner
 from tapeline.redaction.text_fields import SHAPES, TextField, text_fields
 from tapeline.redaction.wire_patterns import Hint, Meaning, wire_patterns
@@ -54,6 +55,14 @@ class Scan(Protocol):
 _ALONE: Final = 16
 """So many elements are asked about one by one before all are at once."""
 _BYTES_A_CONFIRMATION: Final = 128
+
+
+_FIELDS_AT_A_TIME: Final = 256
+"""So many fields are redacted together."""
+
+_Usual = tuple[int, tuple[int, int], tuple[int, int], tuple[int, int]]
+"""A record whose matches stand in the usual fields: its number, where its content begins and ends,
+which of the matches end in it, and which of the fields are its."""
 
 
 class _Confirmations:
@@ -137,7 +146,14 @@ class FastRedactor:
             hits = self._look_closer(batch, (records, headers), changed, changed_headers)
         self._tell(noted, hits)
         result = splice(payload, index, records=changed, headers=changed_headers)
-        return Redacted(batch if result is payload else batch.with_payload(result), hits)
+        if result is payload:
+            return Redacted(batch, hits)
+        framing = None
+        if not changed_headers and None not in changed.values():
+            lengths = [len(content) for content in changed.values() if content]
+            longest_bytes = max([batch.framing.longest_bytes, *lengths])
+            framing = Framing(batch.framing.record_count, longest_bytes)
+        return Redacted(batch.with_payload(result, framing), hits)
 
     def _by_field(
         self,
@@ -158,6 +174,8 @@ class FastRedactor:
         index = batch.index
         begins, ends = index.record_begins, index.record_ends
         rest: list[int] = []
+        records: list[_Usual] = []
+        fields: list[TextField] = []
         match, count, number = 0, len(matches), 0
         while match < count:
             offset = matches[match] >> NUMBER_BITS
@@ -174,18 +192,57 @@ class FastRedactor:
             span = (begins[number], ends[number])
             if number in long or self._is_idle(span, matches[first:match], confirmed):
                 continue
-            fields = text_fields(batch.payload, span, matches, (first, match), shapes)
-            if fields:
-                content = self._record(batch, span, fields, matches, noted)
-                if content is None:
-                    continue
-                if content:
-                    changed[number] = content
-                    continue
-                fields = None
-            if fields is None:
+            found = text_fields(batch.payload, span, matches, (first, match), shapes)
+            if found is None:
                 rest += matches[first:match]
+            elif found:
+                of_record = (len(fields), len(fields) + len(found))
+                records.append((number, span, (first, match), of_record))
+                fields += found
+                if len(fields) >= _FIELDS_AT_A_TIME:
+                    rest += self._rewrite(batch, records, fields, matches, changed, noted)
+                    records, fields = [], []
+        rest += self._rewrite(batch, records, fields, matches, changed, noted)
         return changed, rest
+
+    def _rewrite(
+        self,
+        batch: Batch,
+        records: Sequence[_Usual],
+        fields: Sequence[TextField],
+        matches: Sequence[int],
+        changed: dict[int, bytes | None],
+        noted: Noted,
+    ) -> list[int]:
+        """Redact these fields of records; return the matches that are still to be looked at.
+
+        Adds the new contents of records to `changed`, and what was found to `noted`.
+        """
+        if not fields:
+            return []
+        payload = batch.payload
+        rest: list[int] = []
+        rewritten = self._fields.rewrite(batch.signal, payload, fields, matches)
+        for number, (begin, end), (first, match), (first_field, last_field) in records:
+            pieces: list[bytes] = []
+            position, count = begin, len(noted)
+            for field in range(first_field, last_field):
+                result = rewritten[field]
+                if result is None:
+                    continue
+                content, of_field = result
+                if content is None:
+                    del noted[count:]
+                    pieces = []
+                    rest += matches[first:match]
+                    break
+                noted += of_field
+                pieces += (payload[position : fields[field][1]], content)
+                position = fields[field][3]
+            if pieces:
+                pieces.append(payload[position:end])
+                changed[number] = b"".join(pieces)
+        return rest
 
     def _is_idle(
         self, span: tuple[int, int], matches: Sequence[int], confirmed: _Confirmations
@@ -196,32 +253,6 @@ class FastRedactor:
             if not is_weak[match & NUMBER_MASK]:
                 return False
         return not confirmed.are_within(*span)
-
-    def _record(
-        self,
-        batch: Batch,
-        span: tuple[int, int],
-        fields: Sequence[TextField],
-        matches: Sequence[int],
-        noted: Noted,
-    ) -> bytes | None:
-        """Return a record with these fields redacted; None if it stays, empty if it is odd."""
-        payload = batch.payload
-        pieces: list[bytes] = []
-        position, count = span[0], len(noted)
-        for field in fields:
-            try:
-                content = self._fields.rewrite(batch.signal, payload, field, matches, noted)
-            except OddFieldError:
-                del noted[count:]
-                return b""
-            if content is not None:
-                pieces += (payload[position : field[1]], content)
-                position = field[3]
-        if not pieces:
-            return None
-        pieces.append(payload[position : span[1]])
-        return b"".join(pieces)
 
     def _tell(self, noted: Noted, hits: Counter[Hit]) -> None:
         """Count the secrets found in single fields, and tell of them."""

@@ -25,13 +25,14 @@ from tapeline.redaction.decoding import (
     unescaped,
 )
 from tapeline.redaction.filters import placeholder_reason
+from tapeline.redaction.judged import Hit, Judged, KeyFacts, Said
 from tapeline.redaction.key_words import DENIED, KeyWords, NameFinding
 from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.pack import Pack, compile_pattern
 from tapeline.redaction.spans import Spans
 from tapeline.redaction.value_matcher import Prefilter, ValueMatcher
 
-__all__ = ["OVERSIZE", "Explanation", "Hit", "Judge", "KeyFacts", "Said"]
+__all__ = ["OVERSIZE", "Explanation", "Hit", "Judge"]
 
 DEFAULT_DEPTH: Final = 3
 """Layers of encoding that are read: a JSON text in a JSON string in a URL has three."""
@@ -45,40 +46,6 @@ OVERSIZE: Final = "oversize"
 _MAX_PASSES: Final = 4
 _new: Final = tuple.__new__
 """Half the cost of calling the named tuples."""
-
-
-class Hit(NamedTuple):
-    """A piece of a text that is a secret: the characters from `start` up to `end`.
-
-    `quote` is put around the mask: it keeps JSON valid where a bare number or list is replaced.
-    """
-
-    start: int
-    end: int
-    rule: str
-    quote: str = ""
-
-
-class Said(NamedTuple):
-    """What a scan says of a text that stands under one name."""
-
-    rules: Sequence[int]
-    """The numbers of all value rules that may find something in it, in order."""
-    names: Sequence[int]
-    """Where in it names may end that mean a secret."""
-    is_encoded: bool
-    """Whether it may hold escapes, or characters that read as others."""
-    blobs: Sequence[int]
-    """Where in it base64 or hexadecimal of a text may begin."""
-
-
-class KeyFacts(NamedTuple):
-    """What a name means for the texts that stand under it."""
-
-    key: str
-    finding: NameFinding | None
-    context: str
-    """The name in ASCII: rules look for their words in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +165,7 @@ class Judge:
         context = normalised(key)[0]
         return KeyFacts(key, self._finding(key, ""), context)
 
-    def judge_hinted(self, text: str, facts: KeyFacts, said: Said) -> Sequence[Hit] | None:
+    def judge_hinted(self, text: str, facts: KeyFacts, said: Said) -> Judged | None:
         """As `judge` under one name, for a text of which a scan has told what may be in it.
 
         None where that does not help, because the text has to be read through an encoding.
@@ -217,15 +184,21 @@ class Judge:
             and not judge_value(finding, text, bare=False)
             and not (self._allow_values and self._allowed(text))
         ):
-            return (_new(Hit, (0, len(text), finding.rule, "")),)
+            return Judged([_new(Hit, (0, len(text), finding.rule, ""))], (), is_settled=False)
         covered = Spans()
-        hits = self._by_shape(text, facts, said.rules, covered) if said.rules else []
+        hits: list[Hit] = []
+        silent: list[int] = []
+        if said.rules:
+            allowed = self._allowed if self._allow_values else None
+            found, silent = self.matcher.secrets(text, facts.context, said.rules, covered, allowed)
+            hits = _joined(found)
         if said.blobs and not _are_covered(said.blobs, text, covered):
             return None
         for end in said.names:
             if not is_part_of_path(text, end):
-                return self._by_name(text, hits, covered)
-        return hits
+                hits, is_settled = self._by_name(text, hits, covered)
+                return Judged(hits, silent, is_settled=is_settled)
+        return Judged(hits, silent, is_settled=False)
 
     def judge_by(
         self, text: str, facts: KeyFacts, rules: Iterable[int], *, has_name: bool
@@ -239,40 +212,30 @@ class Judge:
             for item in _merged(secrets)
         ]
 
-    def _by_shape(
-        self, text: str, facts: KeyFacts, rules: Sequence[int], covered: Spans
-    ) -> list[Hit]:
-        """Return the secrets that value rules find, and add their places to `covered`."""
-        found: list[_Found] = []
-        # What lies within a secret already found would make no difference.
-        for rule, start, end, reason in self.matcher.candidates(
-            text, text.encode("ascii"), facts.context, rules, covered
-        ):
-            if not reason and not (self._allow_values and self._allowed(text[start:end])):
-                covered.add(start, end)
-                found.append(_new(_Found, (rule, start, end, "", (0, 0), (), True)))
-        if len(found) > 1:
-            found = _merged(found)
-        return [_new(Hit, (start, end, rule, "")) for rule, start, end, *_ in found]
+    def _by_name(self, text: str, hits: list[Hit], covered: Spans) -> tuple[list[Hit], bool]:
+        """Return these secrets and those under a name in the text.
 
-    def _by_name(self, text: str, hits: list[Hit], covered: Spans) -> list[Hit]:
-        """Return these secrets and those under a name in the text."""
-        found = [
-            _new(_Found, (rule, start, end, "", quote, (), False))
-            for rule, start, end, quote, reason in assignments(text, self._names, (), covered)
-            if not reason
-            and not covered.cover(start, end)
-            and not (self._allow_values and self._allowed(text[start:end]))
-        ]
+        And whether no name is left that means a secret, but those of the values among them.
+        """
+        found: list[_Found] = []
+        loose: list[int] = []
+        for rule, start, end, quote, reason in assignments(text, self._names, (), covered, loose):
+            if covered.cover(start, end):
+                continue
+            if reason or (self._allow_values and self._allowed(text[start:end])):
+                loose.append(start)
+            else:
+                found.append(_new(_Found, (rule, start, end, "", quote, (), False)))
         if not found:
-            return hits
+            return hits, not loose
         found += [_Found(rule, start, end, "", strong=True) for start, end, rule, _ in hits]
         if len(found) > 1:
             found = _merged(found)
-        return [
+        of_both = [
             _new(Hit, (start, end, rule, text[quote[0] : quote[1]]))
             for rule, start, end, _, quote, _, _ in found
         ]
+        return of_both, not loose
 
     def finding_of(self, key: str, before: str = "") -> NameFinding | None:
         """Return what a name calls for, whatever stands under it; None if it names no secret.
@@ -427,6 +390,15 @@ def replaced(text: str, hits: Iterable[Hit], mask: Callable[[Hit, str], str]) ->
         position = hit.end
     pieces.append(text[position:])
     return "".join(pieces)
+
+
+def _joined(found: list[tuple[int, int, str]]) -> list[Hit]:
+    """Return what value rules found as hits in order, those that overlap joined."""
+    if len(found) == 1:
+        start, end, rule = found[0]
+        return [_new(Hit, (start, end, rule, ""))]
+    secrets = [_new(_Found, (rule, start, end, "", (0, 0), (), True)) for start, end, rule in found]
+    return [_new(Hit, (start, end, rule, "")) for rule, start, end, *_ in _merged(secrets)]
 
 
 def _are_covered(blobs: Sequence[int], text: str, covered: Spans) -> bool:

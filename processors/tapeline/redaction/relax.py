@@ -15,7 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-__all__ = ["may_hold", "relax", "shortest"]
+__all__ = [
+    "has_inner_boundary",
+    "letters_of",
+    "may_hold",
+    "parsed",
+    "relax",
+    "relaxed_end",
+    "shortest",
+]
 
 _MAX_BYTES_A_CHARACTER: Final = 4
 _MAX_REPEAT: Final = 64
@@ -23,6 +31,7 @@ _MAX_REPEAT: Final = 64
 _MAX_END: Final = 32
 """The last repeat asks for no more than that, for the same reason."""
 _MAX_DEPTH: Final = 50
+_ASCII: Final = "".join(map(chr, range(128)))
 
 # The standard library's own parser of patterns: private by its name, and the same for decades.
 # test_relax holds what is made of its tree to the exact patterns.
@@ -31,9 +40,14 @@ _CATEGORIES: Final = {
     "CATEGORY_DIGIT": r"\d",
     "CATEGORY_NOT_DIGIT": r"\D",
     "CATEGORY_SPACE": r"\s",
-    "CATEGORY_NOT_SPACE": r"\S",
+    "CATEGORY_NOT_SPACE": r"\S\x0b",
     "CATEGORY_WORD": r"\w",
     "CATEGORY_NOT_WORD": r"\W",
+}
+# For RE2 a vertical tab is no space, for Hyperscan and `re` it is one: here it is both.
+_NEGATED_CATEGORIES: Final = _CATEGORIES | {
+    "CATEGORY_SPACE": r"\x20\t\n\x0c\r",
+    "CATEGORY_NOT_SPACE": r"\S",
 }
 _WIDE_CATEGORIES: Final = {"CATEGORY_NOT_DIGIT", "CATEGORY_NOT_SPACE", "CATEGORY_NOT_WORD"}
 _Items = Sequence[tuple[Any, Any]]
@@ -44,22 +58,42 @@ def relax(pattern: str) -> str:
 
     Raises ValueError for what the standard library's `re` can't parse, or what has no counterpart.
     """
-    tree = _parsed(pattern)
+    tree = parsed(pattern)
     body = _sequence(list(tree), depth=0, is_last=True)
     return f"(?i:{body})" if tree.state.flags & re.IGNORECASE else body
 
 
 def shortest(pattern: str) -> int:
     """Return how many characters a match of a pattern has at least; ValueError as `relax`."""
-    least: int = _parsed(pattern).getwidth()[0]
+    least: int = parsed(pattern).getwidth()[0]
     return least
+
+
+def has_inner_boundary(pattern: str) -> bool:
+    """Say whether a pattern asks for a place within a word, or between two others: with a `B`."""
+    return "AT_NON_BOUNDARY" in str(parsed(pattern))
+
+
+def relaxed_end(items: _Items) -> str:
+    """Return the relaxed form of the last items of a pattern; empty where nothing has to be there.
+
+    What a match of the relaxed pattern ends with is then in the items before these.
+    """
+    return _sequence(list(items), depth=0, is_last=True)
+
+
+def letters_of(items: _Items) -> frozenset[str]:
+    """Return the characters of ASCII that items of a pattern may match, in either case."""
+    leaves = "|".join(_leaves(list(items), 0))
+    found = re.findall(leaves, _ASCII, re.ASCII | re.DOTALL) if leaves else []
+    return frozenset("".join(found).lower() + "".join(found).upper())
 
 
 def may_hold(pattern: str, characters: str) -> bool:
     """Say whether one of the characters may be part of what a pattern matches."""
     return any(
         re.search(leaf, characters, re.ASCII | re.DOTALL)
-        for leaf in _leaves(list(_parsed(pattern)), 0)
+        for leaf in _leaves(list(parsed(pattern)), 0)
     )
 
 
@@ -80,7 +114,8 @@ def _leaves(items: _Items, depth: int) -> Iterator[str]:
             yield _LEAVES[name](argument)
 
 
-def _parsed(pattern: str) -> Any:
+def parsed(pattern: str) -> Any:
+    """Return a pattern's tree, as the standard library's `re` parses it; ValueError as `relax`."""
     try:
         return _parser.parse(_scoped_flags(pattern), re.ASCII)
     except re.error as error:
@@ -172,6 +207,7 @@ def _is_wide(item: tuple[Any, Any]) -> bool:
 
 def _class(members: Sequence[tuple[Any, Any]]) -> str:
     text = ""
+    is_negated = str(members[0][0]) == "NEGATE"
     for name, argument in members:
         match str(name):
             case "NEGATE":
@@ -181,7 +217,8 @@ def _class(members: Sequence[tuple[Any, Any]]) -> str:
             case "RANGE":
                 text += f"{_byte(argument[0])}-{_byte(argument[1])}"
             case "CATEGORY":
-                text += _CATEGORIES[str(argument)]
+                categories = _NEGATED_CATEGORIES if is_negated else _CATEGORIES
+                text += categories[str(argument)]
             case other:
                 raise ValueError(f"a class uses {other}, which has no form for the wire")
     return f"[{text}]"

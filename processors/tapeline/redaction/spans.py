@@ -43,3 +43,10 @@ class Spans:
         # None lies within another, so of those that begin early enough the last one ends last.
         number = bisect_right(self._starts, start) - 1
         return number >= 0 and end <= self._ends[number]
+
+    def around(self, end: int) -> tuple[int, int] | None:
+        """Return the piece that holds the character before a place; None where none does."""
+        number = bisect_left(self._starts, end) - 1
+        if number < 0 or end > self._ends[number]:
+            return None
+        return self._starts[number], self._ends[number]
