@@ -9,17 +9,29 @@ import random
 import re
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Final
 
 from bench.payloads import LOG_RECORD_BYTES, Load, attribute, load_of, request_of
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
 from tapeline.otlp.signals import Signal
+from tapeline.otlp.wire import encode_varint
+from tapeline.pipeline.batch import REQUEST_TYPES
 
-__all__ = ["KINDS", "PLANTED_BATCHES", "Share", "leaks_in", "masks_in", "planted_load"]
+__all__ = [
+    "KINDS",
+    "PLANTED_BATCHES",
+    "Share",
+    "as_collector",
+    "leaks_in",
+    "masks_in",
+    "planted_load",
+]
 
 PLANTED_BATCHES: Final = 32  # so that no cache of texts on the way answers for the work
 _MASKS: Final = (b"[REDACTED:", b"****")
@@ -146,6 +158,36 @@ def planted_load(signal: Signal, share: Share, batches: int = PLANTED_BATCHES) -
         planted = len(records[:: share.every])
         payloads.append(request.SerializeToString())
     return Load(signal, tuple(payloads), len(records), planted)
+
+
+def as_collector(load: Load) -> Load:
+    """Return a load as the collector writes it: each message's fields from the last to the first.
+
+    SDKs write forwards. For protobuf the two are the same; for who reads the bytes they are not.
+    """
+    request = REQUEST_TYPES[load.signal]
+    batches = tuple(_backwards(request.FromString(batch)) for batch in load.batches)
+    return replace(load, batches=batches)
+
+
+def _backwards(message: Message) -> bytes:
+    parts: list[bytes] = []
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            each = value if field.is_repeated else (value,)
+            parts.append(b"".join(_length_delimited(field.number, _backwards(one)) for one in each))
+            continue
+        alone = type(message)()
+        if field.is_repeated:
+            getattr(alone, field.name).extend(value)
+        else:
+            setattr(alone, field.name, value)
+        parts.append(alone.SerializeToString())
+    return b"".join(reversed(parts))
+
+
+def _length_delimited(number: int, content: bytes) -> bytes:
+    return encode_varint(number << 3 | 2) + encode_varint(len(content)) + content
 
 
 def _records(signal: Signal, request: Any) -> Any:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +19,9 @@ from bench.measure import (
 )
 from bench.pack_compile import PackCompile, measure_compile
 from bench.payloads import Load
-from bench.planted import Share, planted_load
+from bench.planted import Share, as_collector, planted_load
 from bench.processes import BenchError, Cores, cost_of, free_port, running, wait_for_port
+from bench.series import Encoding
 from bench.subjects import (
     GATE_REDACTION,
     REDACTION_SUBJECTS,
@@ -38,6 +40,16 @@ SIGNALS: Final = (Signal.LOGS, Signal.TRACES)
 # One batch at a time, with a pause: what is measured is a batch's way, not a queue's.
 FULL: Final = Effort(round_s=1.5, rounds=3, latency_batches=300, latency_pause_s=0.005)
 FULL_ALL: Final = replace(FULL, latency_batches=100)  # no bar hangs on it, and each takes long
+COLLECTOR: Final = replace(FULL, round_s=1.0, rounds=2, latency_batches=0)  # likewise
+EFFORTS: Final = {
+    (share, encoding): COLLECTOR
+    if encoding is Encoding.BACKWARDS
+    else FULL_ALL
+    if share is Share.ALL
+    else FULL
+    for share in Share
+    for encoding in Encoding
+}
 QUICK: Final = Effort(
     round_s=0.3, rounds=1, latency_batches=10, warm_up_batches=4, latency_pause_s=0.005
 )
@@ -53,6 +65,8 @@ class RedactionRow:
     subject: str
     signal: str
     share: str
+    encoding: str
+    """Who wrote the load: an SDK forwards, the collector backwards."""
     throughput: Throughput
     ratio_to_relay: float
     added: Latency | None
@@ -77,19 +91,17 @@ def measure_redaction(cores: Cores, folder: Path, *, quick: bool) -> RedactionRe
     """Measure all loads of logs and spans; a quick run leaves the stock processor out."""
     rows: list[RedactionRow] = []
     skipped = "left out of a quick run" if quick else ""
-    for signal in SIGNALS:
-        for share in Share:
-            load = planted_load(signal, share)
-            print(f"redaction: {signal}, {share} …", flush=True)
-            with running_sink(cores, folder) as sink:
-                found = _Measured(signal, share, load, sink, cores)
-                full = FULL_ALL if share is Share.ALL else FULL
-                rows += found.relay_and_gate(folder, QUICK if quick else full)
-                if not skipped:
-                    try:
-                        rows.append(found.stock(folder))
-                    except Unavailable as reason:
-                        skipped = str(reason)
+    for signal, share, encoding in product(SIGNALS, Share, Encoding):
+        load = planted_load(signal, share)
+        print(f"redaction: {signal}, {share}, {encoding} …", flush=True)
+        with running_sink(cores, folder) as sink:
+            found = _Measured(share, encoding, load, sink, cores)
+            rows += found.relay_and_gate(folder, QUICK if quick else EFFORTS[share, encoding])
+            if not skipped and encoding is Encoding.FORWARDS:
+                try:
+                    rows.append(found.stock(folder))
+                except Unavailable as reason:
+                    skipped = str(reason)
     compiling = measure_compile(cores, 1 if quick else COMPILES)
     return RedactionResult(tuple(rows), skipped, compiling)
 
@@ -98,11 +110,11 @@ class _Measured:
     """One load through each subject in turn, into one sink."""
 
     def __init__(
-        self, signal: Signal, share: Share, load: Load, sink: Target, cores: Cores
+        self, share: Share, encoding: Encoding, load: Load, sink: Target, cores: Cores
     ) -> None:
-        self._signal = signal
         self._share = share
-        self._load = load
+        self._encoding = encoding
+        self._load = load if encoding is Encoding.FORWARDS else as_collector(load)
         self._sink = sink
         self._cores = cores
         self._relay_rate = 1.0
@@ -119,8 +131,10 @@ class _Measured:
             with self._up(REDACTION_SUBJECTS[GATE_REDACTION], folder) as gate:
                 to_gate = self._target(gate)
                 throughput = measure_throughput(to_gate, self._load, effort, self._cores)
-                latencies = measure_latency(to_relay, to_gate, self._load, effort)
-                yield self._row(GATE_REDACTION, throughput, latencies.added, gate)
+                added = None
+                if effort.latency_batches:
+                    added = measure_latency(to_relay, to_gate, self._load, effort).added
+                yield self._row(GATE_REDACTION, throughput, added, gate)
 
     def stock(self, folder: Path) -> RedactionRow:
         """Return the stock processor's row, of few batches; raises Unavailable."""
@@ -145,8 +159,9 @@ class _Measured:
     ) -> RedactionRow:
         return RedactionRow(
             subject=subject,
-            signal=self._signal.value,
+            signal=self._load.signal.value,
             share=self._share.value,
+            encoding=self._encoding.value,
             throughput=throughput,
             ratio_to_relay=throughput.records_per_s / self._relay_rate,
             added=added,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bench.planted import Share
 from bench.redaction import RedactionResult, RedactionRow
+from bench.series import Encoding
 from bench.subjects import GATE_REDACTION, RELAY
 
 __all__ = ["Bar", "bars_of", "redaction_as_json", "redaction_table"]
@@ -28,7 +29,7 @@ RESIDENT_BYTES_MAX: Final = 150_000_000
 MB: Final = 1e6
 
 _HEADINGS: Final = (
-    ("signal", "secrets", "subject"),
+    ("signal", "secrets", "written by", "subject"),
     ("records/s", "of relay", "CPU s/M", "added p50 ms", "added p99 ms", "gone", "peak MB", "busy"),
 )
 
@@ -53,7 +54,7 @@ def bars_of(result: RedactionResult, *, quick: bool = False) -> list[Bar]:
     bars = [_nothing_leaked(gate)]
     if quick:
         return bars
-    bars += [_rate(row) for row in gate]
+    bars += [_rate(row) for row in gate if row.encoding == Encoding.FORWARDS]
     bars += list(_latencies(gate))
     compiling = result.compiling
     peak_bytes = max(row.peak_bytes for row in gate)
@@ -127,6 +128,7 @@ def _cells(row: RedactionRow) -> tuple[str, ...]:
     return (
         row.signal,
         row.share,
+        row.encoding,
         row.subject,
         f"{row.throughput.records_per_s:,.0f}",
         f"{row.ratio_to_relay:.4f}",

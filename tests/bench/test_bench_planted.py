@@ -5,15 +5,25 @@ import json
 import pytest
 import re2
 from bench.payloads import BATCH_RECORDS, LOG_RECORD_BYTES
-from bench.planted import KINDS, MESSAGE, Share, leaks_in, masks_in, planted_load
+from bench.planted import (
+    KINDS,
+    MESSAGE,
+    Share,
+    as_collector,
+    leaks_in,
+    masks_in,
+    planted_load,
+)
 from bench.sink import Sink
 from bench.stock_rules import STOCK_KEYS, stock_values
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from backward_encoding import backwards
 from fake_secrets import seeded
 from redaction_pack import default_judge
 from tapeline.otlp.signals import Signal
+from tapeline.pipeline.batch import REQUEST_TYPES
 from tapeline.redaction.pack import load_pack
 
 SIGNALS = (Signal.LOGS, Signal.TRACES)
@@ -108,3 +118,14 @@ def test_the_stock_processor_gets_one_pattern_a_rule() -> None:
     assert [re2.compile(value) is not None for value in (*values, *STOCK_KEYS)]
     text = "login pass" + "word=hunter2-of-the-desk ok"
     assert [value for value in values if re2.search(value, text)]
+
+
+@pytest.mark.parametrize("signal", [Signal.LOGS, Signal.TRACES])
+def test_the_collectors_writing_is_the_same_request_backwards(signal: Signal) -> None:
+    """As the tests of the redaction write it."""
+    load = planted_load(signal, Share.ALL, batches=1)
+    (batch,) = as_collector(load).batches
+    request = REQUEST_TYPES[signal].FromString(load.batches[0])
+
+    assert batch == backwards(request)
+    assert batch != load.batches[0]

@@ -13,6 +13,7 @@ from bench.redaction_report import (
     redaction_as_json,
     redaction_table,
 )
+from bench.series import Encoding
 from bench.subjects import GATE_REDACTION, STOCK
 
 PLANTED = {Share.NONE: 0, Share.ONE_PERCENT: 10_000, Share.ALL: 1_000_000}
@@ -30,7 +31,14 @@ def _row(signal: str, share: Share) -> RedactionRow:
         masks=PLANTED[share],
     )
     return RedactionRow(
-        GATE_REDACTION, signal, share.value, throughput, 0.5, Latency(2.0, 4.9), 149_000_000
+        subject=GATE_REDACTION,
+        signal=signal,
+        share=share.value,
+        encoding=Encoding.FORWARDS.value,
+        throughput=throughput,
+        ratio_to_relay=0.5,
+        added=Latency(2.0, 4.9),
+        peak_bytes=149_000_000,
     )
 
 
@@ -109,3 +117,13 @@ def test_the_table_says_why_the_stock_processor_is_not_there() -> None:
     result = replace(GOOD, skipped="the collector is not built")
 
     assert "the collector is not built" in redaction_table(result, [], 180)
+
+
+def test_a_row_of_the_collectors_writing_has_no_bar_but_must_not_leak() -> None:
+    """The issue's rates are of what SDKs write; a secret is one however it is written."""
+    slow = replace(GOOD.rows[2], encoding=Encoding.BACKWARDS.value, added=None)
+    leaky = replace(slow, throughput=replace(slow.throughput, records_per_s=1.0, leaks={"jwt": 1}))
+    bars = bars_of(replace(GOOD, rows=(*GOOD.rows, leaky)))
+
+    assert len(bars) == len(bars_of(GOOD))
+    assert [bar.name for bar in bars if not bar.met] == ["secrets that reached the sink"]
