@@ -149,6 +149,7 @@ def figures(engine: Engine) -> dict[str, Any]:
         "trips": dict(sampled.trips.tallies),
         "positions": {key: held.state for key, held in engine.live.ledger.positions.items()},
         "open_orders": sampled.book.open_count(),
+        "worst": sampled.bookkeeper.worst.dump(),
     }
 
 

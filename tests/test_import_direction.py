@@ -80,6 +80,7 @@ PURE = (
     "signals/shortfall.py",
     "signals/slippage.py",
     "signals/valuation.py",
+    "signals/worst.py",
     "transport/answers.py",
     "transport/loop_watch.py",
     "recording/process.py",

@@ -17,6 +17,7 @@ from tapeline.signals.points import Exemplar, attributes_of
 from tapeline.signals.samples import Slippage
 from tapeline.signals.series import Histogram, SeriesSet, Sum
 from tapeline.signals.slippage import Benchmark, Missing, MoneySlippage, money_slippage
+from tapeline.signals.worst import CurrencyCosts, WorstExecutions
 
 __all__ = ["SIDES", "BookedTrade", "Bookkeeper", "Prices", "exemplar_of"]
 
@@ -63,11 +64,16 @@ class _Bundle:
     is absent.
     """
 
-    __slots__ = ("_base", "_bps", "_money", "_series", "_with_currency", "amounts", "reversed")
+    __slots__ = (
+        "_base", "_bps", "_money", "_series", "_with_currency", "amounts", "costs", "reversed",
+    )  # fmt: skip
 
-    def __init__(self, key: _BundleKey, currency: str, series: SeriesSet) -> None:
+    def __init__(
+        self, key: _BundleKey, currency: str, series: SeriesSet, costs: CurrencyCosts
+    ) -> None:
         account, strategy, instrument, venue, side = key
         self._series = series
+        self.costs = costs
         self._base = {
             "account": account,
             "strategy": strategy,
@@ -126,6 +132,7 @@ class Bookkeeper:
         self._shown: tuple[Execution | None, Exemplar | None] = (None, None)
         self.revised_count = 0
         """Trades whose sample in a histogram is no longer what counts."""
+        self.worst = WorstExecutions()
         self.missing: Counter[tuple[Benchmark, Missing]] = Counter()
         """Trades without a sample, by benchmark and reason."""
 
@@ -215,6 +222,10 @@ class Bookkeeper:
         volume.add(quantity, shown)
         worth.add(notional, shown)
         self._pay(execution, instrument, is_reversal=is_reversal)
+        if is_reversal:
+            bundle.costs.drop(execution)
+        else:
+            bundle.costs.take(execution, slippages)
         for benchmark, found in zip(_BENCHMARKS, slippages, strict=True):
             if isinstance(found, Missing):
                 continue
@@ -309,7 +320,8 @@ class Bookkeeper:
         found = self._bundles.get(key)
         if found is None:
             currency = self._currency(execution.account, self._instruments[execution.instrument])
-            found = self._bundles[key] = _Bundle(key, currency, self._series)
+            costs = self.worst.of(currency)
+            found = self._bundles[key] = _Bundle(key, currency, self._series, costs)
         return found
 
 

@@ -82,6 +82,7 @@ def dump_engine(engine: Engine) -> dict[str, Any]:
                 if not sampled.bookkeeper.is_booked(identity)
             ],
             "revised": sampled.bookkeeper.revised_count,
+            "worst": sampled.bookkeeper.worst.dump(),
             "orders": dump_orders(sampled.book),
             "horizons": [[list(held), due] for held, due in sampled.horizons.waiting()],
             "boundary": sampled.accounts.next_boundary_ns,
@@ -164,6 +165,7 @@ def _restore_sampled(
             chain = sampled.ledger.executions.chain(identity)
             sampled.bookkeeper.restore(trade, chain if chain and chain[0].side else ())
     sampled.bookkeeper.revised_count = state["revised"]
+    sampled.bookkeeper.worst.restore(state["worst"])
     sampled.restore_waiting(waiting)
     for identity, contents in state["order_conflicts"]:
         sampled.orders.remember(tuple(identity), [_content(each) for each in contents])
