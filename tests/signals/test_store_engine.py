@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from execution_events import correct, trade
 from signal_events import LATENESS_NS, SETTINGS, figures, in_arrival_order, random_events
 from store_kinds import MemoryKind, SqliteKind, StoreKind
 from tapeline.signals.codec import decode_events, encode_events
@@ -59,7 +60,7 @@ class Gate:
             encode_state(dump_engine(engine)),
             encode_state(dump_archive(engine)),
             engine.present_ns,
-            engine.watermark_ns - engine.settings.revision_window_ns,
+            engine.live.ledger.horizon_ns or 0,
         )
 
     def crashed(self) -> "Gate":
@@ -125,6 +126,26 @@ def check(chosen: EngineSettings, kind: StoreKind, seed: int, count: int) -> Non
 def test_crashes_change_nothing(chosen: EngineSettings, seed: int, count: int) -> None:
     """Whatever was checkpointed when, delivered twice, or damaged."""
     check(chosen, MemoryKind(), seed, count)
+
+
+def test_what_went_with_its_trade_stays_away() -> None:
+    """A correction is as old as its trade, also where the archive holds it and not the trade."""
+    gate = Gate(SHORT_WINDOW, MemoryKind())
+    for event in (
+        trade(1_000, 1, 100, "e1"),
+        correct(1_050, "r1", "e1", price="101"),
+        trade(1_090, 1, 100, "e2"),
+    ):
+        gate.take([event])
+        gate.checkpoint()
+    assert [event.id for event in gate.engine.live.ledger.executions.events] == ["e2"]
+
+    following = gate.crashed()
+
+    assert len(following.store.load().chunks) == 2
+    for ledger in (following.engine.live.ledger, following.engine.sampled.ledger):
+        assert "r1" not in [event.id for event in ledger.executions.events]
+        assert ledger.executions.parked_count == 0
 
 
 @settings(max_examples=10)

@@ -8,13 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tapeline.signals.codec import decode_events, encode_events
-from tapeline.signals.events import Execution
+from tapeline.signals.events import Execution, Identity
 from tapeline.signals.executions import Executions
 
 __all__ = ["ExecutionLog", "Step", "decode_logs", "encode_logs", "repeat"]
 
-Step = Execution | int
-"""An execution that was added, or the time before which executions were forgotten."""
+Step = Execution | Identity | int
+"""An execution that was added, the time before which executions were forgotten, or what went then.
+
+What is from later than that time went with its trade; the archive may hold that trade no more.
+"""
 
 
 class ExecutionLog:
@@ -30,9 +33,10 @@ class ExecutionLog:
         """Note an execution that was added."""
         self._steps.append(execution)
 
-    def forgot(self, before_ns: int) -> None:
-        """Note that what is from before a time was forgotten."""
+    def forgot(self, before_ns: int, gone: Iterable[Identity] = ()) -> None:
+        """Note that what is from before a time was forgotten, and what went with it."""
         self._steps.append(before_ns)
+        self._steps.extend(gone)
 
     def take(self, executions: Executions, horizon_ns: int | None) -> list[Step]:
         """Return the steps since the last call.
@@ -51,12 +55,12 @@ def encode_logs(logs: Sequence[Sequence[Step]]) -> dict[str, Any]:
     """Return steps of several views as plain values; an execution of both is written once."""
     numbers: dict[int, int] = {}
     executions: list[Execution] = []
-    written: list[list[list[int]]] = []
+    written: list[list[list[Any]]] = []
     for log in logs:
-        runs: list[list[int]] = []
+        runs: list[list[Any]] = []
         for step in log:
-            if isinstance(step, int):
-                runs.append([step])
+            if not isinstance(step, Execution):
+                runs.append([step] if isinstance(step, int) else [list(step)])
                 continue
             number = numbers.get(id(step))
             if number is None:
@@ -79,16 +83,18 @@ def decode_logs(state: Any) -> list[list[Step]]:
 def repeat(executions: Executions, steps: Iterable[Step]) -> None:
     """Do to executions what was done then."""
     for step in steps:
-        if isinstance(step, int):
+        if isinstance(step, Execution):
+            executions.add(step)
+        elif isinstance(step, int):
             executions.forget(step)
         else:
-            executions.add(step)
+            executions.discard(step)
 
 
 def _steps(runs: Any, executions: Sequence[Any]) -> Iterator[Step]:
     for run in runs:
         if len(run) == 1:
-            yield run[0]
+            yield run[0] if isinstance(run[0], int) else tuple(run[0])
             continue
         first, count = run
         for number in range(first, first + count):

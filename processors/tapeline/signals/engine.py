@@ -154,6 +154,5 @@ class Engine:
             self._forget_before(cut_ns)
 
     def _forget_before(self, before_ns: int) -> None:
-        self.live.forget(before_ns)
-        self.log.forgot(before_ns)
+        self.log.forgot(before_ns, self.live.forget(before_ns))
         self.sampled.forget(before_ns)

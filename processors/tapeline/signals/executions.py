@@ -127,8 +127,17 @@ class Executions:
         resolved = self._resolved(root, root.identity, even_sideless=True) or root
         return (resolved, *self._walk(root)[1:])
 
-    def forget(self, before_ns: int) -> None:
-        """Drop chains whose trade is from before a time, and what is parked since before it."""
+    def discard(self, identity: Identity) -> None:
+        """Drop one execution, if it is held, and nothing that refers to it."""
+        event = self.events.held.get(identity)
+        if event is not None:
+            self._drop(event)
+
+    def forget(self, before_ns: int) -> list[Identity]:
+        """Drop chains whose trade is from before a time, and what is parked since before it.
+
+        Return what went with its trade, though it is not from before that time itself.
+        """
         held, old = self.events.held, []
         for event in held.values():
             root = self._root(event)
@@ -150,6 +159,7 @@ class Executions:
             for order, terms in self._terms.items()
             if terms.time_ns >= before_ns or order in self._dependents
         }
+        return [event.identity for event in old if event.time_ns >= before_ns]
 
     def _link(
         self, identity: Identity, before: Execution | None, after: Execution

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from tapeline.signals.archive import Step, repeat
-from tapeline.signals.events import Execution
+from tapeline.signals.events import Execution, Identity
 from tapeline.signals.executions import Change, Executions, OrderTerms
 from tapeline.signals.instruments import Instruments
 from tapeline.signals.positions import PositionKey, Positions, PositionState
@@ -70,12 +70,17 @@ class Ledger:
         """Say what an order's side and strategy are."""
         return self._apply(self.executions.set_terms(account, order_id, terms))
 
-    def forget(self, before_ns: int) -> None:
-        """Let the revision window begin at a time: what is from before it stays as it is."""
-        if self._horizon_ns is None or before_ns > self._horizon_ns:
-            self._horizon_ns = before_ns
-            self.executions.forget(before_ns)
-            self.positions.forget(before_ns)
+    def forget(self, before_ns: int) -> list[Identity]:
+        """Let the revision window begin at a time: what is from before it stays as it is.
+
+        Return what was forgotten with its trade, though it is from within the window.
+        """
+        if self._horizon_ns is not None and before_ns <= self._horizon_ns:
+            return []
+        self._horizon_ns = before_ns
+        gone = self.executions.forget(before_ns)
+        self.positions.forget(before_ns)
+        return gone
 
     def _apply(self, changes: Sequence[Change]) -> Sequence[Change]:
         for before, after in changes:

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable
 
 from tapeline.signals.cash import CashBook
 from tapeline.signals.engine_settings import EngineSettings
-from tapeline.signals.events import DEFAULT_STRATEGY, Execution, Order
+from tapeline.signals.events import DEFAULT_STRATEGY, Execution, Identity, Order
 from tapeline.signals.executions import Executions
 from tapeline.signals.ledger import Ledger
 from tapeline.signals.order_terms import TermsBook
@@ -49,10 +49,10 @@ class LiveView:
         terms = self.terms.relearn((account, order_id), events)
         self.ledger.set_terms(account, order_id, terms)
 
-    def forget(self, before_ns: int) -> None:
-        """Let the revision window begin at a time."""
-        self.ledger.forget(before_ns)
+    def forget(self, before_ns: int) -> list[Identity]:
+        """Let the revision window begin at a time; return what went with a trade before it."""
         self.cash.forget(before_ns)
+        return self.ledger.forget(before_ns)
 
     def forget_terms(self, before_ns: int, kept: Container[OrderName]) -> None:
         """Drop what quiet orders said, unless they are kept, or executions depend on it."""

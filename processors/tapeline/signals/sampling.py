@@ -162,8 +162,7 @@ class SampledView:
 
     def forget(self, before_ns: int) -> None:
         """Let the revision window begin at a time."""
-        self.ledger.forget(before_ns)
-        self.log.forgot(before_ns)
+        self.log.forgot(before_ns, self.ledger.forget(before_ns))
         self.accounts.cash.forget(before_ns)
         held = self.ledger.executions.events.held
         gone = [identity for identity in self.bookkeeper.held() if identity not in held]
