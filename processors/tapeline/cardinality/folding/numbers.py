@@ -38,7 +38,7 @@ _ONE_BYTE_LENGTH: Final = 0x80
 # Start, time and value are a tag and eight bytes each. SDKs write them forwards, the collector
 # backwards; gauges may come without a start. Attributes follow, or nothing.
 _FIELD_BYTES: Final = 9
-_FIRST_TAGS: Final = slice(0, 2 * _FIELD_BYTES + 1, _FIELD_BYTES)
+_FIRST_TAGS_BYTES: Final = 2 * _FIELD_BYTES + 1
 
 
 class _Form(IntEnum):
@@ -85,7 +85,7 @@ def read_number(point: bytes) -> tuple[int, int, Number | None, Sequence[bytes]]
 
     Raises RefusedPointError: malformed, without a value, NaN or infinite.
     """
-    layout = _LAYOUTS.get(point[_FIRST_TAGS])
+    layout = _LAYOUTS.get(point[:_FIRST_TAGS_BYTES:_FIELD_BYTES])
     if layout is None:
         return _read_odd(point)
     fields, form = layout
@@ -118,15 +118,14 @@ def read_plain_numbers(points: Sequence[bytes]) -> list[tuple[int, int, Number]]
 
     None where that is not so, or a value is NaN or infinite.
     """
-    layout = _LAYOUTS.get(points[0][_FIRST_TAGS])
+    layout = _LAYOUTS.get(points[0][:_FIRST_TAGS_BYTES:_FIELD_BYTES])
     if layout is None:
         return None
     fields, form = layout
     joined = b"".join(points)
     if len(joined) != len(points) * fields.size:
         return None
-    tags = slice(None, None, _FIELD_BYTES)
-    if joined[tags] != points[0][tags] * len(points):
+    if joined[::_FIELD_BYTES] != points[0][::_FIELD_BYTES] * len(points):
         return None
     rows = fields.iter_unpack(joined)
     if form is _Form.BACKWARDS:
