@@ -21,7 +21,15 @@ exit codes:
   130  interrupted
 """
 _DEFAULT_CONFIG: Final = Path("config/gate.yaml")
-_HOPS: Final = ("collector", "collector_health", "prometheus", "loki", "jaeger")
+_HOPS: Final = (
+    "collector",
+    "collector_health",
+    "prometheus",
+    "loki",
+    "jaeger",
+    "signals",
+    "signals_admin",
+)
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -149,7 +157,7 @@ def _add_stack(parser: argparse.ArgumentParser) -> None:
     )
     build.add_argument("names", nargs="*", metavar="NAME", help="servers (default: all)")
     build.set_defaults(handler=_stack_build)
-    up = actions.add_parser("up", help="start collector, gate, Prometheus, Loki and Jaeger")
+    up = actions.add_parser("up", help="start collector, gate, signals and backends")
     up.add_argument("--detach", action="store_true", help="return once everything is ready")
     up.add_argument(
         "--join", action="store_true", help="build what is missing and let it join when it is ready"

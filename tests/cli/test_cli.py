@@ -108,6 +108,17 @@ def test_check_of_a_looping_collector_exits_1(
     assert f"{overlay}:1: error: " in capsys.readouterr().out
 
 
+def test_check_of_the_collector_wants_the_gates_configuration(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the other sidecar's, every branch would look like a loop."""
+    config = str(GATE.with_name("signals.yaml"))
+
+    assert main(["check", "--config", config]) == 0
+    assert main(["check", "--config", config, "--collector", *COLLECTOR]) == 2
+    assert "gate's configuration" in capsys.readouterr().err
+
+
 def test_doctor_names_each_hop_that_fails_and_the_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,11 +133,13 @@ def test_doctor_names_each_hop_that_fails_and_the_fix(
     arguments = ["doctor", "--config", str(config), "--json", "--collector-address", "127.0.0.1:1"]
     for hop in ("collector-health", "prometheus", "loki", "jaeger"):
         arguments += [f"--{hop}-address", "http://127.0.0.1:1/"]
+    for hop in ("signals", "signals-admin"):
+        arguments += [f"--{hop}-address", "127.0.0.1:1"]
 
     assert main(arguments) == 1
 
     findings = json.loads(capsys.readouterr().out)["findings"]
-    assert len(findings) == 9
+    assert len(findings) == 12
     assert all(finding["fix"] for finding in findings)
 
 
@@ -137,7 +150,8 @@ def test_doctor_leaves_out_hops_without_an_address(
     config = tmp_path / "gate.yaml"
     config.write_text("downstream: {endpoint: discard}\n", encoding="utf-8")
     arguments = ["doctor", "--config", str(config)]
-    for hop in ("collector", "collector-health", "prometheus", "loki", "jaeger"):
+    backends = ("collector", "collector-health", "prometheus", "loki", "jaeger")
+    for hop in (*backends, "signals", "signals-admin"):
         arguments += [f"--{hop}-address", ""]
 
     main(arguments)

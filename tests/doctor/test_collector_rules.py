@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tapeline.doctor.collector_graph import port_of, read_collector
-from tapeline.doctor.collector_rules import RULES, GateFacts, check_collector
+from tapeline.doctor.collector_rules import RULES, check_collector
 from tapeline.doctor.findings import Finding, Severity
+from tapeline.doctor.gate_facts import GateFacts
 from tapeline.pipeline.loader import ConfigError
 
 COLLECTOR = Path(__file__).parents[2] / "collector"
@@ -58,6 +59,11 @@ MISTAKES = {
         "processors: {batch: {timeout: 1s}}\n"
         "service: {pipelines: {logs/egress: {processors: [batch]}}}"
     ),
+    "signals-loop": "service: {pipelines: {metrics/egress: {exporters: [otlp_grpc/signals]}}}",
+    "signals-not-apart": (
+        "service: {pipelines: {logs/egress: {exporters: [otlp_http/loki, otlp_grpc/signals]}}}"
+    ),
+    "signals-out-of-order": "exporters: {otlp_grpc/signals: {sending_queue: {num_consumers: 4}}}",
     "old-name": (
         "exporters: {otlphttp/old: {endpoint: 'http://far:1', sending_queue: {enabled: false}}}\n"
         "service: {pipelines: {logs/egress: {exporters: [otlphttp/old]}}}"
@@ -75,8 +81,9 @@ def _findings(*paths: Path) -> tuple[Finding, ...]:
         ONE_PROCESS,
         (*ONE_PROCESS, COLLECTOR / "no_sampling.yaml"),
         (*ONE_PROCESS, COLLECTOR / "strict.yaml"),
+        (*ONE_PROCESS, COLLECTOR / "no_signals.yaml"),
     ],
-    ids=["one process", "no sampling", "strict"],
+    ids=["one process", "no sampling", "strict", "no signals"],
 )
 def test_the_shipped_configuration_has_nothing_wrong_with_it(files: tuple[Path, ...]) -> None:
     """What we ship passes our own check, warnings included."""
@@ -237,7 +244,7 @@ def test_errors_come_before_warnings(tmp_path: Path) -> None:
 
 def test_every_rule_function_is_in_the_table() -> None:
     """A rule that nobody calls checks nothing."""
-    assert len(RULES) == len(set(RULES)) == 14
+    assert len(RULES) == len(set(RULES)) == 15
 
 
 def test_a_file_that_is_no_collector_configuration_is_named(tmp_path: Path) -> None:

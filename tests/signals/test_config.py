@@ -43,7 +43,7 @@ def test_the_defaults_are_those_of_the_engine() -> None:
 
 def test_the_reference_has_every_key_with_its_default() -> None:
     """And the JSON Schema takes it."""
-    section = yaml.safe_load(REFERENCE.read_text(encoding="utf-8"))["signals"]
+    section = read_document(REFERENCE, {}).data["signals"]
 
     assert SignalsConfig.model_validate(section) == SignalsConfig()
     assert section.keys() == SignalsConfig.model_fields.keys()

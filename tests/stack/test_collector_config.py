@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from otlp_client import Span, logs, send, traces
+from tapeline.settings import load_settings
 from tapeline.stack.binaries import SOURCE_ROOT, require
 from waiting import eventually
 
@@ -26,10 +27,12 @@ COMBINATIONS = (
     (*BOTH, "no_sampling"),
     (*BOTH, "strict"),
     (*BOTH, "strict", "no_sampling"),
+    (*BOTH, "no_signals"),
     ("ingress",),
     ("ingress", "strict"),
     ("egress",),
     ("egress", "no_sampling"),
+    ("egress", "no_sampling", "no_signals"),
 )
 TRACES_EACH = 60
 REST = 2000
@@ -110,17 +113,45 @@ def test_queues_lose_nothing_by_their_settings() -> None:
         "otlp_grpc/gate_metrics",
         "otlp_http/loki",
         "otlp_grpc/jaeger",
+        "otlp_grpc/signals",
     }
     storages = {**read("ingress")["extensions"], **read("egress")["extensions"]}
     for config in found.values():
         queue = config["sending_queue"]
         storage = storages[queue["storage"]]
         assert queue["queue_size"] * 2 <= storage["max_size"]
-        assert queue["batch"]["min_size"] <= queue["queue_size"]
+        assert queue["sizer"] == "bytes"
+        assert "batch" not in queue or queue["batch"]["min_size"] <= queue["queue_size"]
         assert storage["directory_permissions"] == "0700"
         assert config["retry_on_failure"]["max_elapsed_time"] == "0s"
         assert config["compression"] == "none"
         assert config["timeout"] == "10s"
+
+
+def test_the_signals_get_copies_of_logs_and_traces_in_order_and_apart() -> None:
+    """Straight from the receiver, behind what holds nothing, through one consumer; no metrics."""
+    egress = read("egress")
+    branches = {
+        name: pipeline
+        for name, pipeline in egress["service"]["pipelines"].items()
+        if "otlp_grpc/signals" in pipeline["exporters"]
+    }
+    assert set(branches) == {"logs/signals", "traces/signals"}
+    for pipeline in branches.values():
+        assert pipeline == {
+            "receivers": ["otlp/egress"],
+            "processors": ["batch/signals"],
+            "exporters": ["otlp_grpc/signals"],
+        }
+    assert egress["processors"]["batch/signals"] == {"timeout": "0s", "send_batch_size": 0}
+    queue = egress["exporters"]["otlp_grpc/signals"]["sending_queue"]
+    assert queue["num_consumers"] == 1
+    # Requests go on as the gate made them, which the sidecar's own limit takes.
+    assert "batch" not in queue
+    received = egress["receivers"]["otlp/egress"]["protocols"]["grpc"]["max_recv_msg_size_mib"]
+    sidecar = load_settings(SOURCE_ROOT / "config" / "signals.yaml", {})
+    assert received <= sidecar.server.max_message_mib
+    assert sidecar.server.listen == egress["exporters"]["otlp_grpc/signals"]["endpoint"]
 
 
 def test_message_limits_fit_on_every_hop() -> None:

@@ -21,10 +21,11 @@ GATE_FOLDERS = (CACHE_VARIABLES, STATE_VARIABLES)
 """Variables that the gate reads without naming them in its configuration."""
 LASTING = sorted(set(SERVICES) - ONE_SHOT)
 # Images with a program that can ask; the others have neither shell nor client, so `ready` asks.
-WITH_HEALTHCHECK = {"gate", "prometheus", "loki"}
+WITH_HEALTHCHECK = {"gate", "signals", "prometheus", "loki"}
 ASKED_BY_READY = {
     "collector",
     "gate",
+    "signals",
     "prometheus",
     "loki",
     "jaeger",
@@ -214,6 +215,7 @@ def test_the_containers_name_only_variables_that_the_files_read() -> None:
         ),
         "gate": (SOURCE_ROOT / "config" / "gate.yaml").read_text(encoding="utf-8")
         + "".join(f"{name}:-" for names in GATE_FOLDERS for name in names),
+        "signals": (SOURCE_ROOT / "config" / "signals.yaml").read_text(encoding="utf-8"),
         "loki": (SOURCE_ROOT / "config" / "loki" / "loki.yaml").read_text(encoding="utf-8"),
         "jaeger": (SOURCE_ROOT / "config" / "jaeger" / "jaeger.yaml").read_text(encoding="utf-8"),
     }

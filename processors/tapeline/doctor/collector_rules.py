@@ -4,20 +4,16 @@ Each rule was seen to do its harm with the real collector at v0.159; `docs/colle
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from tapeline.doctor.collector_graph import (
-    DEFAULT_GRPC_PORT,
-    CollectorGraph,
-    component_type,
-    port_of,
-)
+from tapeline.doctor.collector_graph import CollectorGraph, component_type
 from tapeline.doctor.findings import Finding, Severity
+from tapeline.doctor.gate_facts import GateFacts, nested, target_ports, used_exporters
+from tapeline.doctor.signals_rules import signals_branch
 from tapeline.pipeline.durations import parse_duration_s
 from tapeline.pipeline.loader import ConfigError
 
-__all__ = ["RULES", "GateFacts", "check_collector"]
+__all__ = ["RULES", "check_collector"]
 
 _MIB: Final = 1024 * 1024
 _COLLECTOR_RECEIVE_MIB: Final = 4
@@ -38,16 +34,6 @@ _OLD_NAMES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class GateFacts:
-    """What the rules need to know of the gate. Ports identify it: host names differ by network."""
-
-    listen_ports: frozenset[int]
-    downstream_port: int
-    max_message_mib: int
-    downstream_timeout_s: float
-
-
 Rule = Callable[[CollectorGraph, GateFacts], Iterator[Finding]]
 
 
@@ -60,27 +46,9 @@ def check_collector(graph: CollectorGraph, gate: GateFacts) -> tuple[Finding, ..
 def _gate_exporters(graph: CollectorGraph, gate: GateFacts) -> frozenset[str]:
     return frozenset(
         name
-        for name, config in _used_exporters(graph)
-        if gate.listen_ports.intersection(_target_ports(config))
+        for name, config in used_exporters(graph)
+        if gate.listen_ports.intersection(target_ports(config))
     )
-
-
-def _target_ports(config: dict[str, Any]) -> Iterator[int]:
-    direct = port_of(config.get("endpoint"))
-    if direct is not None:
-        yield direct
-    for kind, resolver in _nested(config, "resolver").items():
-        if not isinstance(resolver, dict):
-            continue
-        if kind == "static":
-            names = resolver.get("hostnames")
-            for name in names if isinstance(names, list) else ():
-                yield port_of(name) or DEFAULT_GRPC_PORT
-            continue
-        # dns and aws_cloud_map have one port, k8s has a list.
-        ports = resolver.get("ports") if kind == "k8s" else [resolver.get("port")]
-        for port in ports if isinstance(ports, list) else (None,):
-            yield port_of(f":{port}") or DEFAULT_GRPC_PORT
 
 
 def _egress_receivers(graph: CollectorGraph, gate: GateFacts) -> frozenset[str]:
@@ -171,7 +139,7 @@ def _ingress_memory_limiter(graph: CollectorGraph, gate: GateFacts) -> Iterator[
 
 def _queues(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
     """Each exporter that pushes needs a persistent queue that is allowed to try for ever."""
-    for name, config in _used_exporters(graph):
+    for name, config in used_exporters(graph):
         if component_type(name) in _PULLED:
             continue
         queue = config.get("sending_queue")
@@ -202,7 +170,7 @@ def _queues(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
 
 def _queue_sizes(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
     """A file_storage that fills up loses data while it drains; half of it is safe."""
-    for name, config in _used_exporters(graph):
+    for name, config in used_exporters(graph):
         queue = config.get("sending_queue")
         if not isinstance(queue, dict) or queue.get("sizer") != "bytes":
             continue
@@ -221,10 +189,10 @@ def _queue_sizes(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
 
 def _inner_queue(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
     """The inner queue of load_balancing acknowledges into memory."""
-    for name, config in _used_exporters(graph):
+    for name, config in used_exporters(graph):
         if component_type(name) not in {"load_balancing", "loadbalancing"}:
             continue
-        inner = _nested(config, "protocol", "otlp")
+        inner = nested(config, "protocol", "otlp")
         for key in ("sending_queue", "retry_on_failure"):
             part = inner.get(key)
             if not isinstance(part, dict) or part.get("enabled") is not False:
@@ -239,7 +207,7 @@ def _inner_queue(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
 
 def _compression(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
     """On loopback compression costs more than the network."""
-    for name, config in _used_exporters(graph):
+    for name, config in used_exporters(graph):
         endpoint = str(config.get("endpoint", "")).removeprefix("http://")
         pushes = component_type(name) in {"otlp_grpc", "otlp_http", *_OLD_NAMES}
         if pushes and endpoint.startswith(_LOOPBACK) and config.get("compression") != "none":
@@ -257,12 +225,12 @@ def _message_limits(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding]
     for name in sorted(_egress_receivers(graph, gate)):
         yield from _egress_limit(graph, gate, name)
     for name in sorted(_gate_exporters(graph, gate)):
-        queue = _nested(graph.section("exporters", name), "sending_queue")
+        queue = nested(graph.section("exporters", name), "sending_queue")
         if queue.get("enabled") is False:
             # In line: what a receiver takes goes to the gate as it came.
             yield from _ingress_limits(graph, gate, gate.max_message_mib * _MIB)
             continue
-        batch = _nested(queue, "batch")
+        batch = nested(queue, "batch")
         place = graph.place("exporters", name, "sending_queue", "batch")
         size = batch.get("max_size")
         if not isinstance(size, int) or batch.get("sizer") != "bytes" or size == 0:
@@ -397,7 +365,7 @@ def _batch_processor(graph: CollectorGraph, gate: GateFacts) -> Iterator[Finding
 
 def _old_names(graph: CollectorGraph, _gate: GateFacts) -> Iterator[Finding]:
     """The old spellings still work, with a warning in the collector's log."""
-    for name, _ in _used_exporters(graph):
+    for name, _ in used_exporters(graph):
         new = _OLD_NAMES.get(component_type(name))
         if new is not None:
             yield Finding(
@@ -423,22 +391,9 @@ RULES: Final[tuple[Rule, ...]] = (
     _timeouts,
     _file_log,
     _batch_processor,
+    signals_branch,
     _old_names,
 )
-
-
-def _used_exporters(graph: CollectorGraph) -> Iterator[tuple[str, dict[str, Any]]]:
-    used = {name for pipeline in graph.pipelines for name in pipeline.exporters}
-    for name in sorted(used - graph.connectors):
-        config = graph.section("exporters").get(name)
-        yield name, config if isinstance(config, dict) else {}
-
-
-def _nested(config: Any, *path: str) -> dict[str, Any]:
-    current = config
-    for part in path:
-        current = current.get(part) if hasattr(current, "get") else None
-    return current if isinstance(current, dict) else {}
 
 
 def _receive_limit_mib(graph: CollectorGraph, name: str) -> int:

@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from tapeline import __version__
 from tapeline.doctor.collector_graph import CollectorGraph, port_of, read_collector
-from tapeline.doctor.collector_rules import GateFacts, check_collector
+from tapeline.doctor.collector_rules import check_collector
 from tapeline.doctor.findings import Finding, Severity
+from tapeline.doctor.gate_facts import GateFacts
 from tapeline.doctor.hops import Addresses, check_hops, hops_of
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.form import running_form
@@ -156,6 +157,12 @@ def _gate_facts(settings: Settings) -> GateFacts:
 def _collector_findings(settings: Settings, paths: Sequence[Path]) -> tuple[Finding, ...]:
     if not paths:
         return ()
+    if "signals" in settings.chain.logs:
+        problem = (
+            f"{settings.source}: this is the signals sidecar's; the collector's files are checked"
+            " with the gate's configuration"
+        )
+        raise ConfigError([problem])
     return check_collector(read_collector(paths), _gate_facts(settings))
 
 

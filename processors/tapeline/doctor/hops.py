@@ -28,6 +28,8 @@ class Addresses:
     prometheus: str = "http://127.0.0.1:9090/-/ready"
     loki: str = "http://127.0.0.1:3100/ready"
     jaeger: str = "http://127.0.0.1:16686/api/services"
+    signals: str = "127.0.0.1:4329"
+    signals_admin: str = "127.0.0.1:8091"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Hop:
 
 
 def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
-    """Return the hops in the order in which data passes them."""
+    """Return the hops in the order in which data passes them; the branch of the signals is last."""
     hops = (
         Hop(
             "collector, ingress",
@@ -58,7 +60,7 @@ def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
         Hop(
             "gate, process",
             addresses.gate_admin,
-            _gate_live,
+            _sidecar_live,
             "start it: tapeline serve --config config/gate.yaml",
         ),
         Hop(
@@ -70,7 +72,7 @@ def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
         Hop(
             "gate, readiness",
             addresses.gate_admin,
-            _gate_ready,
+            _sidecar_ready,
             "the reasons stand in the answer; the gate's log has more",
         ),
         Hop(
@@ -96,6 +98,25 @@ def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
             addresses.jaeger,
             _reach_url,
             "start Jaeger; spans wait in the collector's queue meanwhile",
+        ),
+        Hop(
+            "signals, process",
+            addresses.signals_admin,
+            _sidecar_live,
+            "start it: tapeline serve --config config/signals.yaml; where none is wanted, add"
+            " collector/no_signals.yaml and leave these hops out by empty addresses",
+        ),
+        Hop(
+            "signals, OTLP",
+            addresses.signals,
+            _reach_port,
+            "server.listen of the sidecar's configuration and TAPELINE_SIGNALS must agree",
+        ),
+        Hop(
+            "signals, readiness",
+            addresses.signals_admin,
+            _sidecar_ready,
+            "the reasons stand in the answer; the sidecar's log has more",
         ),
     )
     return tuple(hop for hop in hops if hop.address)
@@ -133,11 +154,11 @@ def _reach_url(url: str) -> str | None:
     return None if status == http.client.OK else f"answers with HTTP status {status}"
 
 
-def _gate_live(admin: str) -> str | None:
+def _sidecar_live(admin: str) -> str | None:
     return _reach_url(f"http://{admin}/health/live")
 
 
-def _gate_ready(admin: str) -> str | None:
+def _sidecar_ready(admin: str) -> str | None:
     try:
         status, body = _get(f"http://{admin}/health/ready")
     except (OSError, http.client.HTTPException) as error:

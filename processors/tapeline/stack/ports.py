@@ -29,6 +29,8 @@ class Ports:
     otlp_http: int = 4318
     gate: int = 4319
     gate_admin: int = 8090
+    signals: int = 4329
+    signals_admin: int = 8091
     egress: int = 14317
     collector_health: int = 13133
     collector_metrics: int = 8888

@@ -15,7 +15,15 @@ from tapeline.stack.ports import HOST, Ports
 
 __all__ = ["SERVER_NAMES", "Overrides", "Plan", "TopologyError", "Unit", "topology"]
 
-SERVER_NAMES: Final = ("node_exporter", "prometheus", "loki", "jaeger", "collector", "gate")
+SERVER_NAMES: Final = (
+    "node_exporter",
+    "prometheus",
+    "loki",
+    "jaeger",
+    "collector",
+    "signals",
+    "gate",
+)
 
 
 class TopologyError(Exception):
@@ -47,7 +55,8 @@ class Overrides:
     """How a stack differs from the default; what tests and other commands change.
 
     `ingress_files` and `egress_files` are added last to the collector's configuration of that half
-    (collector/strict.yaml, collector/no_sampling.yaml). `environment` is added for each unit by
+    (collector/strict.yaml, collector/no_sampling.yaml). `gate_config` and `signals_config` stand in
+    for the reference files. `environment` is added for each unit by
     name. `units` are further processes, started last.
     """
 
@@ -55,6 +64,7 @@ class Overrides:
     egress_files: tuple[Path, ...] = ()
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     gate_config: Path | None = None
+    signals_config: Path | None = None
     two_collectors: bool = False
     scrape_interval_s: int = 5
     units: tuple[Unit, ...] = ()
@@ -73,7 +83,8 @@ class Plan:
 def topology(plan: Plan, servers: Sequence[str]) -> tuple[Unit, ...]:
     """Return the units of these servers, in the order of their start; the end is the reverse.
 
-    The gate ends first: it finishes what it has while the egress half still takes it.
+    The gate ends first, then the signals: each finishes what it has while the egress half still
+    takes it.
     Raises TopologyError for a name that is no server.
     """
     for name in servers:
@@ -260,6 +271,7 @@ def _collector_addresses(plan: Plan) -> dict[str, str]:
         "TAPELINE_OTLP_HTTP": _address(ports.otlp_http),
         "TAPELINE_GATE": _address(ports.gate),
         "TAPELINE_EGRESS": _address(ports.egress),
+        "TAPELINE_SIGNALS": _address(ports.signals),
         "TAPELINE_PROMETHEUS_EXPORTER": _address(ports.prometheus_exporter),
         "TAPELINE_LOKI": _http(ports.loki),
         "TAPELINE_JAEGER": _address(ports.jaeger_otlp),
@@ -272,22 +284,40 @@ def _collector_addresses(plan: Plan) -> dict[str, str]:
 def _gate(plan: Plan) -> tuple[Unit, ...]:
     ports = plan.ports
     config = plan.overrides.gate_config or plan.source_root / "config" / "gate.yaml"
+    environment = {
+        "TAPELINE_LISTEN": _address(ports.gate),
+        "TAPELINE_ADMIN": _address(ports.gate_admin),
+    }
+    return (_sidecar(plan, "gate", config, (ports.gate, ports.gate_admin), environment),)
+
+
+def _signals(plan: Plan) -> tuple[Unit, ...]:
+    ports = plan.ports
+    config = plan.overrides.signals_config or plan.source_root / "config" / "signals.yaml"
+    state = plan.run_path / "data" / "signals" / "signals.db"
+    environment = {
+        "TAPELINE_SIGNALS_LISTEN": _address(ports.signals),
+        "TAPELINE_SIGNALS_ADMIN": _address(ports.signals_admin),
+        "TAPELINE_SIGNALS_STATE": f"sqlite:///{state}",
+    }
+    return (_sidecar(plan, "signals", config, (ports.signals, ports.signals_admin), environment),)
+
+
+def _sidecar(
+    plan: Plan, name: str, config: Path, ports: tuple[int, int], environment: Mapping[str, str]
+) -> Unit:
+    """Return a `tapeline serve`; `ports` are for OTLP and for its admin pages."""
+    listen, admin = ports
     egress = "collector-egress" if plan.overrides.two_collectors else "collector"
-    return (
-        Unit(
-            name="gate",
-            binary=None,
-            arguments=("-m", "tapeline.cli", "serve", "--config", str(config)),
-            ready_url=_http(ports.gate_admin, "/health/ready"),
-            url=_http(ports.gate_admin, "/health"),
-            ports=(("OTLP/gRPC", ports.gate), ("admin", ports.gate_admin)),
-            environment={
-                "TAPELINE_LISTEN": _address(ports.gate),
-                "TAPELINE_DOWNSTREAM": _address(ports.egress),
-                "TAPELINE_ADMIN": _address(ports.gate_admin),
-            },
-            needs=(egress,),
-        ),
+    return Unit(
+        name=name,
+        binary=None,
+        arguments=("-m", "tapeline.cli", "serve", "--config", str(config)),
+        ready_url=_http(admin, "/health/ready"),
+        url=_http(admin, "/health"),
+        ports=(("OTLP/gRPC", listen), ("admin", admin)),
+        environment={"TAPELINE_DOWNSTREAM": _address(plan.ports.egress), **environment},
+        needs=(egress,),
     )
 
 
@@ -297,6 +327,7 @@ _BUILDERS: Final[Mapping[str, Callable[[Plan], tuple[Unit, ...]]]] = {
     "loki": _loki,
     "jaeger": _jaeger,
     "collector": _collector,
+    "signals": _signals,
     "gate": _gate,
 }
 
