@@ -1,5 +1,6 @@
 """The `signals` section of the configuration."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -41,6 +42,8 @@ MAX_HORIZONS: Final = 20
 MAX_FILES: Final = 100
 _SECOND_NS: Final = 1_000_000_000
 _DAY_S: Final = 86_400.0
+_TRACE_URL: Final = re.compile(r"https?://[!#-&(-;=?-~]{1,2000}")
+"""Any ASCII that is printed, but for quotes and brackets of HTML."""
 _NUMBER_WORDS: Final = {
     NumberFault.NOT_A_NUMBER: "is no number",
     NumberFault.NOT_FINITE: "is not finite",
@@ -77,6 +80,15 @@ def _or_a_file(schema: dict[str, Any]) -> None:
     own = dict(schema)
     schema.clear()
     schema["anyOf"] = [{"type": "string"}, own]
+
+
+def _trace_url(url: str) -> str:
+    """Make sure that a trace's address is one, and has a place for the id."""
+    if not _TRACE_URL.fullmatch(url):
+        raise ValueError("begins with http:// or https:// and has neither blanks nor quotes")
+    if url.count("{trace_id}") != 1 or "{" in url.replace("{trace_id}", ""):
+        raise ValueError("has {trace_id} once, and no other braces")
+    return url
 
 
 Exact = Annotated[Decimal, BeforeValidator(_number), WithJsonSchema({"type": ["string", "number"]})]
@@ -259,6 +271,10 @@ class SignalsConfig(BaseModel):
 
     # Files with such `mappings`; those of config/mappings/ are ready to use.
     mapping_files: tuple[Path, ...] = Field(default=(), max_length=MAX_FILES)
+
+    # Where a trace is shown, for the links of /signals, as http://127.0.0.1:16686/trace/{trace_id}.
+    # null: ids without links.
+    trace_url: Annotated[str, AfterValidator(_trace_url)] | None = None
 
     limits: LimitsConfig = LimitsConfig()
 

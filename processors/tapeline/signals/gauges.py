@@ -106,6 +106,10 @@ class Gauges:
             figures_now = portfolio(terms.starting_equity, cash, held)
             yield AccountFigures(account, terms.base_currency, figures_now)
 
+    def account_points(self, figures: AccountFigures) -> Iterator[GaugePoint]:
+        """Yield the gauges of an account."""
+        return self._of_account(figures)
+
     def points(self, now_ns: int, watermark_ns: int) -> Iterator[GaugePoint]:
         """Yield every gauge that has a value."""
         views = list(self.positions(now_ns))

@@ -15,7 +15,7 @@ from tapeline.signals.intake import Intake, Refused, Taken
 from tapeline.signals.metrics import SignalsMetrics, metrics_on
 from tapeline.signals.opening import open_store
 from tapeline.signals.recorder import Recorder
-from tapeline.signals.report import overview_of
+from tapeline.signals.report import prepare_report
 from tapeline.signals.store_memory import MemoryStore
 
 __all__ = ["FACTORY", "SignalsProcessor"]
@@ -44,6 +44,8 @@ class SignalsProcessor:
         self._period_ns = period_ns
         self._idle_timeout_ns = idle_timeout_ns
         self._is_live = is_live
+        self.trace_url: str | None = None
+        """Where a trace is shown, for links in the report."""
         self._emitter: Emitter | None = None
         self._next_emission_ns = 0
         self._last_input_ns = 0
@@ -110,8 +112,7 @@ class SignalsProcessor:
 
     def report(self) -> Callable[[], Report]:
         """Look at the state now; what is returned makes the report of it."""
-        overview = overview_of(self._recorder.engine)
-        return lambda: overview
+        return prepare_report(self._recorder.engine, trace_url=self.trace_url)
 
     def _begin(self, now_ns: int) -> None:
         if not self._recorder.has_begun:
@@ -150,7 +151,7 @@ def build(config: SignalsConfig, context: ProcessorContext) -> Processor:
     """Make the processor. Its state is read at its first batch."""
     settings = settings_of(config)
     store = open_store(config.state, context.worker_index) if context.live else MemoryStore()
-    return SignalsProcessor(
+    processor = SignalsProcessor(
         Intake(settings.engine.instruments, settings.mappings),
         Recorder(settings.engine, store),
         metrics_on(context.registry),
@@ -158,6 +159,8 @@ def build(config: SignalsConfig, context: ProcessorContext) -> Processor:
         idle_timeout_ns=round(config.idle_timeout * _NANO),
         is_live=context.live,
     )
+    processor.trace_url = config.trace_url
+    return processor
 
 
 FACTORY: Final = ProcessorFactory(name="signals", config_model=SignalsConfig, build=build)
