@@ -20,6 +20,7 @@ from tapeline.signals.engine_state import (
     dump_engine,
     restore_engine,
 )
+from tapeline.signals.event_set import EventSet
 from tapeline.signals.events import Event
 from tapeline.signals.instruments import Account, Instruments
 from tapeline.signals.plain import decode_state, encode_state
@@ -32,7 +33,11 @@ def lasting(engine: Engine) -> dict[str, Any]:
     found = figures(engine)
     del found["exemplars"]
     found["counts"] = [dict(+engine.events), dict(+engine.late)]
-    sets = [engine.live.ledger.executions.events, engine.live.cash.events, engine.sampled.orders]
+    sets: list[EventSet[Any]] = [
+        engine.live.ledger.executions.events,
+        engine.live.cash.events,
+        engine.sampled.orders,
+    ]
     found["sets"] = [(each.duplicate_count, each.conflict_count) for each in sets]
     return found
 

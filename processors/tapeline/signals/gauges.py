@@ -52,6 +52,8 @@ class AccountFigures(NamedTuple):
     account: str
     base_currency: str
     portfolio: Portfolio
+    open_equity: Decimal | None
+    """Equity as the open risk period sees it: cash before the watermark alone is in it."""
 
 
 class _Named(NamedTuple):
@@ -104,7 +106,9 @@ class Gauges:
             terms = self._accounts.terms(account)
             cash = self._cash(account, terms.base_currency, now_ns)
             figures_now = portfolio(terms.starting_equity, cash, held)
-            yield AccountFigures(account, terms.base_currency, figures_now)
+            base, equity = terms.base_currency, figures_now.equity
+            open_equity = self._without_waiting_cash(account, base, equity, now_ns)
+            yield AccountFigures(account, base, figures_now, open_equity)
 
     def account_points(self, figures: AccountFigures) -> Iterator[GaugePoint]:
         """Yield the gauges of an account."""
@@ -212,7 +216,7 @@ class Gauges:
         return found
 
     def _of_account(self, figures: AccountFigures) -> Iterator[GaugePoint]:
-        account, base_currency, found = figures
+        account, base_currency, found, _ = figures
         plain = attributes_of(account=account)
         money = attributes_of(account=account, currency=base_currency)
         for name, field, is_money in _PORTFOLIO:
@@ -221,10 +225,24 @@ class Gauges:
                 yield GaugePoint(name, money if is_money else plain, float(value))
         record = self._accounts.get(account)
         if record is not None:
-            yield from self._risk.of_returns(plain, money, record.returns, found.equity)
+            yield from self._risk.of_returns(plain, money, record.returns, figures.open_equity)
         tally = self._sampled.trips.tallies.get(account)
         if tally is not None:
             yield from self._risk.of_trips(plain, tally)
+
+    def _without_waiting_cash(
+        self, account: str, base: str, equity: Decimal | None, now_ns: int
+    ) -> Decimal | None:
+        """Return equity less the cash that no sub-period knows yet: it is no profit and no loss."""
+        live = self._live.cash.totals(account)
+        sampled = self._accounts.cash.totals(account)
+        for currency in {**live, **sampled}:
+            waiting = EXACT.subtract(live.get(currency, ZERO), sampled.get(currency, ZERO))
+            if equity is None or not waiting:
+                continue
+            converted = self._market.convert(waiting, currency or base, base, now_ns)
+            equity = None if converted is None else EXACT.subtract(equity, converted)
+        return equity
 
     def _cash(self, account: str, base: str, now_ns: int) -> Decimal | None:
         total = ZERO
