@@ -28,10 +28,10 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what replaces parts of the package where those are compiled, and can't be replaced."""
+    """Skip what replaces, copies or reads parts of the package where those are compiled."""
     if running_form() is Form.PURE:
         return
-    skip = pytest.mark.skip(reason="it replaces what is fixed in the compiled form")
+    skip = pytest.mark.skip(reason="what it replaces or reads is fixed in the compiled form")
     for item in items:
         if item.get_closest_marker("pure"):
             item.add_marker(skip)

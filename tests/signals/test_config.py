@@ -32,6 +32,7 @@ def mapping(**changes: Any) -> dict[str, Any]:
     return {"mappings": [MAPPING | changes]}
 
 
+@pytest.mark.pure
 def test_the_defaults_are_those_of_the_engine() -> None:
     """So of the convention; instruments have no equality, so they stay out of it."""
     found, expected = engine_settings(SignalsConfig(), {}), EngineSettings()

@@ -94,6 +94,7 @@ def test_only_what_repeats_is_remembered_and_not_without_end() -> None:
     assert len(reader._heads) <= len(f"o{_MAX_CACHED}")
 
 
+@pytest.mark.pure
 def test_every_attribute_that_events_read_is_known() -> None:
     """The table here has what the reading of events looks up, no less and no more."""
     source = READING.read_text(encoding="utf-8")
