@@ -54,6 +54,9 @@ MAX_CLEAN_LENGTH: Final = 96
 """Texts that are remembered as clean, and the characters of one: together a few MB at the most."""
 
 _NO_NAME: Final = re.compile(r"(?=[^0-9]{0,200}[0-9])[^\s]{8,}\Z")
+_new: Final = tuple.__new__
+"""Half the cost of calling the named tuple."""
+
 _LISTS: Final = frozenset({"array_value", "kvlist_value"})
 
 
@@ -167,7 +170,7 @@ class Redactor:
 
     def notify(self, change: Change, length_bytes: int) -> None:
         """Tell of one secret."""
-        self._notify(Notice(change.hit, change.path, length_bytes))
+        self._notify(_new(Notice, (change.hit, change.path, length_bytes)))
 
 
 @dataclass(slots=True)

@@ -256,15 +256,16 @@ class FastRedactor:
 
     def _tell(self, noted: Noted, hits: Counter[Hit]) -> None:
         """Count the secrets found in single fields, and tell of them."""
-        counts: dict[int, int] = {}
         changes: dict[int, Change] = {}
+        places: list[int] = []
         notify = self._redactor.notify
         for change, length_bytes in noted:
-            changes[id(change)] = change
-            counts[id(change)] = counts.get(id(change), 0) + 1
+            place = id(change)
+            places.append(place)
+            changes[place] = change
             notify(change, length_bytes)
-        for key, change in changes.items():
-            hits[change.hit] += counts[key]
+        for place, count in Counter(places).items():
+            hits[changes[place].hit] += count
 
     def _candidates(
         self,
