@@ -53,7 +53,7 @@ def small_queues(document: Mapping[str, Any]) -> SmallQueues:
         if queue is None:
             continue
         sizes: dict[str, Any] = {"queue_size": queue["queue_size"] // SMALLER}
-        if "batch" in queue:
+        if queue.get("batch"):
             sizes["batch"] = {
                 key: queue["batch"][key] // SMALLER for key in ("min_size", "max_size")
             }
