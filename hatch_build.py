@@ -56,11 +56,11 @@ class CompiledModules(BuildHookInterface[Any]):
 def modules(root: Path, wanted: list[str], pure: list[str]) -> list[str]:
     """Return the sources to compile, from the root, in a fixed order.
 
-    Raises ValueError for a pattern that no file answers to, so that a renamed module is noticed.
+    Raises ValueError for a wanted pattern that no file answers to, as where a folder was renamed.
     """
     package = root / SOURCES / PACKAGE
     found = {pattern: set(package.glob(pattern)) for pattern in (*wanted, *pure)}
-    unknown = [pattern for pattern, paths in found.items() if not paths]
+    unknown = [pattern for pattern in wanted if not found[pattern]]
     if unknown:
         raise ValueError(f"pyproject.toml, hooks.custom: no module is {', '.join(unknown)}")
     taken = set[Path]().union(*(found[pattern] for pattern in wanted))
