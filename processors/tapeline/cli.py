@@ -9,7 +9,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tapeline.signals.config import SignalsConfig
 
 __all__ = ["main"]
 
@@ -21,6 +24,7 @@ exit codes:
   130  interrupted
 """
 _DEFAULT_CONFIG: Final = Path("config/gate.yaml")
+_SIGNALS_CONFIG: Final = Path("config/signals.yaml")
 _HOPS: Final = (
     "collector",
     "collector_health",
@@ -64,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(
         commands.add_parser("explain", help="say what the redaction finds in a text, and why")
     )
+    _add_signals(commands.add_parser("signals", help="positions and P&L from the kept state"))
     _add_stack(commands.add_parser("stack", help="run the whole stack as child processes"))
     _add_doctor(commands.add_parser("doctor", help="walk every hop; name the one that fails"))
     _add_demo(commands.add_parser("demo", help="the stack and two services that trade on it"))
@@ -146,6 +151,28 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", default=None, metavar="NAME", help="the name it stands under")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.set_defaults(handler=_explain)
+
+
+def _add_signals(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Reads the state that the signals sidecar keeps; it may run meanwhile."
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="print positions, P&L and portfolios")
+    show.add_argument("--json", action="store_true", help="print JSON, for programs")
+    verify = actions.add_parser(
+        "verify",
+        help="recompute from the last checkpoint, and compare",
+        description="Replays the events between the last two checkpoints of each worker and"
+        " compares what they make with the newer one, to the last digit. Exits 1 where it differs.",
+    )
+    for action, handler in ((show, _signals_show), (verify, _signals_verify)):
+        action.add_argument(
+            "--config",
+            type=Path,
+            default=_SIGNALS_CONFIG,
+            metavar="FILE",
+            help=f"the sidecar's configuration (default: {_SIGNALS_CONFIG})",
+        )
+        action.set_defaults(handler=handler)
 
 
 def _add_stack(parser: argparse.ArgumentParser) -> None:
@@ -257,6 +284,39 @@ def _explain(options: argparse.Namespace) -> int:
     from tapeline.doctor.command import explain_from
 
     return explain_from(options.config, options.text, options.key, as_json=options.json)
+
+
+def _signals_show(options: argparse.Namespace) -> int:
+    from tapeline.signals.command import show_command
+
+    return _with_signals(
+        options.config,
+        lambda section, workers: show_command(section, workers, as_json=options.json),
+    )
+
+
+def _signals_verify(options: argparse.Namespace) -> int:
+    from tapeline.signals.command import verify_command
+
+    return _with_signals(options.config, verify_command)
+
+
+def _with_signals(config: Path, run: "Callable[[SignalsConfig, int], int]") -> int:
+    """Run a command on the section `signals` of a configuration, and its count of workers."""
+    from tapeline.pipeline.loader import ConfigError
+    from tapeline.settings import load_settings
+    from tapeline.signals.config import SignalsConfig
+
+    try:
+        settings = load_settings(config)
+        section = settings.sections.get("signals")
+        if isinstance(section, SignalsConfig):
+            return run(section, settings.server.workers)
+        problems = [f"{config}: no chain names the processor signals, and there is no such section"]
+    except ConfigError as error:
+        problems = list(error.problems)
+    sys.stderr.writelines(f"{problem}\n" for problem in problems)
+    return 2
 
 
 def _stack_build(options: argparse.Namespace) -> int:

@@ -54,6 +54,7 @@ def prepare_report(
     Looking takes as long as an emission; making texts of it is the longer part.
     """
     figures, now_ns = engine.figures, engine.present_ns
+    missing_rate_count = engine.market.missing_rate_count
     records = engine.sampled.accounts
     views = [(view, records.terms(view.key[0]).base_currency) for view in figures.positions(now_ns)]
     accounts = [
@@ -64,6 +65,8 @@ def prepare_report(
         )
         for each in figures.accounts([view for view, _ in views], now_ns)
     ]
+    # A figure that is looked at once more lacks no further rate.
+    engine.market.missing_rate_count = missing_rate_count
     looks = _Looks(
         {
             name: [(key, each.total) for key, each in engine.series.sums[_PREFIX + name].items()]
