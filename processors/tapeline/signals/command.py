@@ -9,10 +9,11 @@ from tapeline.signals.config import SignalsConfig
 from tapeline.signals.config_files import settings_of
 from tapeline.signals.engine import Engine
 from tapeline.signals.kept_state import Kept, read_states, verified_states
+from tapeline.signals.moments import moment
 from tapeline.signals.opening import MEMORY, safe_url
 from tapeline.signals.report import prepare_report
 from tapeline.signals.report_merge import merge_all
-from tapeline.signals.report_text import moment, report_text
+from tapeline.signals.report_text import report_text
 from tapeline.signals.store import StoreError
 
 __all__ = ["show_command", "verify_command"]

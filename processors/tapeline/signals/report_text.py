@@ -1,18 +1,15 @@
 """A report as tables of text, for a terminal. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
-from typing import Final
 
 from tapeline.pipeline.markup import visible
+from tapeline.signals.moments import moment
 from tapeline.signals.number_text import NOTHING, bps, money, places_of, price, quantity, ratio
 from tapeline.signals.report import Report
 
-__all__ = ["moment", "report_text", "table"]
-
-_SECOND_NS: Final = 1_000_000_000
+__all__ = ["report_text", "table"]
 
 
 def report_text(report: Report) -> str:
@@ -36,14 +33,6 @@ def report_text(report: Report) -> str:
         if lines:
             parts.append(f"\n{title}\n{table(heads, lines)}")
     return "".join(parts)
-
-
-def moment(time_ns: int) -> str:
-    """Return a time in UTC, to the millisecond."""
-    if not time_ns:
-        return NOTHING
-    found = datetime.fromtimestamp(time_ns // _SECOND_NS, UTC)
-    return f"{found:%Y-%m-%d %H:%M:%S}.{time_ns % _SECOND_NS // 1_000_000:03} UTC"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
