@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 from prometheus_client.parser import text_string_to_metric_families
 
 from backends import fetch
@@ -30,6 +31,8 @@ from tapeline.demo.events import (
     revision_event,
 )
 from tapeline.demo.tape import Step, decide, respond, steps
+from tapeline.otlp.json_lines import request_from_json
+from tapeline.otlp.signals import Signal
 from tapeline.signals.config import SignalsConfig
 from tapeline.signals.config_files import settings_of
 from tapeline.signals.emission import Emitter
@@ -52,7 +55,7 @@ chain: {logs: [signals], traces: [signals], metrics: []}
 """
 
 Labels = frozenset[tuple[str, str]]
-Samples = dict[tuple[str, Labels], float]
+Samples = dict[tuple[str, Labels], float | None]
 
 
 @dataclass(frozen=True)
@@ -224,8 +227,21 @@ def shown_by(engine: Engine) -> Samples:
     return found
 
 
+def exposed_after(lines: Iterable[bytes]) -> Samples:
+    """Return what Prometheus must show after OTLP/JSON lines of metrics, in their order."""
+    found: Samples = {}
+    for line in lines:
+        signal, payload = request_from_json(line)
+        assert signal is Signal.METRICS
+        found |= exposed_of(ExportMetricsServiceRequest.FromString(payload))
+    return {key: value for key, value in found.items() if value is not None}
+
+
 def exposed_of(request: ExportMetricsServiceRequest) -> Samples:
-    """Return the samples that the collector's Prometheus exporter makes of a request."""
+    """Return the samples that the collector's Prometheus exporter makes of a request.
+
+    One that ends is None.
+    """
     found: Samples = {}
     for group in request.resource_metrics:
         for metric in itertools.chain.from_iterable(each.metrics for each in group.scope_metrics):
@@ -238,7 +254,8 @@ def exposed_of(request: ExportMetricsServiceRequest) -> Samples:
             of_metric = metric.gauge if metric.HasField("gauge") else metric.sum
             for number in of_metric.data_points:
                 key = (f"{name}_total" if is_counter else name, _labels(number))
-                found[key] = number.as_double
+                has_value = not number.flags & DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+                found[key] = number.as_double if has_value else None
     return found
 
 
