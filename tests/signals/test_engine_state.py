@@ -16,8 +16,10 @@ from tapeline.signals.engine import Engine
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.engine_state import (
     SettingsChangedError,
+    drop_archive,
     dump_archive,
     dump_engine,
+    dump_held,
     restore_engine,
 )
 from tapeline.signals.event_set import EventSet
@@ -51,6 +53,14 @@ def restarted(engine: Engine, archives: list[bytes]) -> Engine:
     return following
 
 
+def carried_over(engine: Engine) -> Engine:
+    """Return another engine with the state of one that nobody archives, as at a reload."""
+    archive, state = encode_state(dump_held(engine)), encode_state(dump_engine(engine))
+    following = Engine(engine.settings)
+    restore_engine(following, decode_state(state), [decode_state(archive)])
+    return following
+
+
 def run(
     engine: Engine, events: list[Event], sizes: Random, restarts: Random | None, part: float
 ) -> Engine:
@@ -80,6 +90,29 @@ def test_restarts_change_nothing(chosen: EngineSettings, seed: int, count: int) 
     expected = run(Engine(chosen), arrived, Random(seed), None, 0)  # noqa: S311 - as above
     found = run(Engine(chosen), arrived, Random(seed), random, 0.3)  # noqa: S311 - as above
     assert lasting(found) == lasting(expected)
+
+
+@pytest.mark.parametrize("chosen", [SETTINGS, SHORT_WINDOW], ids=["long_window", "short_window"])
+@given(st.integers(0, 2**32), st.integers(1, 120))
+@settings(max_examples=60, deadline=None)
+def test_reloads_without_a_store_change_nothing(
+    chosen: EngineSettings, seed: int, count: int
+) -> None:
+    """What is held is enough, over any number of them, and no log of it piles up."""
+    random = Random(seed)  # noqa: S311 - reproducible, not secret
+    events = random_events_of(random, count)
+    arrived = in_arrival_order(random, [*events, *events[: count // 3]], 2 * LATENESS_NS)
+    engine, expected = Engine(chosen), Engine(chosen)
+    for event in arrived:
+        for each in (engine, expected):
+            each.apply([event], event.time_ns)
+        drop_archive(engine)
+        if random.random() < 0.1:
+            engine = carried_over(engine)
+    assert len(engine.log) == len(engine.sampled.log) == 0
+    for each in (engine, expected):
+        each.end()
+    assert lasting(engine) == lasting(expected)
 
 
 def test_positions_are_not_counted_on_in_other_units() -> None:

@@ -38,6 +38,10 @@ class ExecutionLog:
         self._steps.append(before_ns)
         self._steps.extend(gone)
 
+    def drop(self) -> None:
+        """Forget the steps."""
+        self._steps.clear()
+
     def take(self, executions: Executions, horizon_ns: int | None) -> list[Step]:
         """Return the steps since the last call.
 

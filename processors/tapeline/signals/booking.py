@@ -186,6 +186,10 @@ class Bookkeeper:
         """Return the trades that were booked."""
         return list(self._booked)
 
+    def trades(self) -> list[BookedTrade]:
+        """Return how each trade was booked."""
+        return [booked.trade for booked in self._booked.values()]
+
     def take_new(self) -> list[BookedTrade]:
         """Return what was booked first since the last call, for the archive."""
         taken = [self._booked[identity].trade for identity in self._new if identity in self._booked]

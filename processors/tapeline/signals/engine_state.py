@@ -24,7 +24,15 @@ from tapeline.signals.positions import PositionKey, PositionState
 from tapeline.signals.returns import ReturnsState
 from tapeline.signals.round_trips import TripTally
 
-__all__ = ["LAYOUT", "SettingsChangedError", "dump_archive", "dump_engine", "restore_engine"]
+__all__ = [
+    "LAYOUT",
+    "SettingsChangedError",
+    "drop_archive",
+    "dump_archive",
+    "dump_engine",
+    "dump_held",
+    "restore_engine",
+]
 
 LAYOUT: Final = 1
 """Of what `dump_engine` returns."""
@@ -47,6 +55,27 @@ def dump_archive(engine: Engine) -> Plain:
     ]
     booked = [list(trade) for trade in sampled.bookkeeper.take_new()]
     return {**encode_logs(logs), "booked": booked}
+
+
+def drop_archive(engine: Engine) -> None:
+    """Forget what the next archive would hold: the state is kept by nobody."""
+    for log in (engine.log, engine.sampled.log):
+        log.drop()
+    engine.sampled.bookkeeper.take_new()
+
+
+def dump_held(engine: Engine) -> Plain:
+    """Return all executions that are held, as one archive, for a state without earlier ones."""
+    logs = [_held(view.ledger.executions) for view in (engine.live, engine.sampled)]
+    return {
+        **encode_logs(logs),
+        "booked": [list(trade) for trade in engine.sampled.bookkeeper.trades()],
+    }
+
+
+def _held(executions: Executions) -> list[Step]:
+    """Return what is held so that nothing is parked on the way that has found its trade."""
+    return [*sorted(executions.events, key=executions.depth)]
 
 
 def dump_engine(engine: Engine) -> dict[str, Any]:

@@ -127,6 +127,18 @@ class Executions:
         resolved = self._resolved(root, root.identity, even_sideless=True) or root
         return (resolved, *self._walk(root)[1:])
 
+    def depth(self, event: Execution) -> int:
+        """Return how many references lead from an execution to its trade; of parked ones more."""
+        held = self.events.held
+        link: Execution | None = event
+        for depth in range(MAX_LINKS + 1):
+            if link is None:
+                break
+            if link.kind == "trade":
+                return depth
+            link = held.get(link.reference)
+        return MAX_LINKS + 1
+
     def discard(self, identity: Identity) -> None:
         """Drop one execution, if it is held, and nothing that refers to it."""
         event = self.events.held.get(identity)

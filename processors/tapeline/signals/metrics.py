@@ -131,7 +131,8 @@ class _Figures:
     def _of_recorder(self, recorder: Recorder) -> None:
         self.failures = recorder.failures
         self.commits, self.checkpoints = recorder.commits, recorder.checkpoints
-        self.damaged, self.state_bytes = recorder.damaged, recorder.size_bytes()
+        self.damaged = recorder.damaged
+        self.state_bytes = recorder.size_bytes() if recorder.has_begun else 0
 
     def _of_engine(self, recorder: Recorder, now_ns: int) -> None:
         engine = recorder.engine

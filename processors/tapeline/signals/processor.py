@@ -70,16 +70,20 @@ class SignalsProcessor:
 
     def tick(self, now_unix_nano: int) -> Sequence[Batch]:
         """Emit what is due. Without input for long, time goes on by the clock."""
-        if not self._recorder.has_begun or now_unix_nano < self._next_emission_ns:
+        is_too_early = not self._is_live and not self._recorder.has_begun
+        if is_too_early or now_unix_nano < self._next_emission_ns:
             return ()
         self._next_emission_ns = now_unix_nano + self._period_ns
+        emitted: Sequence[Batch] = ()
         try:
+            self._begin(now_unix_nano)
             self._recorder.settle(self._idle_watermark_ns(now_unix_nano))
+            emitted = self._emit(now_unix_nano)
+            if self._is_live:
+                self._recorder.checkpoint_if_due(now_unix_nano)
         except NotNowError:
-            return ()  # It was counted and said. What is not committed is not shown.
-        emitted = self._emit(now_unix_nano)
-        if self._is_live:
-            self._recorder.checkpoint_if_due(now_unix_nano)
+            # It was counted and said. What was committed before is as true as it was.
+            emitted = self._emit(now_unix_nano)
         self._show(now_unix_nano)
         return emitted
 
@@ -104,8 +108,8 @@ class SignalsProcessor:
             predecessor.unknown_instruments,
         )
         self._last_input_ns = predecessor._last_input_ns  # noqa: SLF001 - as above
-        if before.has_begun and not before.is_durable and not self._recorder.is_durable:
-            self._recorder.inherit(before.engine, before.start_time_ns)
+        self._recorder.inherit(before)
+        if self._recorder.has_begun:
             self._start_emitter()
             if emitter is not None and self._emitter is not None:
                 self._emitter.resume(emitter.time_ns, self._recorder.engine.gauges())

@@ -15,8 +15,10 @@ from tapeline.signals.engine import Engine
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.engine_state import (
     SettingsChangedError,
+    drop_archive,
     dump_archive,
     dump_engine,
+    dump_held,
     restore_engine,
 )
 from tapeline.signals.events import Event
@@ -32,7 +34,15 @@ CHECKPOINT_BYTES: Final = 32 * 1024 * 1024
 """What a restart reads again at most takes a few seconds."""
 CHECKPOINT_PERIOD_NS: Final = 300 * 1_000_000_000
 
-_BROKEN: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+_BROKEN: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class Recorder:
@@ -61,6 +71,8 @@ class Recorder:
         self.damaged = 0
         """Pieces of the state that could not be read."""
         self._said: str | None = None
+        self._refusal: str | None = None
+        """Why the state that is there will never do for these settings and this build."""
 
     @property
     def is_durable(self) -> bool:
@@ -71,6 +83,8 @@ class Recorder:
         """Read the state, at the first call that succeeds; raises NotNowError."""
         if self.has_begun:
             return
+        if self._refusal is not None:
+            raise NotNowError(self._refusal)
         try:
             loaded = self._store.load()
             if loaded.start_time_ns is None:
@@ -79,6 +93,9 @@ class Recorder:
             raise self._refused(error) from error
         self.start_time_ns = loaded.start_time_ns or now_ns
         self.is_new = loaded.start_time_ns is None
+        if loaded.was_lost:
+            self.damaged += 1
+            self._say("what was there can't be used and is set aside: figures begin anew")
         if not self.is_new:
             self._restore(loaded)
         self._sequence = loaded.last_sequence
@@ -94,6 +111,8 @@ class Recorder:
             return
         self._append(greatest_ns, 0, encode_events(events) if self._store.is_durable else b"")
         self.engine.apply(events, greatest_ns)
+        if not self._store.is_durable:
+            drop_archive(self.engine)  # Nobody would ever take it.
 
     def settle(self, watermark_ns: int = 0) -> None:
         """Commit and apply what is not said yet: the time of other telemetry, and the clock's.
@@ -111,6 +130,8 @@ class Recorder:
     def checkpoint_if_due(self, now_ns: int) -> None:
         """Write a checkpoint where the log has grown, or time has passed."""
         is_long = self._unsaved_rows >= CHECKPOINT_ROWS or self._unsaved_bytes >= CHECKPOINT_BYTES
+        # After a failure the period counts alone: a checkpoint takes long to make.
+        is_long = is_long and not self._archive
         if is_long or (self._unsaved_rows and now_ns >= self._checkpoint_due_ns):
             self._checkpoint_due_ns = now_ns + CHECKPOINT_PERIOD_NS
             self.checkpoint()
@@ -147,12 +168,28 @@ class Recorder:
             self.checkpoint()
         self._store.close()
 
-    def inherit(self, engine: Engine, start_time_ns: int) -> None:
-        """Go on from an engine whose state no store kept."""
-        state = decode_state(encode_state(dump_engine(engine)))
-        archive = decode_state(encode_state(dump_archive(engine)))
-        restore_engine(self.engine, state, [archive])
-        self.start_time_ns, self.has_begun = start_time_ns, True
+    def inherit(self, predecessor: "Recorder") -> None:
+        """Go on, at a reload, from what another one counted, and from a state that no store kept.
+
+        A state that these settings can't go on with is left behind: figures begin anew.
+        """
+        self.failures.update(predecessor.failures)
+        self.commits += predecessor.commits
+        self.checkpoints += predecessor.checkpoints
+        self.damaged += predecessor.damaged
+        is_kept = predecessor.is_durable or self.is_durable
+        if is_kept or not predecessor.has_begun:
+            return
+        archive = decode_state(encode_state(dump_held(predecessor.engine)))
+        state = decode_state(encode_state(dump_engine(predecessor.engine)))
+        try:
+            restore_engine(self.engine, state, [archive])
+        except SettingsChangedError as error:
+            self.failures["settings_changed"] += 1
+            self._say(f"{error}. It was in memory alone: figures begin anew")
+            self.engine = Engine(self._settings)
+            return
+        self.start_time_ns, self.has_begun = predecessor.start_time_ns, True
 
     def _append(self, greatest_ns: int, watermark_ns: int, events: bytes) -> None:
         if self._store.is_durable:
@@ -169,27 +206,31 @@ class Recorder:
         self._greatest_ns = 0
 
     def _restore(self, loaded: Loaded) -> None:
-        self.damaged = loaded.damaged_checkpoints + loaded.damaged_chunks + loaded.damaged_rows
-        if self.damaged:
-            logger.error("%d pieces of the state of the signals are damaged", self.damaged)
+        damaged = loaded.damaged_checkpoints + loaded.damaged_chunks + loaded.damaged_rows
         try:
             self.engine, unread = restored_engine(self._settings, loaded)
         except SettingsChangedError as error:
-            self.failures["settings_changed"] += 1
-            self._say(str(error))
-            self._store.close()
-            raise NotNowError(str(error)) from error
+            raise self._never("settings_changed", f"{error}, then reload") from error
         except _BROKEN as error:
-            self.failures["unreadable"] += 1
-            self._say(
+            told = (
                 f"the state can't be read ({type(error).__name__}): it is another build's, or there"
-                " is a bug; move it away to begin anew"
+                " is a bug; move it away to begin anew, then reload"
             )
-            self._store.close()
-            raise NotNowError from error
-        self.damaged += unread
+            raise self._never("unreadable", told) from error
+        damaged += unread
+        self.damaged += damaged
+        if damaged:
+            self._say(f"{damaged} pieces of it are damaged; what only they held is in no figure")
         self._unsaved_rows = len(loaded.rows)
         self._unsaved_bytes = sum(len(row.events) for row in loaded.rows)
+
+    def _never(self, reason: str, message: str) -> NotNowError:
+        """Let the state go, which would be read again and again to the same end."""
+        self.failures[reason] += 1
+        self._say(message)
+        self._refusal = message
+        self._store.close()
+        return NotNowError(message)
 
     def _refused(self, error: StoreError) -> NotNowError:
         self._note(error)
