@@ -6,7 +6,8 @@ that every quote up to then is in. Pure, and bounded: what does not fit is refus
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from tapeline.signals.events import Identity, Side
@@ -49,6 +50,8 @@ class Horizons:
         if any(horizon_ns <= 0 for horizon_ns in horizons_ns):
             raise ValueError("a horizon is longer than 0; leave out the one that is not")
         self._horizons_ns = tuple(sorted(set(horizons_ns)))
+        self._longer = dict(pairwise((*self._horizons_ns, 0)))
+        """By horizon the next longer one, or 0."""
         self._max_waiting = max_waiting
         self._queue: list[tuple[int, Identity, int]] = []
         self._waiting: dict[Identity, WaitingExecution] = {}
@@ -97,19 +100,27 @@ class Horizons:
         An event of the watermark's own time may still come: only at the end of all input is what is
         due then taken, too. What is due later than that is never sampled.
         """
-        queue = self._queue
         limit_ns = watermark_ns + 1 if is_end else watermark_ns
+        while (due := self.next_due(limit_ns)) is not None:
+            yield due
+
+    def next_due(self, limit_ns: int) -> DueSample | None:
+        """Take the first of what is due before a moment; None where nothing is."""
+        queue = self._queue
         while queue and queue[0][0] < limit_ns:
-            due_ns, identity, horizon_ns = heappop(queue)
+            due_ns, identity, horizon_ns = queue[0]
             execution = self._waiting.get(identity)
             if execution is None or execution.time_ns + horizon_ns != due_ns:
+                heappop(queue)
                 continue
-            longer = [other for other in self._horizons_ns if other > horizon_ns]
-            if longer:
-                self._push(execution, longer[0])
+            longer_ns = self._longer_than(horizon_ns)
+            if longer_ns:
+                heapreplace(queue, (execution.time_ns + longer_ns, identity, longer_ns))
             else:
+                heappop(queue)
                 del self._waiting[identity]
-            yield DueSample(execution, horizon_ns)
+            return DueSample(execution, horizon_ns)
+        return None
 
     def waiting(self) -> Iterator[tuple[WaitingExecution, int]]:
         """Yield what waits, with the horizon that is next, for a snapshot."""
@@ -121,6 +132,12 @@ class Horizons:
         """Take back what `waiting` gave."""
         self._waiting[execution.identity] = execution
         self._push(execution, horizon_ns)
+
+    def _longer_than(self, horizon_ns: int) -> int:
+        found = self._longer.get(horizon_ns)
+        if found is None:  # Of a configuration that is no more.
+            found = next((other for other in self._horizons_ns if other > horizon_ns), 0)
+        return found
 
     def _push(self, execution: WaitingExecution, horizon_ns: int) -> None:
         # One entry an execution: its next horizon. The queue is as long as there are executions.

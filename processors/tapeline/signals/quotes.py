@@ -146,8 +146,12 @@ class Quotes:
 
     def mid_price(self, venue: str, instrument: str, time_ns: int) -> Decimal | None:
         """Return the price of `mid` alone."""
-        found = self.mid(venue, instrument, time_ns)
-        return None if found is None else found.price
+        held = self._fresh(venue, instrument, time_ns)
+        if held is None:
+            held = self._fresh("", instrument, time_ns) if venue else None
+            if held is None:
+                return None
+        return exact_product(add(held[2], held[3]), _HALF)
 
     def quote(self, venue: str, instrument: str, time_ns: int) -> Quote | None:
         """Return the quote that `mid` is taken from, whose bid and ask value a position."""

@@ -9,7 +9,7 @@ from tapeline.signals.engine_settings import SECOND_NS, EngineSettings
 from tapeline.signals.events import DEFAULT_STRATEGY, Execution, Order
 from tapeline.signals.order_life import OrderLife
 from tapeline.signals.orders import ClosedOrder, LatencySample
-from tapeline.signals.points import Attributes, attributes_of
+from tapeline.signals.points import Exemplar, attributes_of
 from tapeline.signals.samples import HorizonSamples
 from tapeline.signals.series import Histogram, SeriesSet, Sum
 from tapeline.signals.shortfall import Shortfall
@@ -21,40 +21,49 @@ _ONE: Final = Decimal(1)
 _NANO_DIGITS: Final = 9
 
 
+_ExecutionKey = tuple[str, str, str, str, str, int, int]
+"""Metric, account, strategy, instrument, venue, side and horizon (0: there is none)."""
+
+
 class SampleSeries:
     """The series of orders, spreads, markouts, shortfalls and latencies."""
 
     def __init__(self, settings: EngineSettings, series: SeriesSet) -> None:
         self._series = series
         self._horizons = {horizon: horizon_name(horizon) for horizon in settings.horizons_ns}
-        self._orders: dict[Attributes, Sum] = {}
+        self._orders: dict[tuple[str, ...], Sum] = {}
         self._histograms: dict[tuple[str, tuple[str, ...]], Histogram] = {}
+        self._of_executions: dict[_ExecutionKey, Histogram] = {}
+        self._shown: tuple[Execution | Order | None, Exemplar | None] = (None, None)
         self.missing: Counter[tuple[str, Missing]] = Counter()
         """Samples that lacked an input, by metric and reason."""
 
     def order(self, event: Order, life: OrderLife) -> None:
         """Count an order event."""
-        attributes = attributes_of(
-            account=event.account,
-            strategy=event.strategy or life.strategy or DEFAULT_STRATEGY,
-            instrument=event.instrument,
-            venue=event.venue or life.venue,
-            order__state=event.state,
-        )
-        found = self._orders.get(attributes)
+        strategy = event.strategy or life.strategy
+        venue = event.venue or life.venue
+        key = (event.account, strategy, event.instrument, venue, event.state)
+        found = self._orders.get(key)
         if found is None:
-            found = self._orders[attributes] = self._series.sum("trading.orders", attributes)
-        found.add(_ONE, exemplar_of(event))
+            attributes = attributes_of(
+                account=event.account,
+                strategy=strategy or DEFAULT_STRATEGY,
+                instrument=event.instrument,
+                venue=venue,
+                order__state=event.state,
+            )
+            found = self._orders[key] = self._series.sum("trading.orders", attributes)
+        found.add(_ONE, self._exemplar(event))
 
     def spread(self, execution: Execution, bps: Decimal | Missing) -> None:
         """Take the effective spread of an execution."""
-        self._observe("trading.effective_spread_bps", execution, bps, "")
+        self._observe("trading.effective_spread_bps", execution, bps, 0)
 
     def at_horizon(self, execution: Execution, found: HorizonSamples) -> None:
         """Take realised spread and markout of an execution at a horizon."""
-        horizon = self._horizons.get(found.horizon_ns) or horizon_name(found.horizon_ns)
-        self._observe("trading.realized_spread_bps", execution, found.realized_spread_bps, horizon)
-        self._observe("trading.markout_bps", execution, found.markout_bps, horizon)
+        horizon_ns, realised, markout = found
+        self._observe("trading.realized_spread_bps", execution, realised, horizon_ns)
+        self._observe("trading.markout_bps", execution, markout, horizon_ns)
 
     def shortfall(self, closed: ClosedOrder, found: Shortfall) -> None:
         """Take the shortfall of a root order."""
@@ -94,23 +103,24 @@ class SampleSeries:
             histogram = self._series.histogram("trading.order.latency", attributes)
             self._histograms["trading.order.latency", key] = histogram
         seconds = Decimal(sample.latency_ns).scaleb(-_NANO_DIGITS)
-        histogram.observe(seconds, exemplar_of(event))
+        histogram.observe(seconds, self._exemplar(event))
 
     def _observe(
-        self, name: str, execution: Execution, bps: Decimal | Missing, horizon: str
+        self, name: str, execution: Execution, bps: Decimal | Missing, horizon_ns: int
     ) -> None:
         if isinstance(bps, Missing):
             self.missing[name, bps] += 1
             return
         key = (
+            name,
             execution.account,
             execution.strategy,
             execution.instrument,
             execution.venue,
-            SIDES[execution.side],
-            horizon,
+            execution.side,
+            horizon_ns,
         )
-        histogram = self._histograms.get((name, key))
+        histogram = self._of_executions.get(key)
         if histogram is None:
             attributes = attributes_of(
                 account=execution.account,
@@ -118,12 +128,20 @@ class SampleSeries:
                 instrument=execution.instrument,
                 venue=execution.venue,
                 side=SIDES[execution.side],
-                horizon=horizon,
+                horizon=self._horizons.get(horizon_ns) or horizon_name(horizon_ns),
             )
-            histogram = self._histograms[name, key] = self._series.histogram(name, attributes)
-        histogram.observe(bps, exemplar_of(execution))
+            histogram = self._of_executions[key] = self._series.histogram(name, attributes)
+        histogram.observe(bps, self._exemplar(execution))
+
+    def _exemplar(self, event: Execution | Order) -> Exemplar | None:
+        """Return the exemplar of an event; it is asked for several times in a row."""
+        if self._shown[0] is not event:
+            self._shown = (event, exemplar_of(event))
+        return self._shown[1]
 
 
 def horizon_name(horizon_ns: int) -> str:
-    """Return a horizon as its attribute has it: in seconds, exactly."""
+    """Return a horizon as its attribute has it: in seconds, exactly; nothing for none."""
+    if not horizon_ns:
+        return ""
     return f"{Decimal(horizon_ns) / SECOND_NS:f}s"

@@ -4,7 +4,7 @@ To be asked for when the watermark has passed the event, with the book as it was
 """
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tapeline.signals.events import Execution
 from tapeline.signals.horizons import DueSample, WaitingExecution
@@ -42,6 +42,13 @@ class Slippage(NamedTuple):
     price: Decimal | None
     bps: Decimal | Missing
     money: MoneySlippage | Missing
+
+
+_BENCHMARKS: Final = tuple(Benchmark)
+_WITHOUT_PRICE: Final = {
+    benchmark: Slippage(benchmark, None, Missing.BENCHMARK, Missing.BENCHMARK)
+    for benchmark in _BENCHMARKS
+}
 
 
 class ExecutionSamples(NamedTuple):
@@ -90,14 +97,16 @@ def execution_samples(
     side, quantity, price = execution.side, execution.quantity, execution.price
     life = book.order(execution.account, execution.order_id) if execution.order_id else None
     slippages: list[Slippage] = []
-    for benchmark in Benchmark:
+    for benchmark in _BENCHMARKS:
         at = benchmark_price(benchmark, execution, life, book, mids)
         if price is None or quantity is None:
             slippages.append(Slippage(benchmark, at, Missing.QUANTITY, Missing.QUANTITY))
-            continue
-        bps = slippage_bps(side, price, at)
-        money = money_slippage(instrument, side, quantity, price, at)
-        slippages.append(Slippage(benchmark, at, bps, money))
+        elif at is None and side:
+            slippages.append(_WITHOUT_PRICE[benchmark])
+        else:
+            bps = slippage_bps(side, price, at)
+            money = money_slippage(instrument, side, quantity, price, at)
+            slippages.append(Slippage(benchmark, at, bps, money))
     receipt_mid = book.receipt_mid(life) if life is not None else None
     if price is None:
         return ExecutionSamples(tuple(slippages), Missing.QUANTITY, None)
