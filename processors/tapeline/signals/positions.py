@@ -10,11 +10,11 @@ cost divided by the quantity (linear: arithmetic mean), or the quantity by the c
 
 from bisect import bisect_left
 from collections.abc import ItemsView, Iterable, Iterator
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from tapeline.signals.decimals import EXACT, ZERO, divide
+from tapeline.signals.decimals import ZERO, add, divide, exact_product, subtract
 from tapeline.signals.events import DEFAULT_STRATEGY, Execution
 from tapeline.signals.instruments import Instrument, Instruments
 
@@ -27,6 +27,8 @@ PositionKey = tuple[str, str, str]
 """Account, strategy and instrument."""
 
 _ORDER_KEY: Final = attrgetter("order_key")
+
+_Fees = tuple[tuple[str, Decimal], ...]
 
 
 class PositionState(NamedTuple):
@@ -48,8 +50,7 @@ class PositionState(NamedTuple):
         """Return the price that the open quantity was opened at; None when flat."""
         if not self.quantity:
             return None
-        with localcontext(EXACT):
-            quantity = self.quantity * instrument.multiplier
+        quantity = exact_product(self.quantity, instrument.multiplier)
         if instrument.is_inverse:
             return divide(quantity, self.cost)
         return divide(self.cost, quantity)
@@ -57,8 +58,8 @@ class PositionState(NamedTuple):
     def unrealised(self, instrument: Instrument, price: Decimal) -> Decimal:
         """Return the P&L of closing all at a price, before fees."""
         value = instrument.value(self.quantity, price)
-        with localcontext(EXACT):
-            return self.cost - value if instrument.is_inverse else value - self.cost
+        is_inverse = instrument.is_inverse
+        return subtract(self.cost, value) if is_inverse else subtract(value, self.cost)
 
     def charges(self, instrument: Instrument) -> dict[str, Decimal]:
         """Return the fees as base figures convert them: by currency, those in base at their price.
@@ -70,9 +71,27 @@ class PositionState(NamedTuple):
         base, quote = instrument.base_currency, instrument.quote_currency
         if _is_converted(instrument) and base in charges:
             del charges[base]
-            with localcontext(EXACT):
-                charges[quote] = charges.get(quote, ZERO) + self.base_fees_at_price
+            charges[quote] = add(charges.get(quote, ZERO), self.base_fees_at_price)
         return charges
+
+    def charges_since(
+        self, before: "PositionState", instrument: Instrument
+    ) -> list[tuple[str, Decimal]]:
+        """Return what was paid since an earlier state, as `charges` has it, and not 0."""
+        known, fees = before.fees, self.fees
+        if (
+            len(fees) == 1
+            and (not known or (len(known) == 1 and known[0][0] == fees[0][0]))
+            and not (_is_converted(instrument) and fees[0][0] == instrument.base_currency)
+        ):
+            paid = subtract(fees[0][1], known[0][1]) if known else fees[0][1]
+            return [(fees[0][0], paid)] if paid else []
+        past, charges = before.charges(instrument), self.charges(instrument)
+        found = [
+            (name, subtract(charges.get(name, ZERO), past.get(name, ZERO)))
+            for name in {**past, **charges}
+        ]
+        return [(name, paid) for name, paid in found if paid]
 
 
 FLAT: Final = PositionState()
@@ -94,45 +113,43 @@ def fold(
     An execution that crosses zero closes the whole position at its price, and opens the rest at it.
     Each execution has a side, a quantity and a price.
     """
-    quantity, cost, realised, fee_items, base_fees, last_price = state
-    fees = dict(fee_items)
+    quantity, cost, realised, fees, base_fees, last_price = state
     is_inverse, multiplier = instrument.is_inverse, instrument.multiplier
     is_scaled = multiplier != 1
     converted = instrument.base_currency if _is_converted(instrument) else None
-    with localcontext(EXACT):
-        for execution in executions:
-            price, change = execution.price, execution.quantity
-            if price is None or change is None:
-                continue  # Never: what is effective has both.
-            if execution.side < 0:
-                change = -change
-            scaled = change * multiplier if is_scaled else change
-            # What the position gets for it, as a change of its value at this price.
-            worth = divide(scaled, price) if is_inverse else scaled * price
-            after = quantity + change
-            if not quantity or quantity.is_signed() is change.is_signed():
-                cost += worth
+    for execution in executions:
+        price, change = execution.price, execution.quantity
+        if price is None or change is None:
+            continue  # Never: what is effective has both.
+        if execution.side < 0:
+            change = change.copy_negate()
+        scaled = exact_product(change, multiplier) if is_scaled else change
+        # What the position gets for it, as a change of its value at this price.
+        worth = divide(scaled, price) if is_inverse else exact_product(scaled, price)
+        after = add(quantity, change)
+        if not quantity or quantity.is_signed() is change.is_signed():
+            cost = add(cost, worth)
+        else:
+            if not after:
+                gain, cost = add(worth, cost), ZERO
+            elif after.is_signed() is quantity.is_signed():
+                share = divide(exact_product(cost, change.copy_negate()), quantity)
+                gain = add(worth, share)
+                cost = subtract(cost, share)
             else:
-                if not after:
-                    gain, cost = worth + cost, ZERO
-                elif after.is_signed() is quantity.is_signed():
-                    share = divide(cost * -change, quantity)
-                    gain = worth + share
-                    cost -= share
-                else:
-                    closing = _worth(-quantity, price, instrument)
-                    gain = closing + cost
-                    cost = worth - closing
-                realised += gain if is_inverse else -gain
-            quantity = after
-            last_price = price
-            fee = execution.fee
-            if fee:
-                currency = execution.fee_currency
-                fees[currency] = fees[currency] + fee if currency in fees else fee
-                if currency == converted:
-                    base_fees += fee * price
-    return PositionState(quantity, cost, realised, tuple(fees.items()), base_fees, last_price)
+                closing = instrument.value(quantity.copy_negate(), price)
+                gain = add(closing, cost)
+                cost = subtract(worth, closing)
+            realised = add(realised, gain) if is_inverse else subtract(realised, gain)
+        quantity = after
+        last_price = price
+        fee = execution.fee
+        if fee:
+            currency = execution.fee_currency
+            fees = _with_fee(fees, currency, fee)
+            if currency == converted:
+                base_fees = add(base_fees, exact_product(fee, price))
+    return PositionState(quantity, cost, realised, fees, base_fees, last_price)
 
 
 def steps(
@@ -315,7 +332,11 @@ def _is_converted(instrument: Instrument) -> bool:
     return not instrument.is_inverse and bool(base) and bool(quote) and base != quote
 
 
-def _worth(quantity: Decimal, price: Decimal, instrument: Instrument) -> Decimal:
-    """Return the value of a quantity; within the EXACT context."""
-    amount = quantity * instrument.multiplier
-    return divide(amount, price) if instrument.is_inverse else amount * price
+def _with_fee(fees: _Fees, currency: str, fee: Decimal) -> _Fees:
+    if not fees:
+        return ((currency, fee),)
+    if len(fees) == 1 and fees[0][0] == currency:
+        return ((currency, add(fees[0][1], fee)),)
+    paid = dict(fees)
+    paid[currency] = add(paid[currency], fee) if currency in paid else fee
+    return tuple(paid.items())

@@ -7,10 +7,10 @@ replayed after a bust gives its trips anew.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import NamedTuple
 
-from tapeline.signals.decimals import EXACT, ZERO, divide
+from tapeline.signals.decimals import ZERO, add, divide, exact_product, subtract
 
 __all__ = ["OpenTrip", "TripTally", "split_fee"]
 
@@ -23,21 +23,20 @@ class OpenTrip:
 
     def book(self, currency: str, realized: Decimal, fee: Decimal, fee_currency: str) -> None:
         """Add what an execution, or a leg of one, realised and paid."""
-        with localcontext(EXACT):
-            for name, amount in ((currency, realized), (fee_currency, -fee)):
-                if amount:
-                    self.amounts[name] = self.amounts.get(name, ZERO) + amount
+        if realized:
+            self.amounts[currency] = add(self.amounts.get(currency, ZERO), realized)
+        if fee:
+            self.amounts[fee_currency] = subtract(self.amounts.get(fee_currency, ZERO), fee)
 
     def close(self, rates: Mapping[str, Decimal | None]) -> Decimal | None:
         """Return the P&L in base currency, and begin anew; None where a rate is missing."""
         amounts, self.amounts = self.amounts, {}
         total = ZERO
-        with localcontext(EXACT):
-            for currency, amount in amounts.items():
-                rate = rates.get(currency)
-                if amount and rate is None:
-                    return None
-                total += amount * (rate or ZERO)
+        for currency, amount in amounts.items():
+            rate = rates.get(currency)
+            if amount and rate is None:
+                return None
+            total = add(total, exact_product(amount, rate or ZERO))
         return total
 
 
@@ -54,25 +53,24 @@ class TripTally(NamedTuple):
 
     def with_trip(self, pnl: Decimal | None) -> "TripTally":
         """Return the tally with one more trip; one that earned nothing is no win and no loss."""
-        with localcontext(EXACT):
-            if pnl is None:
-                return self._replace(unknown=self.unknown + 1)
-            if pnl > ZERO:
-                return self._replace(wins=self.wins + 1, won=self.won + pnl)
-            if pnl < ZERO:
-                return self._replace(losses=self.losses + 1, lost=self.lost - pnl)
+        wins, losses, won, lost, unknown = self
+        if pnl is None:
+            return TripTally(wins, losses, won, lost, unknown + 1)
+        if pnl > ZERO:
+            return TripTally(wins + 1, losses, add(won, pnl), lost, unknown)
+        if pnl < ZERO:
+            return TripTally(wins, losses + 1, won, subtract(lost, pnl), unknown)
         return self
 
     def plus(self, other: "TripTally") -> "TripTally":
         """Return the tally of two ledgers."""
-        with localcontext(EXACT):
-            return TripTally(
-                self.wins + other.wins,
-                self.losses + other.losses,
-                self.won + other.won,
-                self.lost + other.lost,
-                self.unknown + other.unknown,
-            )
+        return TripTally(
+            self.wins + other.wins,
+            self.losses + other.losses,
+            add(self.won, other.won),
+            add(self.lost, other.lost),
+            self.unknown + other.unknown,
+        )
 
     @property
     def win_rate(self) -> Decimal | None:
@@ -91,6 +89,5 @@ def split_fee(fee: Decimal, closed: Decimal, quantity: Decimal) -> tuple[Decimal
 
     By quantity, and such that they add up to the fee.
     """
-    with localcontext(EXACT):
-        closing = divide(fee * closed, quantity)
-        return closing, fee - closing
+    closing = divide(exact_product(fee, closed), quantity)
+    return closing, subtract(fee, closing)

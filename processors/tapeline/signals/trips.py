@@ -5,9 +5,10 @@ counts in the trip that is open then, or next, and no revision closes a trip. Pu
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal, localcontext
+from decimal import Decimal
+from typing import Final
 
-from tapeline.signals.decimals import EXACT, ZERO
+from tapeline.signals.decimals import ZERO, add, subtract
 from tapeline.signals.instruments import Instrument
 from tapeline.signals.positions import FLAT, PositionKey, PositionState
 from tapeline.signals.round_trips import OpenTrip, TripTally, split_fee
@@ -47,10 +48,9 @@ class Trips:
         if trip is None:
             trip = self._open[key] = OpenTrip()
         is_flip = may_close and _is_flip(before.quantity, state.quantity)
-        opening: dict[str, Decimal] = {}
+        opening: dict[str, Decimal] = _NOTHING
         if state.realised != before.realised:
-            with localcontext(EXACT):
-                trip.book(currency, state.realised - before.realised, ZERO, currency)
+            trip.book(currency, subtract(state.realised, before.realised), ZERO, currency)
         if state.fees != before.fees:
             opening = _pay(trip, before, state, instrument, currency, is_flip=is_flip)
         if not may_close or not before.quantity or (state.quantity and not is_flip):
@@ -92,17 +92,19 @@ def _pay(
     is_flip: bool,
 ) -> dict[str, Decimal]:
     """Book what was paid, and return the part of it that a flip pays for its opening leg."""
+    if not is_flip:
+        for name, fee in after.charges_since(before, instrument):
+            trip.book(currency, ZERO, fee, name or currency)
+        return _NOTHING
     opening: dict[str, Decimal] = {}
-    known, charges = before.charges(instrument), after.charges(instrument)
-    for name in {**known, **charges}:
-        with localcontext(EXACT):
-            fee = charges.get(name, ZERO) - known.get(name, ZERO)
-            whole = abs(before.quantity) + abs(after.quantity)
-        if not fee:
-            continue
+    closed = before.quantity.copy_abs()
+    whole = add(closed, after.quantity.copy_abs())
+    for name, fee in after.charges_since(before, instrument):
         paid_in = name or currency
-        if is_flip:
-            fee, rest = split_fee(fee, abs(before.quantity), whole)
-            opening[paid_in] = opening.get(paid_in, ZERO) + rest
-        trip.book(paid_in, ZERO, fee, paid_in)
+        closing, rest = split_fee(fee, closed, whole)
+        opening[paid_in] = add(opening.get(paid_in, ZERO), rest)
+        trip.book(currency, ZERO, closing, paid_in)
     return opening
+
+
+_NOTHING: Final[dict[str, Decimal]] = {}
