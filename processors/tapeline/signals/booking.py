@@ -13,7 +13,7 @@ from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.events import DEFAULT_STRATEGY, Execution, Identity, Order, Side
 from tapeline.signals.executions import bookings
 from tapeline.signals.instruments import Account, Instrument
-from tapeline.signals.points import Exemplar, attributes_of
+from tapeline.signals.points import Attributes, Exemplar, attributes_of
 from tapeline.signals.samples import Slippage
 from tapeline.signals.series import Histogram, SeriesSet, Sum
 from tapeline.signals.slippage import Benchmark, Missing, MoneySlippage, money_slippage
@@ -23,6 +23,8 @@ __all__ = ["SIDES", "BookedTrade", "Bookkeeper", "Prices", "exemplar_of"]
 
 SIDES: Final = {1: "buy", -1: "sell", 0: ""}
 _BENCHMARKS: Final = tuple(Benchmark)
+_BUNDLE_SERIES: Final = 4
+"""A bundle has at least so many: there are no more bundles than fill the room for series."""
 
 Prices = tuple[Decimal | None, ...]
 """Of each benchmark, in the order of `Benchmark`, when the trade was booked."""
@@ -64,27 +66,25 @@ class _Bundle:
     is absent.
     """
 
-    __slots__ = (
-        "_base", "_bps", "_money", "_series", "_with_currency", "amounts", "costs", "reversed",
-    )  # fmt: skip
+    __slots__ = ("_bps", "_currency", "_key", "_money", "_series", "amounts", "costs", "reversed")
 
     def __init__(
         self, key: _BundleKey, currency: str, series: SeriesSet, costs: CurrencyCosts
     ) -> None:
-        account, strategy, instrument, venue, side = key
+        self._key = key
+        self._currency = currency
         self._series = series
         self.costs = costs
-        self._base = {
-            "account": account,
-            "strategy": strategy,
-            "instrument": instrument,
-            "venue": venue,
-            "side": SIDES[side],
-        }
-        self._with_currency = {**self._base, "currency": currency}
-        self.amounts = self._amounts("")
+        plain, money = self._attributes(), self._attributes(currency=currency)
+        self.amounts = (
+            series.sum("trading.volume", plain),
+            series.sum("trading.notional", money),
+        )
         """Volume and notional."""
-        self.reversed = self._amounts(".reversed")
+        self.reversed = (
+            series.sum("trading.volume.reversed", plain),
+            series.sum("trading.notional.reversed", money),
+        )
         self._money: dict[Benchmark, _Money] = {}
         self._bps: dict[Benchmark, Histogram] = {}
 
@@ -92,7 +92,7 @@ class _Bundle:
         """Return what an execution cost beside a benchmark."""
         found = self._money.get(benchmark)
         if found is None:
-            attributes = attributes_of(**self._with_currency, benchmark=benchmark)
+            attributes = self._attributes(currency=self._currency, benchmark=benchmark)
             found = self._money[benchmark] = _Money(
                 *(
                     self._series.sum(f"trading.slippage.{name}", attributes)
@@ -105,15 +105,21 @@ class _Bundle:
         """Return the slippage against a benchmark."""
         found = self._bps.get(benchmark)
         if found is None:
-            attributes = attributes_of(**self._base, benchmark=benchmark)
+            attributes = self._attributes(benchmark=benchmark)
             found = self._series.histogram("trading.slippage_bps", attributes)
             self._bps[benchmark] = found
         return found
 
-    def _amounts(self, suffix: str) -> tuple[Sum, Sum]:
-        return (
-            self._series.sum(f"trading.volume{suffix}", attributes_of(**self._base)),
-            self._series.sum(f"trading.notional{suffix}", attributes_of(**self._with_currency)),
+    def _attributes(self, currency: str = "", benchmark: str = "") -> Attributes:
+        account, strategy, instrument, venue, side = self._key
+        return attributes_of(
+            account=account,
+            strategy=strategy,
+            instrument=instrument,
+            venue=venue,
+            side=SIDES[side],
+            currency=currency,
+            benchmark=benchmark,
         )
 
 
@@ -126,7 +132,8 @@ class Bookkeeper:
         self._series = series
         self._booked: dict[Identity, _Booked] = {}
         self._bundles: dict[_BundleKey, _Bundle] = {}
-        self._counts: dict[tuple[_BundleKey, str, str], Sum] = {}
+        self._max_bundles = settings.limits.series
+        self._counts: dict[tuple[str, str, str, str, int, str, str], Sum] = {}
         self._fees: dict[tuple[str, str, str, str], Sum] = {}
         self._new: dict[Identity, None] = {}
         self._shown: tuple[Execution | None, Exemplar | None] = (None, None)
@@ -156,13 +163,14 @@ class Bookkeeper:
                 return
             first = chain[0]
             slippages = sample(first)
-            prices = tuple(slippage.price for slippage in slippages)
-            self._sample(first, slippages)
+            prices = tuple([slippage.price for slippage in slippages])
+            bundle = self._bundle(first)
+            self._sample(first, slippages, bundle)
             self._new[identity] = None
             trade = BookedTrade(identity, first.side, first.strategy, prices)
             booked = _Booked(trade, ())
             if len(chain) == 1:
-                self._enter(first, [each.money for each in slippages], is_reversal=False)
+                self._enter(first, [each.money for each in slippages], bundle, is_reversal=False)
                 self._count((), chain)
                 self._booked[identity] = _Booked(trade, chain)
                 return
@@ -172,7 +180,8 @@ class Bookkeeper:
                 return
         for entry in bookings(booked.chain, chain):
             money = self._money(entry.execution, booked.trade.prices)
-            self._enter(entry.execution, money, is_reversal=entry.is_reversal)
+            bundle = self._bundle(entry.execution)
+            self._enter(entry.execution, money, bundle, is_reversal=entry.is_reversal)
         self._count(booked.chain, chain)
         self._booked[identity] = booked._replace(chain=chain)
 
@@ -212,13 +221,13 @@ class Bookkeeper:
         self,
         execution: Execution,
         slippages: Sequence[MoneySlippage | Missing],
+        bundle: _Bundle,
         *,
         is_reversal: bool,
     ) -> None:
         quantity, price = execution.quantity, execution.price
         if quantity is None or price is None:
             return  # Never: what is booked has both.
-        bundle = self._bundle(execution)
         instrument = self._instruments[execution.instrument]
         notional = instrument.value(quantity, price).copy_abs()
         shown = self._exemplar(execution)
@@ -244,14 +253,13 @@ class Bookkeeper:
                 money.cost.add(cost, shown)
                 money.improvement.add(improvement, shown)
 
-    def _sample(self, execution: Execution, slippages: Sequence[Slippage]) -> None:
-        bundle = self._bundle(execution)
+    def _sample(self, execution: Execution, slippages: Sequence[Slippage], bundle: _Bundle) -> None:
         shown = self._exemplar(execution)
-        for slippage in slippages:
-            if isinstance(slippage.bps, Missing):
-                self.missing[slippage.benchmark, slippage.bps] += 1
+        for benchmark, _, bps, _ in slippages:
+            if isinstance(bps, Missing):
+                self.missing[benchmark, bps] += 1
             else:
-                bundle.histogram(slippage.benchmark).observe(slippage.bps, shown)
+                bundle.histogram(benchmark).observe(bps, shown)
 
     def _exemplar(self, execution: Execution) -> Exemplar | None:
         """Return the exemplar of an execution; it is asked for several times in a row."""
@@ -268,6 +276,8 @@ class Bookkeeper:
         key = (account, strategy, execution.instrument, currency)
         found = self._fees.get(key)
         if found is None:
+            if len(self._fees) >= self._max_bundles:
+                self._fees.clear()  # Those of series that found no room, most likely.
             found = self._fees[key] = self._series.sum(
                 "trading.fees",
                 attributes_of(
@@ -281,17 +291,22 @@ class Bookkeeper:
         """Count what is followed now and was not before; a revision of a sample, too."""
         known = {link.identity for link in booked}
         for link in chain:
-            if link.identity in known:
+            if known and link.identity in known:
                 continue
-            if link.kind == "trade":
-                key = self._key(link)
-            else:
-                side = link.side or chain[0].side
-                strategy = link.strategy or chain[0].strategy
-                key = self._key(link._replace(side=side, strategy=strategy))
-            found = self._counts.get((key, link.kind, link.liquidity))
+            key = (
+                link.account,
+                link.strategy or chain[0].strategy or DEFAULT_STRATEGY,
+                link.instrument,
+                link.venue,
+                link.side or chain[0].side,
+                link.kind,
+                link.liquidity,
+            )
+            found = self._counts.get(key)
             if found is None:
-                found = self._counts[key, link.kind, link.liquidity] = self._series.sum(
+                if len(self._counts) >= self._max_bundles:
+                    self._counts.clear()
+                found = self._counts[key] = self._series.sum(
                     "trading.executions",
                     attributes_of(
                         account=key[0],
@@ -299,8 +314,8 @@ class Bookkeeper:
                         instrument=key[2],
                         venue=key[3],
                         side=SIDES[key[4]],
-                        execution__kind=link.kind,
-                        execution__liquidity=link.liquidity,
+                        execution__kind=key[5],
+                        execution__liquidity=key[6],
                     ),
                 )
             found.add(_ONE, self._exemplar(link))
@@ -325,6 +340,8 @@ class Bookkeeper:
         if found is None:
             currency = self._currency(execution.account, self._instruments[execution.instrument])
             costs = self.worst.of(currency)
+            if len(self._bundles) >= self._max_bundles // _BUNDLE_SERIES:
+                self._bundles.clear()
             found = self._bundles[key] = _Bundle(key, currency, self._series, costs)
         return found
 
