@@ -1,11 +1,12 @@
 """What the signals count about themselves, shown as it was at the last emission.
 
-Totals are those of the state, so they go on over restarts where the state does.
+Totals are those of the state, so they go on over restarts where the state does. Counters begin at
+0: a rate over one that begins with its first event hides that event.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry
@@ -13,15 +14,40 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from tapeline.signals.engine import Engine
+from tapeline.signals.engine_settings import EngineSettings
+from tapeline.signals.event_set import EventSet
 from tapeline.signals.intake import Refused
-from tapeline.signals.recorder import Recorder
+from tapeline.signals.recorder import SETTINGS_CHANGED, UNREADABLE, Recorder
+from tapeline.signals.slippage import Benchmark, Missing
+from tapeline.signals.store import StoreFault
 
-__all__ = ["SignalsMetrics", "metrics_on"]
+__all__ = [
+    "EVENT_KINDS",
+    "FIGURES",
+    "LATE_KINDS",
+    "MISSING",
+    "STORE_FAILURES",
+    "SignalsMetrics",
+    "metrics_on",
+]
 
 _PREFIX: Final = "tapeline_signals"
 _NS_PER_S: Final = 1e9
-_EVENT_KINDS: Final = ("quote", "mark", "cash", "order", "trade", "correct", "bust")
-_LATE_KINDS: Final = ("quote", "mark", "cash", "order", "execution")
+EVENT_KINDS: Final = ("quote", "mark", "cash", "order", "trade", "correct", "bust")
+LATE_KINDS: Final = ("quote", "mark", "cash", "order", "execution", "trade_before_window")
+STORE_FAILURES: Final = (*StoreFault, SETTINGS_CHANGED, UNREADABLE)
+_OF_SLIPPAGE: Final = {each: f"slippage_{each.value}" for each in Benchmark}
+_OF_SAMPLES: Final = {
+    "trading.effective_spread_bps": "effective_spread",
+    "trading.realized_spread_bps": "realized_spread",
+    "trading.markout_bps": "markout",
+    "trading.shortfall_bps": "shortfall",
+}
+_ROUND_TRIP: Final = ("round_trip", "no_rate")
+_PERIOD: Final = ("period_return", "no_equity")
+FIGURES: Final = (*_OF_SLIPPAGE.values(), *_OF_SAMPLES.values(), _ROUND_TRIP[0], _PERIOD[0])
+MISSING: Final = (*Missing, _ROUND_TRIP[1], _PERIOD[1])
 
 
 class SignalsMetrics(Collector):
@@ -45,7 +71,7 @@ _ON: WeakKeyDictionary[CollectorRegistry, SignalsMetrics] = WeakKeyDictionary()
 
 
 def metrics_on(registry: CollectorRegistry) -> SignalsMetrics:
-    """Return the metrics of a registry: the same ones after a reload."""
+    """Return the metrics of a registry, which has them once."""
     found = _ON.get(registry)
     if found is None:
         found = _ON[registry] = SignalsMetrics()
@@ -56,144 +82,148 @@ def metrics_on(registry: CollectorRegistry) -> SignalsMetrics:
 def _families(
     recorder: Recorder | None, refused: Counter[Refused], unknown: int, now_ns: int
 ) -> list[Metric]:
-    figures = _Figures(recorder, now_ns)
-    rejected = CounterMetricFamily(
-        f"{_PREFIX}_rejected_events",
-        "Events that were not taken, by what was wrong, where, and the mapping that made them.",
-        labels=("reason", "attribute", "mapping"),
-    )
-    for reason, count in sorted(refused.items()):
-        rejected.add_metric((reason.reason, reason.attribute, reason.mapping), count)
+    engine = Engine(EngineSettings()) if recorder is None else recorder.engine
+    rejected = {
+        (reason.reason, reason.attribute, reason.mapping): count
+        for reason, count in refused.items()
+    }
     return [
-        _labelled("events", "Events that were taken.", "kind", figures.events),
-        _labelled("late_events", "Events that the watermark had passed.", "kind", figures.late),
+        *_of_events(engine),
         _labelled(
-            "duplicate_events", "Events that came again, and changed nothing.", "kind",
-            figures.duplicates,
+            "rejected_events",
+            "Events that were not taken, by what was wrong, where, and the mapping that made them.",
+            ("reason", "attribute", "mapping"),
+            rejected,
         ),
-        _labelled(
-            "conflicting_events", "Events that contradict one of the same identity.", "kind",
-            figures.conflicts,
-        ),
-        rejected,
-        _labelled(
-            "without_effect", "Events that were taken and change no figure, by why.", "reason",
-            figures.without_effect,
-        ),
-        _labelled("missing_samples", "Samples that lacked an input.", "reason", figures.missing),
-        _labelled("limit_hits", "What found no room, by the limit.", "limit", figures.limits),
-        _labelled(
-            "store_failures", "What the store refused; the sender is told to retry.", "reason",
-            figures.failures,
-        ),
-        _counter("store_commits", "Rows that were committed.", figures.commits),
-        _counter("checkpoints", "Checkpoints that were written.", figures.checkpoints),
-        _counter("damaged_pieces", "Pieces of the state that could not be read.", figures.damaged),
-        _counter("revised_samples", "Trades whose histogram sample no longer counts.",
-                 figures.revised),
-        _counter("missing_rates", "Amounts that lacked a rate.", figures.missing_rates),
-        _counter("unknown_instruments", "Events of instruments that are not listed.", unknown),
-        GaugeMetricFamily(f"{_PREFIX}_open_orders", "Orders that are open.", figures.open_orders),
-        GaugeMetricFamily(
-            f"{_PREFIX}_watermark_lag_seconds", "The clock less the watermark.", figures.lag_s
-        ),
-        GaugeMetricFamily(f"{_PREFIX}_series", "Sums and histograms that are kept.",
-                          figures.series),
-        GaugeMetricFamily(f"{_PREFIX}_positions", "Positions that are kept.", figures.positions),
-        GaugeMetricFamily(f"{_PREFIX}_held_executions", "Executions in the revision window.",
-                          figures.executions),
-        GaugeMetricFamily(f"{_PREFIX}_waiting_events", "Events that wait for the watermark.",
-                          figures.waiting),
-        GaugeMetricFamily(f"{_PREFIX}_state_bytes", "What the state takes in its store.",
-                          figures.state_bytes),
-    ]  # fmt: skip
+        _counted("unknown_instruments", "Events of instruments that are not listed.", unknown),
+        *_of_samples(engine),
+        _labelled("limit_hits", "What found no room, by the limit.", ("limit",), _limits(engine)),
+        *_sizes(engine, now_ns),
+        *_of_store(recorder),
+    ]
 
 
-class _Figures:
-    """The figures by what they are; zeros where there is no engine yet."""
-
-    def __init__(self, recorder: Recorder | None, now_ns: int) -> None:
-        self.events: Mapping[str, int] = dict.fromkeys(_EVENT_KINDS, 0)
-        self.late: Mapping[str, int] = dict.fromkeys(_LATE_KINDS, 0)
-        self.duplicates = dict.fromkeys(("execution", "order", "cash"), 0)
-        self.conflicts = dict(self.duplicates)
-        self.without_effect: Mapping[str, int] = {}
-        self.missing: Mapping[str, int] = {}
-        self.limits: Mapping[str, int] = {}
-        self.failures: Mapping[str, int] = {}
-        self.commits = self.checkpoints = self.damaged = self.revised = self.missing_rates = 0
-        self.open_orders = self.series = self.positions = self.executions = self.waiting = 0
-        self.state_bytes, self.lag_s = 0, 0.0
-        if recorder is not None:
-            self._of_recorder(recorder)
-            self._of_engine(recorder, now_ns)
-
-    def _of_recorder(self, recorder: Recorder) -> None:
-        self.failures = recorder.failures
-        self.commits, self.checkpoints = recorder.commits, recorder.checkpoints
-        self.damaged = recorder.damaged
-        self.state_bytes = recorder.size_bytes() if recorder.has_begun else 0
-
-    def _of_engine(self, recorder: Recorder, now_ns: int) -> None:
-        engine = recorder.engine
-        sampled, live, market = engine.sampled, engine.live, engine.market
-        held = live.ledger.executions
-        self.events = {**self.events, **engine.events}
-        self.late = {**self.late, **engine.late}
-        self.duplicates = {
-            "execution": held.events.duplicate_count,
-            "order": sampled.orders.duplicate_count,
-            "cash": live.cash.events.duplicate_count,
-        }
-        self.conflicts = {
-            "execution": held.events.conflict_count,
-            "order": sampled.orders.conflict_count,
-            "cash": live.cash.events.conflict_count,
-        }
-        self.without_effect = {
-            "unmatched_reference": held.unmatched_count,
-            "after_bust": held.after_bust_count,
-            "side_flip": held.side_flip_count,
-            "revision_too_late": live.ledger.too_late_count,
-            "order_too_late": sampled.too_late_count,
-            "quote_too_late": market.quotes.too_late_count + market.marks.too_late_count,
-            "negative_latency": sampled.book.negative_latency_count,
-            "circle_of_orders": sampled.book.circle_count,
-        }
-        missing: Counter[str] = Counter()
-        for (name, reason), count in sampled.samples.missing.items():
-            missing[f"{name.removeprefix('trading.')}: {reason.value}"] += count
-        for (benchmark, reason), count in sampled.bookkeeper.missing.items():
-            missing[f"slippage_bps {benchmark.value}: {reason.value}"] += count
-        self.missing = missing
-        self.limits = {
-            "series": engine.series.faults.refused_count,
-            "positions": live.refused_count,
-            "accounts": sampled.accounts.refused_count,
-            "orders": sampled.book.evicted_count,
-            "order_events": sampled.book.refused_count,
-            "executions": engine.shortened_count,
-            "pending": sampled.forced_count,
-            "waiting": sampled.horizons.refused_count,
-            "quotes": market.quotes.forgotten_count + market.marks.forgotten_count,
-            "instruments": market.quotes.refused_count + market.latest.refused_count,
-        }
-        self.revised, self.missing_rates = (
-            sampled.bookkeeper.revised_count, market.missing_rate_count,
-        )  # fmt: skip
-        self.open_orders, self.series = sampled.book.open_count(), len(engine.series)
-        self.positions, self.executions = len(live.ledger.positions), len(held.events)
-        self.waiting = sampled.waiting_count()
-        if now_ns and engine.watermark_ns > 0:
-            self.lag_s = (now_ns - engine.watermark_ns) / _NS_PER_S
+def _of_events(engine: Engine) -> Iterator[Metric]:
+    taken: dict[str, int] = dict.fromkeys(EVENT_KINDS, 0)
+    late: dict[str, int] = dict.fromkeys(LATE_KINDS, 0)
+    taken |= engine.events
+    late |= engine.late
+    late["trade_before_window"] = engine.live.ledger.late_trade_count
+    sets: dict[str, EventSet[Any]] = {
+        "execution": engine.live.ledger.executions.events,
+        "order": engine.sampled.orders,
+        "cash": engine.live.cash.events,
+    }
+    twice = {kind: events.duplicate_count for kind, events in sets.items()}
+    contradicting = {kind: events.conflict_count for kind, events in sets.items()}
+    yield _labelled("events", "Events that were taken.", ("kind",), taken)
+    yield _labelled("late_events", "Events that the watermark had passed.", ("kind",), late)
+    yield _labelled(
+        "duplicate_events", "Events that came again, and changed nothing.", ("kind",), twice
+    )
+    yield _labelled(
+        "conflicting_events",
+        "Events that contradict one of the same identity.",
+        ("kind",),
+        contradicting,
+    )
+    text = "Events that were taken and change no figure, by why."
+    yield _labelled("without_effect", text, ("reason",), _without_effect(engine))
 
 
-def _labelled(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(f"{_PREFIX}_{name}", text, labels=(label,))
-    for value in sorted(values):
-        family.add_metric((value,), values[value])
+def _without_effect(engine: Engine) -> dict[str, int]:
+    held, sampled, market = engine.live.ledger.executions, engine.sampled, engine.market
+    return {
+        "unmatched_reference": held.unmatched_count,
+        "after_bust": held.after_bust_count,
+        "side_flip": held.side_flip_count,
+        "revision_too_late": engine.live.ledger.too_late_count,
+        "order_too_late": sampled.too_late_count,
+        "quote_too_late": market.quotes.too_late_count + market.marks.too_late_count,
+        "negative_latency": sampled.book.negative_latency_count,
+        "circle_of_orders": sampled.book.circle_count,
+    }
+
+
+def _limits(engine: Engine) -> dict[str, int]:
+    sampled, market = engine.sampled, engine.market
+    return {
+        "series": engine.series.faults.refused_count,
+        "positions": engine.live.refused_count,
+        "accounts": sampled.accounts.refused_count,
+        "orders": sampled.book.evicted_count,
+        "order_events": sampled.book.refused_count,
+        "executions": engine.shortened_count,
+        "pending": sampled.forced_count,
+        "waiting": sampled.horizons.refused_count,
+        "quotes": market.quotes.forgotten_count + market.marks.forgotten_count,
+        "instruments": market.quotes.refused_count + market.latest.refused_count,
+    }
+
+
+def _of_samples(engine: Engine) -> Iterator[Metric]:
+    missing: dict[tuple[str, str], int] = dict.fromkeys((_ROUND_TRIP, _PERIOD), 0)
+    sampled = engine.sampled
+    for (name, reason), count in sampled.samples.missing.items():
+        missing[_OF_SAMPLES[name], reason] = count
+    for (benchmark, reason), count in sampled.bookkeeper.missing.items():
+        missing[_OF_SLIPPAGE[benchmark], reason] = count
+    missing[_ROUND_TRIP] = sum(tally.unknown for tally in sampled.trips.tallies.values())
+    missing[_PERIOD] = sum(each.returns.unknown_count for _, each in sampled.accounts.items())
+    yield _labelled(
+        "missing_samples", "Samples that lacked an input.", ("figure", "reason"), missing
+    )
+    text = "Revisions of trades whose histogram sample stays as it was."
+    yield _counted("revised_samples", text, sampled.bookkeeper.revised_count)
+    text = "Amounts that lacked a rate, each time they were asked for."
+    yield _counted("missing_rates", text, engine.market.missing_rate_count)
+
+
+def _sizes(engine: Engine, now_ns: int) -> Iterator[Metric]:
+    held, sampled = engine.live.ledger.executions, engine.sampled
+    yield _gauge("open_orders", "Orders that are open.", sampled.book.open_count())
+    lag_s = (now_ns - engine.watermark_ns) / _NS_PER_S if now_ns and engine.watermark_ns > 0 else 0
+    yield _gauge("watermark_lag_seconds", "The clock less the watermark.", lag_s)
+    yield _gauge("series", "Sums and histograms that are kept.", len(engine.series))
+    yield _gauge("positions", "Positions that are kept.", len(engine.live.ledger.positions))
+    yield _gauge("held_executions", "Executions in the revision window.", len(held.events))
+    text = "Corrections and busts that wait for what they refer to."
+    yield _gauge("parked_references", text, held.parked_count)
+    yield _gauge("waiting_events", "Events that wait for the watermark.", sampled.waiting_count())
+
+
+def _of_store(recorder: Recorder | None) -> Iterator[Metric]:
+    failures: dict[str, int] = dict.fromkeys(STORE_FAILURES, 0)
+    commits = checkpoints = damaged = size_bytes = 0
+    if recorder is not None:
+        # First, since it may be one of those that fail.
+        size_bytes = recorder.size_bytes() if recorder.has_begun else 0
+        failures |= recorder.failures
+        commits, checkpoints = recorder.commits, recorder.checkpoints
+        damaged = recorder.damaged
+    text = "What the store refused; the sender is told to retry."
+    yield _labelled("store_failures", text, ("reason",), failures)
+    yield _counted("store_commits", "Rows that were committed.", commits)
+    yield _counted("checkpoints", "Checkpoints that were written.", checkpoints)
+    yield _counted("damaged_pieces", "Pieces of the state that could not be read.", damaged)
+    yield _gauge("state_bytes", "What the state takes in its store.", size_bytes)
+
+
+def _labelled(
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    values: Mapping[Any, int],
+) -> Metric:
+    family = CounterMetricFamily(f"{_PREFIX}_{name}", text, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric((key,) if isinstance(key, str) else key, value)
     return family
 
 
-def _counter(name: str, text: str, value: int) -> Metric:
+def _counted(name: str, text: str, value: int) -> Metric:
     return CounterMetricFamily(f"{_PREFIX}_{name}", text, value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{_PREFIX}_{name}", text, value=value)

@@ -25,7 +25,7 @@ from tapeline.signals.events import Event
 from tapeline.signals.plain import decode_state, encode_state
 from tapeline.signals.store import Loaded, LogRow, Store, StoreError
 
-__all__ = ["Recorder", "restored_engine"]
+__all__ = ["SETTINGS_CHANGED", "UNREADABLE", "Recorder", "restored_engine"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,10 @@ CHECKPOINT_ROWS: Final = 20_000
 CHECKPOINT_BYTES: Final = 32 * 1024 * 1024
 """What a restart reads again at most takes a few seconds."""
 CHECKPOINT_PERIOD_NS: Final = 300 * 1_000_000_000
+
+SETTINGS_CHANGED: Final = "settings_changed"
+UNREADABLE: Final = "unreadable"
+"""Reasons of failures beside those of stores."""
 
 _BROKEN: Final = (
     ArithmeticError,
@@ -185,7 +189,7 @@ class Recorder:
         try:
             restore_engine(self.engine, state, [archive])
         except SettingsChangedError as error:
-            self.failures["settings_changed"] += 1
+            self.failures[SETTINGS_CHANGED] += 1
             self._say(f"{error}. It was in memory alone: figures begin anew")
             self.engine = Engine(self._settings)
             return
@@ -210,13 +214,13 @@ class Recorder:
         try:
             self.engine, unread = restored_engine(self._settings, loaded)
         except SettingsChangedError as error:
-            raise self._never("settings_changed", f"{error}, then reload") from error
+            raise self._never(SETTINGS_CHANGED, f"{error}, then reload") from error
         except _BROKEN as error:
             told = (
                 f"the state can't be read ({type(error).__name__}): it is another build's, or there"
                 " is a bug; move it away to begin anew, then reload"
             )
-            raise self._never("unreadable", told) from error
+            raise self._never(UNREADABLE, told) from error
         damaged += unread
         self.damaged += damaged
         if damaged:
