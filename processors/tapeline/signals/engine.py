@@ -101,10 +101,12 @@ class Engine:
 
     def _take_execution(self, event: Execution) -> None:
         self.events[event.kind] += 1
-        held = self.live.add_execution(event, self.watermark_ns)
+        watermark_ns = self.sampled.watermark_ns
+        held = self.live.add_execution(event, watermark_ns)
         if held is None:
             return
-        self.late["execution"] += held.time_ns < self.watermark_ns or held is not event
+        if held is not event or held.time_ns < watermark_ns:
+            self.late["execution"] += 1
         self.log.added(held)
         self.sampled.submit(held)
         if len(self.live.ledger.executions.events) > self.settings.limits.executions:

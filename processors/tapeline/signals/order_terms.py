@@ -29,6 +29,9 @@ class StatedTerms(NamedTuple):
     def with_event(self, event: Order) -> "StatedTerms":
         """Return the terms after a further event, at whatever place of the order of events."""
         side, side_key, strategy, strategy_key, latest_ns = self
+        if not event.side and not event.strategy:
+            latest_ns = max(latest_ns, event.time_ns)
+            return StatedTerms(side, side_key, strategy, strategy_key, latest_ns)
         key = event.order_key
         if event.side and key < side_key:
             side, side_key = event.side, key

@@ -251,6 +251,11 @@ class OrderBook:
         is taken, too. An order that is open again by now is not due.
         """
         limit_ns = time_ns + 1 if is_end else time_ns
+        while (closed := self.next_due(limit_ns)) is not None:
+            yield closed
+
+    def next_due(self, limit_ns: int) -> ClosedOrder | None:
+        """Take the first of what `due` yields before a moment; None where nothing is."""
         while self._due and self._due[0][0] < limit_ns:
             due_ns, name = heappop(self._due)
             life = self._orders.get(name)
@@ -267,7 +272,8 @@ class OrderBook:
             life.is_sampled = True
             close_mid = life.close_mid[1] if life.close_mid is not None else None
             fills = tuple(self.fills(life))
-            yield ClosedOrder(life, found, fills, self.arrival_price(life), close_mid)
+            return ClosedOrder(life, found, fills, self.arrival_price(life), close_mid)
+        return None
 
     def open_count(self) -> int:
         """Return how many orders are open; one of which only executions are known is not."""

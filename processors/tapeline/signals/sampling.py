@@ -6,7 +6,6 @@ Before anything of a moment is applied, all that was due before that moment is s
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from tapeline.signals.accounts import Accounts
@@ -15,7 +14,7 @@ from tapeline.signals.booking import Bookkeeper
 from tapeline.signals.decimals import ZERO
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.event_set import EventSet
-from tapeline.signals.events import Cash, Execution, Identity, Order, OrderKey
+from tapeline.signals.events import Cash, Execution, Identity, Order
 from tapeline.signals.executions import Change, Executions
 from tapeline.signals.horizons import Horizons
 from tapeline.signals.ledger import Ledger
@@ -23,7 +22,8 @@ from tapeline.signals.market import Market
 from tapeline.signals.order_life import Fill
 from tapeline.signals.order_terms import TermsBook
 from tapeline.signals.orders import HOUR_NS, LatencySample, OrderBook
-from tapeline.signals.positions import key_of
+from tapeline.signals.pending import Pending, PendingQueue
+from tapeline.signals.positions import PositionKey, key_of
 from tapeline.signals.sample_series import SampleSeries
 from tapeline.signals.samples import (
     Slippage,
@@ -36,7 +36,6 @@ from tapeline.signals.trips import Trips
 
 __all__ = ["Pending", "SampledView", "Submission"]
 
-Pending = Order | Execution | Cash
 _ONE: Final = Decimal(1)
 
 
@@ -71,8 +70,7 @@ class SampledView:
         self.watermark_ns = 0
         self._moment_ns = 0
         """Where the sampled view stands: at the event in hand, or at the watermark."""
-        self._heap: list[tuple[OrderKey, int, Pending]] = []
-        self._pushed_count = 0
+        self._queue = PendingQueue()
         self._current: dict[Identity, Pending] = {}
         """Of each identity that waits the event that counts; others of it in the heap do not."""
         self.orders: EventSet[Order] = EventSet()
@@ -138,13 +136,13 @@ class SampledView:
     def advance(self, watermark_ns: int, *, is_end: bool = False) -> None:
         """Apply what the watermark passes; at the end of input also what is of that very moment."""
         self.watermark_ns = max(self.watermark_ns, watermark_ns)
-        heap, limit_ns = self._heap, self.watermark_ns + is_end
-        while heap and heap[0][0][0] < limit_ns:
-            event = heappop(heap)[2]
+        queue, current = self._queue, self._current
+        limit_ns = self.watermark_ns + is_end
+        while (event := queue.next_before(limit_ns)) is not None:
             identity = event.identity
-            if self._current.get(identity) is not event:
+            if current.get(identity) is not event:
                 continue
-            del self._current[identity]
+            del current[identity]
             if isinstance(event, Order):
                 self.orders.discard(identity)
             if event.time_ns != self._moment_ns:
@@ -156,9 +154,9 @@ class SampledView:
 
     def make_room(self) -> None:
         """Move the watermark where more waits than may."""
-        while len(self._current) > self._settings.limits.pending and self._heap:
+        while len(self._current) > self._settings.limits.pending and len(self._queue):
             self.forced_count += 1
-            self.advance(self._heap[len(self._heap) // 2][0][0] + 1)
+            self.advance(self._queue.middle_ns() + 1)
 
     def forget(self, before_ns: int) -> None:
         """Let the revision window begin at a time."""
@@ -187,9 +185,8 @@ class SampledView:
             self._push(event)
 
     def _push(self, event: Pending) -> None:
-        self._pushed_count += 1
         self._current[event.identity] = event
-        heappush(self._heap, (event.order_key, self._pushed_count, event))
+        self._queue.push(event)
 
     def _pass_time(self, time_ns: int) -> None:
         """Stand at a moment at which something is to be applied, after all that was due before."""
@@ -199,10 +196,11 @@ class SampledView:
         self._market.advance(time_ns)
 
     def _sample_due(self, time_ns: int, *, is_end: bool) -> None:
-        for closed in self.book.due(time_ns, is_end=is_end):
+        limit_ns = time_ns + is_end
+        while (closed := self.book.next_due(limit_ns)) is not None:
             instrument = self._settings.instruments[closed.order.instrument]
             self.samples.shortfall(closed, shortfall_of(closed, instrument, self.book))
-        for due in self.horizons.due(time_ns, is_end=is_end):
+        while (due := self.horizons.next_due(limit_ns)) is not None:
             execution = self.ledger.executions.effective_of(due.execution.identity)
             if execution is not None:
                 self.samples.at_horizon(execution, horizon_samples(due, self._market.quotes))
@@ -218,7 +216,7 @@ class SampledView:
 
     def _apply_order(self, event: Order) -> None:
         latencies = self.book.apply(event)
-        self._now_of(event.account)
+        self.accounts.record(event.account, self._moment_ns)
         life = self.book.order(event.account, event.id)
         if life is None:
             return
@@ -263,7 +261,8 @@ class SampledView:
             for trade in trades:
                 self.bookkeeper.book(trade, executions.chain(trade), self._first_booking)
         for change in changes:
-            self._fill(change)
+            if not is_new_trade or (change.after is not None and change.after.order_id):
+                self._fill(change)
             self._follow_up(change)
         for change in changes:
             self._move(change)
@@ -315,27 +314,30 @@ class SampledView:
             self.horizons.revise(after.identity, after.side, after.price)
 
     def _move(self, change: Change) -> None:
-        now_ns = self._moment_ns
-        keys = {key_of(execution): None for execution in change if execution is not None}
-        for key in keys:
-            base = self._now_of(key[0])
-            instrument = self._settings.instruments[key[2]]
-            record = self.accounts.get(key[0])
-            if record is not None:
-                record.keys[key] = None
+        before, after = change
+        first = None if before is None else key_of(before)
+        if first is not None:
+            self._moved(first, is_new=False)
+        if after is not None:
+            key = key_of(after)
+            if key != first:
+                self._moved(key, is_new=before is None)
 
-            def rate(currency: str, base: str = base) -> Decimal | None:
-                return self._market.convert(_ONE, currency, base, now_ns)
-
-            state = self.ledger.positions.state(key)
-            currency = instrument.currency(base)
-            is_new = change.before is None
-            self.trips.moved(key, state, instrument, currency, rate, may_close=is_new)
-
-    def _now_of(self, account: str) -> str:
-        """Let an account begin where it had no event; return its base currency."""
-        self.accounts.record(account, self._moment_ns)
-        return self.accounts.terms(account).base_currency
+    def _moved(self, key: PositionKey, *, is_new: bool) -> None:
+        record = self.accounts.record(key[0], self._moment_ns)
+        if record is not None:
+            record.keys[key] = None
+        base = self.accounts.terms(key[0]).base_currency
+        instrument = self._settings.instruments[key[2]]
+        state = self.ledger.positions.state(key)
+        currency = instrument.currency(base)
+        if self.trips.moved(key, state, instrument, currency, may_close=is_new):
+            now_ns = self._moment_ns
+            rates = {
+                name: self._market.convert(_ONE, name, base, now_ns)
+                for name in self.trips.currencies(key)
+            }
+            self.trips.close(key, rates)
 
     def _time_stages(self, latencies: Sequence[LatencySample], event: Order | Execution) -> None:
         for latency in latencies:

@@ -4,7 +4,7 @@ A trip is counted once, when an execution closes it. What a revision changes in 
 counts in the trip that is open then, or next, and no revision closes a trip. Pure.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -13,10 +13,10 @@ from tapeline.signals.instruments import Instrument
 from tapeline.signals.positions import FLAT, PositionKey, PositionState
 from tapeline.signals.round_trips import OpenTrip, TripTally, split_fee
 
-__all__ = ["Rates", "Trips"]
+__all__ = ["Trips"]
 
-Rates = Callable[[str], Decimal | None]
-"""What one unit of a currency is in base currency at the moment in hand."""
+_NOTHING: Final[dict[str, Decimal]] = {}
+_NO_TRIPS: Final = TripTally()
 
 
 class Trips:
@@ -27,6 +27,8 @@ class Trips:
         self._open: dict[PositionKey, OpenTrip] = {}
         self.tallies: dict[str, TripTally] = {}
         """By account."""
+        self._opening: Mapping[str, Decimal] = _NOTHING
+        """What a flip paid for its opening leg, from `moved` to `close`."""
 
     def moved(
         self,
@@ -34,13 +36,13 @@ class Trips:
         state: PositionState,
         instrument: Instrument,
         currency: str,
-        rates: Rates,
         *,
         may_close: bool = True,
-    ) -> None:
+    ) -> bool:
         """Take the state that a position has now; `currency` is that of its P&L.
 
-        It `may_close` a trip where an execution came, not where one changed or went.
+        It `may_close` a trip where an execution came, not where one changed or went. Return whether
+        it does: then `close` is to be called.
         """
         before = self._states.get(key, FLAT)
         self._states[key] = state
@@ -54,11 +56,22 @@ class Trips:
         if state.fees != before.fees:
             opening = _pay(trip, before, state, instrument, currency, is_flip=is_flip)
         if not may_close or not before.quantity or (state.quantity and not is_flip):
-            return
-        pnl = trip.close({name: rates(name) for name in trip.amounts})
-        self.tallies[key[0]] = self.tallies.get(key[0], TripTally()).with_trip(pnl)
-        for name, fee in opening.items():
+            return False
+        self._opening = opening
+        return True
+
+    def currencies(self, key: PositionKey) -> list[str]:
+        """Return what the open trip of a position has earned or paid in."""
+        return list(self._open[key].amounts)
+
+    def close(self, key: PositionKey, rates: Mapping[str, Decimal | None]) -> None:
+        """Close the trip that `moved` has just found to close, at these rates to base currency."""
+        trip = self._open[key]
+        pnl = trip.close(rates)
+        self.tallies[key[0]] = self.tallies.get(key[0], _NO_TRIPS).with_trip(pnl)
+        for name, fee in self._opening.items():
             trip.book(name, ZERO, fee, name)
+        self._opening = _NOTHING
 
     def open(self) -> Iterator[tuple[PositionKey, Mapping[str, Decimal]]]:
         """Yield what open trips have earned and paid, for a snapshot."""
@@ -105,6 +118,3 @@ def _pay(
         opening[paid_in] = add(opening.get(paid_in, ZERO), rest)
         trip.book(currency, ZERO, closing, paid_in)
     return opening
-
-
-_NOTHING: Final[dict[str, Decimal]] = {}
