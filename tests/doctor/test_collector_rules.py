@@ -15,6 +15,7 @@ from tapeline.doctor.gate_facts import GateFacts
 from tapeline.pipeline.loader import ConfigError
 
 COLLECTOR = Path(__file__).parents[2] / "collector"
+SHARDED = COLLECTOR.parent / "processors/tapeline/signals/testdata/sharded-collector.yaml"
 ONE_PROCESS = tuple(COLLECTOR / f"{name}.yaml" for name in ("ingress", "egress", "one_process"))
 GATE = GateFacts(
     listen_ports=frozenset({4319}),
@@ -82,8 +83,9 @@ def _findings(*paths: Path) -> tuple[Finding, ...]:
         (*ONE_PROCESS, COLLECTOR / "no_sampling.yaml"),
         (*ONE_PROCESS, COLLECTOR / "strict.yaml"),
         (*ONE_PROCESS, COLLECTOR / "no_signals.yaml"),
+        (*ONE_PROCESS, SHARDED),
     ],
-    ids=["one process", "no sampling", "strict", "no signals"],
+    ids=["one process", "no sampling", "strict", "no signals", "sharded signals"],
 )
 def test_the_shipped_configuration_has_nothing_wrong_with_it(files: tuple[Path, ...]) -> None:
     """What we ship passes our own check, warnings included."""
