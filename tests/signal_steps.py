@@ -91,6 +91,17 @@ def points(emitted: Iterable[Batch]) -> dict[tuple[str, ...], float]:
     return found
 
 
+def ends(emitted: Iterable[Batch]) -> set[tuple[str, ...]]:
+    """Return the gauges that end in an emission, by metric and attribute values."""
+    return {
+        (metric.name, *(pair.value.string_value for pair in point.attributes))
+        for metric in _metrics(emitted)
+        if metric.WhichOneof("data") == "gauge"
+        for point in metric.gauge.data_points
+        if point.flags & 1
+    }
+
+
 def totals(emitted: Iterable[Batch]) -> dict[str, float]:
     """Return the sum over all points of each metric."""
     found: dict[str, float] = {}
