@@ -89,7 +89,7 @@ def test_the_record_begins_with_the_first_capital() -> None:
     series.begin(Decimal(0))
     series.close(Decimal(0), quiet_count=5)
     assert (list(series.returns), series.unknown_count) == ([], 0)
-    assert series.open_return(Decimal(0)) == 0
+    assert series.open_return(Decimal(0)) is None
     series.cash(Decimal(0), Decimal(100))
     series.close(Decimal(102))
     assert list(series.returns) == [Decimal("0.02")]

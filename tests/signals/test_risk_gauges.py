@@ -64,3 +64,14 @@ def test_cash_that_waits_without_a_rate_leaves_no_open_return() -> None:
     engine.apply([Quote(time_ns, "", "EURUSD", Decimal(2), Decimal(2))], time_ns)
     assert gauge(engine, "portfolio.equity") == 2000
     assert gauge(engine, "risk.drawdown") == 0
+
+
+@pytest.mark.parametrize("starting_equity", ["0", "-5"])
+def test_an_account_without_equity_has_no_drawdown(starting_equity: str) -> None:
+    """There is nothing that it could have fallen from; with the first equity there is."""
+    accounts = {"a": Account("USD", Decimal(starting_equity))}
+    engine = after_first_trade(replace(SETTINGS, accounts=accounts))
+    assert gauge(engine, "risk.drawdown") is gauge(engine, "risk.drawdown_max") is None
+    time_ns = NOON_NS + 12 * SECOND_NS
+    engine.apply([Cash(time_ns, "a", "c1", Decimal(100))], time_ns + 10 * SECOND_NS)
+    assert gauge(engine, "risk.drawdown") == gauge(engine, "risk.drawdown_max") == 0

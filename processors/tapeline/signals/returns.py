@@ -102,11 +102,11 @@ class PeriodReturns:
 
     def open_return(self, equity: Decimal | None) -> Decimal | None:
         """Return what the open period has returned by now; None where it has no return."""
-        if self._linked is None:
+        if self._linked is None or equity is None or not _is_positive(equity):
             return None
         if not self._has_begun:
             return ZERO
-        if self._start is None or not _is_positive(equity) or equity is None:
+        if self._start is None:
             return None
         return compounded(self._linked, period_return(self._start, equity))
 

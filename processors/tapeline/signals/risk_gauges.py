@@ -49,9 +49,10 @@ class RiskGauges:
         closed = self._of_closed(plain, returns)
         open_return = returns.open_return(equity)
         found = drawdown(returns.returns, open_return or Decimal(0))
+        is_known = open_return is not None or bool(returns.returns)
         figures = (
             ("drawdown", found.current if open_return is not None else None),
-            ("drawdown_max", found.maximum),
+            ("drawdown_max", found.maximum if is_known else None),
             ("sharpe", closed.sharpe),
             ("sortino", closed.sortino),
             ("calmar", calmar(returns.returns, self._per_year, found.maximum)),
