@@ -69,6 +69,8 @@ PURE = (
     "signals/order_life.py",
     "signals/number_text.py",
     "signals/orders.py",
+    "signals/page.py",
+    "signals/page_parts.py",
     "signals/portfolio.py",
     "signals/positions.py",
     "signals/quotes.py",

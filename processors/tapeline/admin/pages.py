@@ -1,20 +1,20 @@
 """What stands around a processor's page: the document, its style, and what a browser may do.
 
-One document with its style in it and nothing else: no script, no picture, no font, nothing from
-elsewhere, so that it works on a machine without a network and nothing in it can run.
+One document with all that it needs in it: no picture, no font, nothing from elsewhere, so that it
+works on a machine without a network. Nothing in it can run but the scripts that its page brings,
+each of which the policy names by its digest.
 """
 
 import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 from tapeline.pipeline.markup import Markup, element, joined
 from tapeline.pipeline.pages import Page
 
-__all__ = ["PAGE_HEADERS", "check_names", "document"]
+__all__ = ["check_pages", "content", "document", "page_headers"]
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; --warn: #b45309; --bad: #b91c1c; }
@@ -22,6 +22,7 @@ _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 80rem;
   padding: 0 1rem; background: Canvas; color: CanvasText; }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; }
+h1 small { font-size: .85rem; font-weight: 400; margin-left: .5rem; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 p { margin: .4rem 0; }
 .wide { overflow-x: auto; }
@@ -45,45 +46,90 @@ details { border-bottom: 1px solid var(--line); }
 .bad { color: var(--bad); font-weight: 600; }
 .soft { opacity: .75; }
 """
-_STYLE_DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_LIVE_SCRIPT: Final = """
+"use strict";
+(() => {
+  const main = document.querySelector("main");
+  const state = document.getElementById("live");
+  const opened = () => [...main.querySelectorAll("details")].map((one) => one.open);
+  const scrolled = () => [...main.querySelectorAll(".wide")].map((one) => one.scrollLeft);
+  const reading = () => {
+    const selection = document.getSelection();
+    return selection && !selection.isCollapsed && main.contains(selection.anchorNode);
+  };
+  const show = (html) => {
+    const open = opened(), left = scrolled();
+    main.innerHTML = html;
+    main.querySelectorAll("details").forEach((one, place) => {
+      if (place < open.length) one.open = open[place];
+    });
+    main.querySelectorAll(".wide").forEach((one, place) => { one.scrollLeft = left[place] || 0; });
+    document.dispatchEvent(new Event("tapeline:content"));
+  };
+  const source = new EventSource(document.body.dataset.events);
+  source.onmessage = (message) => {
+    state.textContent = reading() ? " Waits while text is selected." : " Live.";
+    state.className = "";
+    if (!reading()) show(JSON.parse(message.data));
+  };
+  source.onerror = () => {
+    state.textContent = " No connection: these figures are old.";
+    state.className = "bad";
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 10000);
+  };
+})();
+"""
 
-PAGE_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; base-uri 'none';"
-            " form-action 'none'; frame-ancestors 'none'"
-        ),
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
-)
+_PLAIN_HEADERS: Final = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+
+
+def page_headers(page: Page) -> dict[str, str]:
+    """Return the headers of a page: what a browser may do with it."""
+    policy = ["default-src 'none'", f"style-src {_digest(_style(page))}"]
+    scripts = _scripts(page)
+    if scripts:
+        policy.append(f"script-src {' '.join(map(_digest, scripts))}")
+    if page.is_live:
+        policy.append("connect-src 'self'")
+    policy += ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
+    return {"Content-Security-Policy": "; ".join(policy), **_PLAIN_HEADERS}
+
+
+def _style(page: Page) -> str:
+    return _STYLE + page.style
+
+
+def _scripts(page: Page) -> tuple[str, ...]:
+    return (*page.scripts, _LIVE_SCRIPT) if page.is_live else page.scripts
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TAKEN: Final = frozenset({"health", "metrics"})
 
 
-def check_names(pages: Mapping[str, Page]) -> None:
-    """Raise ValueError where a page's path would be taken or no path."""
-    for name in pages:
+def check_pages(pages: Mapping[str, Page]) -> None:
+    """Raise ValueError where a page's path would be taken or no path, or where text ends early."""
+    for name, page in pages.items():
         if name in _TAKEN or not _NAME.fullmatch(name):
             raise ValueError(
                 f"a processor named {name!r} can't have a page at /{name}: name it otherwise,"
                 " with letters, digits, _ and -"
             )
+        if any("</" in text for text in (page.style, *page.scripts)):
+            raise ValueError(
+                f"a style or script of the page {name!r} has '</' in it: write '<\\\\/'"
+            )
 
 
-def document(page: Page, body: Markup, *, asked: int, answered: int, at: str) -> str:
-    """Return a whole document. `at` is the time, and of `asked` workers `answered` are in it."""
+def content(body: Markup, *, asked: int, answered: int, at: str) -> Markup:
+    """Return what changes from one look to the next. `answered` workers of `asked` are in it."""
     told = f"As of {at}"
     if asked > 1:
         told += f", from {answered} of {asked} workers"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{page.title} · Tapeline"),
-        element("style", Markup(_STYLE)),
-    )
     top = element(
         "p",
         told,
@@ -91,5 +137,21 @@ def document(page: Page, body: Markup, *, asked: int, answered: int, at: str) ->
         element("a", "The same as JSON", href="?format=json"),
         class_="bad" if answered < asked else "soft",
     )
-    whole = element("html", head, element("body", element("h1", page.title), top, body), lang="en")
+    return joined(top, body)
+
+
+def document(name: str, page: Page, inside: Markup) -> str:
+    """Return a whole document around what `content` returned."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", f"{page.title} · Tapeline"),
+        element("style", Markup(_style(page))),
+    )
+    title = element("h1", page.title, element("small", id="live", role="status"))
+    scripts = [element("script", Markup(script)) for script in _scripts(page)]
+    events = f"{name}/events" if page.is_live else False
+    inner = element("body", title, element("main", inside), *scripts, data_events=events)
+    whole = element("html", head, inner, lang="en")
     return joined(Markup("<!doctype html>\n"), whole, "\n")

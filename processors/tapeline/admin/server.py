@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import tapeline
 from tapeline.admin.config import AdminConfig
-from tapeline.admin.pages import PAGE_HEADERS, check_names, document
+from tapeline.admin.live import LiveFeed
+from tapeline.admin.pages import check_pages, content, document, page_headers
 from tapeline.pipeline.addresses import Address
 from tapeline.pipeline.form import running_form
+from tapeline.pipeline.markup import Markup
 from tapeline.pipeline.pages import Page
 from tapeline.pipeline.processor import Report
 
@@ -100,14 +102,14 @@ def bind_unix(path: Path) -> socket.socket:
 class AdminServer:
     """Serves `/health`, `/health/live`, `/health/ready`, `/metrics` and pages on a bound socket.
 
-    A page stands under `/` and the name of its processor.
+    A page stands under `/` and the name of its processor; one that is live has its events below.
     """
 
     def __init__(
         self, listener: socket.socket, subject: Subject, pages: Mapping[str, Page]
     ) -> None:
         """Begin nothing yet; raises ValueError for a page that can't have its name as path."""
-        check_names(pages)
+        check_pages(pages)
         self._listener = listener
         self._subject = subject
         self._pages = pages
@@ -153,6 +155,9 @@ class AdminServer:
             application.router.add_get(path, _without_store(handler))
         for name in self._pages:
             application.router.add_get(f"/{name}", _without_store(partial(self._page, name)))
+            if self._pages[name].is_live:
+                feed = LiveFeed(partial(self._content, name), self._stop)
+                application.router.add_get(f"/{name}/events", feed.handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         await web.SockSite(runner, self._listener).start()
@@ -202,25 +207,40 @@ class AdminServer:
         from aiohttp import web  # noqa: PLC0415 - loaded long ago
 
         page = self._pages[name]
-        reports = await self._subject.reports(name)
-        answered = [report for report in reports if report is not None]
-        if not answered:
-            return _json({"error": f"{name} has nothing to report yet; try again"}, 503)
-        # In a thread: health must answer while a large page is made.
-        merged = await asyncio.to_thread(page.merge, answered)
         if _wants_json(request):
-            workers = {"asked": len(reports), "answered": len(answered)}
-            return _json({"workers": workers, **merged}, 200)
-        text = await asyncio.to_thread(
-            lambda: document(
-                page,
-                page.body(merged),
+            reports, answered = await self._reports(name)
+            if answered:
+                merged = await asyncio.to_thread(page.merge, answered)
+                workers = {"asked": len(reports), "answered": len(answered)}
+                return _json({"workers": workers, **merged}, 200)
+        else:
+            inside = await self._content(name)
+            if inside is not None:
+                text = await asyncio.to_thread(document, name, page, inside)
+                headers = page_headers(page)
+                return web.Response(text=text, content_type="text/html", headers=headers)
+        return _json({"error": f"{name} has nothing to report yet; try again"}, 503)
+
+    async def _content(self, name: str) -> Markup | None:
+        """Return what stands in a page now; None where no worker can tell."""
+        page = self._pages[name]
+        reports, answered = await self._reports(name)
+        if not answered:
+            return None
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        # In a thread: health must answer while a large page is made.
+        return await asyncio.to_thread(
+            lambda: content(
+                page.body(page.merge(answered)),
                 asked=len(reports),
                 answered=len(answered),
-                at=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+                at=at,
             )
         )
-        return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
+
+    async def _reports(self, name: str) -> tuple[Sequence[Report | None], list[Report]]:
+        reports = await self._subject.reports(name)
+        return reports, [report for report in reports if report is not None]
 
 
 def _wants_json(request: "web.Request") -> bool:

@@ -14,6 +14,7 @@ from tapeline.signals.emission import Emitter
 from tapeline.signals.intake import Intake, Refused, Taken
 from tapeline.signals.metrics import SignalsMetrics, metrics_on
 from tapeline.signals.opening import open_store
+from tapeline.signals.page_files import PAGE
 from tapeline.signals.recorder import Recorder
 from tapeline.signals.report import prepare_report
 from tapeline.signals.store_memory import MemoryStore
@@ -167,4 +168,6 @@ def build(config: SignalsConfig, context: ProcessorContext) -> Processor:
     return processor
 
 
-FACTORY: Final = ProcessorFactory(name="signals", config_model=SignalsConfig, build=build)
+FACTORY: Final = ProcessorFactory(
+    name="signals", config_model=SignalsConfig, build=build, page=PAGE
+)
