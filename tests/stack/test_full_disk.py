@@ -6,14 +6,11 @@ largest size of all seven files, and not more. No signals sidecar runs: the copi
 queues, and are in nobody's way.
 """
 
-import errno
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 import yaml
@@ -21,6 +18,7 @@ import yaml
 from backends import of
 from effective_config import effective
 from load import Load, arrived
+from small_disk import fill, mounted
 from tapeline.stack.binaries import SOURCE_ROOT
 from tapeline.stack.ports import HOST, Ports
 from tapeline.stack.runner import Stack
@@ -30,7 +28,6 @@ from waiting import eventually
 pytestmark = pytest.mark.stack
 
 SMALLER = 128
-MIB = 1024 * 1024
 # Logs, traces and metrics to the gate, logs to Loki, traces to Jaeger, both to the signals.
 QUEUES = 7
 SERVERS = ("collector", "gate", "loki", "jaeger", "prometheus")
@@ -90,27 +87,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
-@contextmanager
-def mounted(folder: Path, size_bytes: int) -> Iterator[None]:
-    """Mount a disk of this size, or skip where that is not allowed."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs to fill needs root")
-    folder.mkdir()
-    options = f"size={size_bytes},mode=0700"
-    result = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode != 0:
-        pytest.skip(f"a tmpfs can't be mounted here: {result.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S607
-
-
 @pytest.fixture
 def disk(stack: Stack) -> Path:
     """Return the folder of the small disk."""
@@ -157,21 +133,3 @@ def test_full_queues_refuse_and_drain_whole(stack: Stack, down: tuple[str, ...])
             stack.restart(name)
         running.proceed(requests=20)
     arrived(of(stack), running, timeout_s=120)
-
-
-def fill(path: Path) -> None:
-    """Write until there is no room left."""
-    with path.open("wb", buffering=0) as file:
-        for size_bytes in (MIB, 4096):
-            while written(file, size_bytes):
-                pass
-
-
-def written(file: IO[bytes], size_bytes: int) -> bool:
-    """Tell whether there was room for so much more."""
-    try:
-        return file.write(b"\0" * size_bytes) == size_bytes
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        return False
