@@ -58,7 +58,7 @@ class LiveFeed:
             await response.prepare(request)
             while not self._stop.is_set():
                 event = await self._current()
-                await asyncio.wait_for(response.write(event), _WRITE_TIMEOUT_S)
+                await self._write(response, event)
                 await self._pause()
         except (ConnectionError, TimeoutError):
             # The reader went, or does not read: what is not sent yet must not wait for it.
@@ -67,6 +67,21 @@ class LiveFeed:
         finally:
             self.reader_count -= 1
         return response
+
+    async def _write(self, response: "web.StreamResponse", event: bytes) -> None:
+        """Send an event; raises TimeoutError where the reader takes too long, or all ends."""
+        writing = asyncio.ensure_future(response.write(event))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait(
+                {writing, stopping}, timeout=_WRITE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not writing.done():
+                raise TimeoutError
+            await writing
+        finally:
+            stopping.cancel()
+            writing.cancel()
 
     async def _pause(self) -> None:
         try:
