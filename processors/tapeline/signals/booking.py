@@ -23,6 +23,7 @@ __all__ = ["SIDES", "BookedTrade", "Bookkeeper", "Prices", "exemplar_of"]
 
 SIDES: Final = {1: "buy", -1: "sell", 0: ""}
 _BENCHMARKS: Final = tuple(Benchmark)
+_NO_PRICES: Final = (None, None, None, None)
 _BUNDLE_SERIES: Final = 4
 """A bundle has at least so many: there are no more bundles than fill the room for series."""
 
@@ -41,9 +42,14 @@ class BookedTrade(NamedTuple):
     prices: Prices
 
 
-class _Booked(NamedTuple):
-    trade: BookedTrade
-    chain: tuple[Execution, ...]
+class _Booked:
+    """A trade with the chain that is booked of it."""
+
+    __slots__ = ("chain", "trade")
+
+    def __init__(self, trade: BookedTrade, chain: tuple[Execution, ...]) -> None:
+        self.trade = trade
+        self.chain = chain
 
 
 _BundleKey = tuple[str, str, str, str, int]
@@ -164,17 +170,23 @@ class Bookkeeper:
             first = chain[0]
             slippages = sample(first)
             prices = tuple([slippage.price for slippage in slippages])
+            if prices == _NO_PRICES:
+                prices = _NO_PRICES  # One object for all of them.
             bundle = self._bundle(first)
             self._sample(first, slippages, bundle)
             self._new[identity] = None
             trade = BookedTrade(identity, first.side, first.strategy, prices)
-            booked = _Booked(trade, ())
+            booked = self._booked[identity] = _Booked(trade, ())
             if len(chain) == 1:
                 self._enter(first, [each.money for each in slippages], bundle, is_reversal=False)
                 self._count((), chain)
-                self._booked[identity] = _Booked(trade, chain)
+                booked.chain = chain
                 return
         else:
+            if chain and chain[0].side != booked.trade.side:
+                # Another of contradicting contents counts now: it is booked on its own side.
+                booked.trade = booked.trade._replace(side=chain[0].side)
+                self._new[identity] = None
             chain = _as_booked(booked.trade, chain)
             if booked.chain == chain:
                 return
@@ -183,7 +195,7 @@ class Bookkeeper:
             bundle = self._bundle(entry.execution)
             self._enter(entry.execution, money, bundle, is_reversal=entry.is_reversal)
         self._count(booked.chain, chain)
-        self._booked[identity] = booked._replace(chain=chain)
+        booked.chain = chain
 
     def forget(self, identities: Sequence[Identity]) -> None:
         """Drop trades that have left the revision window."""
