@@ -69,6 +69,7 @@ PURE = (
     "signals/order_life.py",
     "signals/number_text.py",
     "signals/orders.py",
+    "signals/pending.py",
     "signals/page.py",
     "signals/page_parts.py",
     "signals/portfolio.py",

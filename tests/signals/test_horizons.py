@@ -75,7 +75,7 @@ def test_the_queue_is_bounded_also_when_all_is_withdrawn() -> None:
     for number in range(1000):
         assert horizons.add(execution(f"{number}", number))
         horizons.withdraw(("a", "v", "X", f"{number}"))
-    assert len(horizons._queue) <= 65
+    assert horizons.entry_count <= 65
     for number in range(101):
         horizons.add(execution(f"{number}", number))
     assert (len(horizons), horizons.refused_count) == (100, 2)

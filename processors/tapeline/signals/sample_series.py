@@ -10,7 +10,6 @@ from tapeline.signals.events import DEFAULT_STRATEGY, Execution, Order
 from tapeline.signals.order_life import OrderLife
 from tapeline.signals.orders import ClosedOrder, LatencySample
 from tapeline.signals.points import Exemplar, attributes_of
-from tapeline.signals.samples import HorizonSamples
 from tapeline.signals.series import Histogram, SeriesSet, Sum
 from tapeline.signals.shortfall import Shortfall
 from tapeline.signals.slippage import Missing
@@ -59,9 +58,14 @@ class SampleSeries:
         """Take the effective spread of an execution."""
         self._observe("trading.effective_spread_bps", execution, bps, 0)
 
-    def at_horizon(self, execution: Execution, found: HorizonSamples) -> None:
+    def at_horizon(
+        self,
+        execution: Execution,
+        horizon_ns: int,
+        realised: Decimal | Missing,
+        markout: Decimal | Missing,
+    ) -> None:
         """Take realised spread and markout of an execution at a horizon."""
-        horizon_ns, realised, markout = found
         self._observe("trading.realized_spread_bps", execution, realised, horizon_ns)
         self._observe("trading.markout_bps", execution, markout, horizon_ns)
 

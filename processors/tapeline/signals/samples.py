@@ -32,6 +32,7 @@ __all__ = [
     "execution_samples",
     "horizon_samples",
     "shortfall_of",
+    "spread_and_markout",
 ]
 
 
@@ -125,12 +126,18 @@ def execution_samples(
 
 def horizon_samples(due: DueSample, mids: Quotes) -> HorizonSamples:
     """Return realised spread and markout of an execution at a horizon that has passed."""
-    held = due.execution
-    later = mids.mid_price(held.venue, held.instrument, due.time_ns)
-    return HorizonSamples(
-        due.horizon_ns,
-        realized_spread_bps(held.side, held.price, later, held.receipt_mid),
-        markout_bps(held.side, held.price, later),
+    return HorizonSamples(due.horizon_ns, *spread_and_markout(due.execution, due.horizon_ns, mids))
+
+
+def spread_and_markout(
+    held: WaitingExecution, horizon_ns: int, mids: Quotes
+) -> tuple[Decimal | Missing, Decimal | Missing]:
+    """Return realised spread and markout of an execution at a horizon."""
+    later = mids.mid_price(held.venue, held.instrument, held.time_ns + horizon_ns)
+    side, price = held.side, held.price
+    return (
+        realized_spread_bps(side, price, later, held.receipt_mid),
+        markout_bps(side, price, later),
     )
 
 

@@ -28,8 +28,8 @@ from tapeline.signals.sample_series import SampleSeries
 from tapeline.signals.samples import (
     Slippage,
     execution_samples,
-    horizon_samples,
     shortfall_of,
+    spread_and_markout,
 )
 from tapeline.signals.series import SeriesSet
 from tapeline.signals.trips import Trips
@@ -201,9 +201,11 @@ class SampledView:
             instrument = self._settings.instruments[closed.order.instrument]
             self.samples.shortfall(closed, shortfall_of(closed, instrument, self.book))
         while (due := self.horizons.next_due(limit_ns)) is not None:
-            execution = self.ledger.executions.effective_of(due.execution.identity)
+            held, horizon_ns = due
+            execution = self.ledger.executions.effective_of(held.identity)
             if execution is not None:
-                self.samples.at_horizon(execution, horizon_samples(due, self._market.quotes))
+                realised, markout = spread_and_markout(held, horizon_ns, self._market.quotes)
+                self.samples.at_horizon(execution, horizon_ns, realised, markout)
         self.accounts.close_periods(time_ns)
 
     def _apply(self, event: Pending) -> None:
