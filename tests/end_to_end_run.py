@@ -24,6 +24,7 @@ from otlp_client import Span, key_values, logs, send, traces
 from tapeline.demo.children import DemoServices
 from tapeline.demo.command import DemoOptions, demo_settings, services_environment
 from tapeline.demo.credentials import planted_credentials
+from tapeline.demo.events import ACCOUNT
 from tapeline.stack.ports import HOST, is_free
 from tapeline.stack.runner import Stack
 from waiting import eventually
@@ -223,6 +224,9 @@ def gather(
     exemplars = eventually(lambda: backends.prometheus.exemplars('{__name__=~".+"}'), timeout_s=60)
     planted_series = f'{{instance="{CONTROL}"}}'
     eventually(lambda: len(backends.prometheus.series(planted_series)) >= len(SHAPES))
+    # Samples wait for the watermark, which goes on by the clock when nothing comes any more.
+    slippage = f'trading_slippage_bps_count{{trading_account="{ACCOUNT}"}}'
+    eventually(lambda: backends.prometheus.query(slippage), timeout_s=90)
     node_up = eventually(lambda: backends.prometheus.query("node_load1"), timeout_s=60)
     values = [
         value

@@ -15,6 +15,7 @@ from end_to_end_run import (
     secrets_of_shapes,
 )
 from tapeline.demo.credentials import credentials
+from tapeline.demo.events import ACCOUNT
 from tapeline.stack.ports import Ports
 from tapeline.stack.runner import Stack
 from tapeline.stack.topology import Overrides
@@ -47,6 +48,21 @@ def test_metric_points_arrive_in_prometheus(evidence: Evidence) -> None:
         ("gateway_matching_duration_seconds_count", "gateway"),
     ):
         assert (name, service) in names
+
+
+def test_what_the_trades_cost_and_earned_arrives_in_prometheus(evidence: Evidence) -> None:
+    """The signals have slippage, P&L and equity of the demo's account, from its own telemetry."""
+    of_account = {
+        each["__name__"] for each in evidence.series if each.get("trading_account") == ACCOUNT
+    }
+    assert {
+        "trading_slippage_bps_bucket",
+        "trading_slippage_cost_total",
+        "trading_executions_total",
+        "trading_pnl_realized",
+        "trading_pnl_net",
+        "trading_portfolio_equity",
+    } <= of_account
 
 
 def test_a_scraped_series_arrives_in_prometheus(evidence: Evidence) -> None:

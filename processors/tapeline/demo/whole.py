@@ -24,6 +24,10 @@ from tapeline.stack.topology import Overrides, Unit
 __all__ = ["run_whole"]
 
 PROOF_TIMEOUT_S: Final = 60.0
+# What executions cost against each benchmark, in money; negative where they were better than it.
+SLIPPAGE: Final = (
+    "sum by (trading_benchmark) (trading_slippage_cost_total - trading_slippage_improvement_total)"
+)
 _PROBLEMS: Final = (BinaryError, PortError, RunDirectoryError, StackError)
 
 Show = Callable[[str], None]
@@ -92,6 +96,7 @@ def _what_to_see(ports: Ports, settings: Settings, run_dir: Path, took_s: float)
     host = f"http://{HOST}"
     rate = "rate(strategy_orders_sent_total%5B1m%5D)"
     # The servers built from Go modules have no web pages (docs/limits.md), so APIs are named.
+    prometheus = f"{host}:{ports.prometheus}/api/v1/query"
     loki = f"{host}:{ports.loki}/loki/api/v1/query_range"
     query = "--data-urlencode 'query={service_name=\"gateway\"}'"
     otlp = f"{host}:{ports.otlp_grpc} (gRPC), {host}:{ports.otlp_http} (HTTP)"
@@ -100,8 +105,10 @@ def _what_to_see(ports: Ports, settings: Settings, run_dir: Path, took_s: float)
         (
             f"Up after {took_s:.0f} s: {settings.rate_per_s:g} orders/s, seed {settings.seed}.",
             f"  traces   curl -s '{host}:{ports.jaeger}/api/traces?service=strategy'",
-            f"  metrics  curl -s '{host}:{ports.prometheus}/api/v1/query?query={rate}'",
+            f"  metrics  curl -s '{prometheus}?query={rate}'",
             f"  logs     curl -sG {loki} {query}",
+            f"  P&L      curl -s '{prometheus}?query=trading_pnl_net'",
+            f"  slippage curl -sG {prometheus} --data-urlencode 'query={SLIPPAGE}'",
             f"  OTLP     {otlp}: send your own",
             f"  files    {run_dir}/logs, {run_dir}/log-files/back_office.log",
             "",
