@@ -135,3 +135,13 @@ def _metrics(emitted: Iterable[Batch]) -> Iterable[Any]:
         for of_resource in request.resource_metrics:
             for of_scope in of_resource.scope_metrics:
                 yield from of_scope.metrics
+
+
+def sums_of_samples(emitted: Iterable[Batch]) -> dict[tuple[str, ...], float]:
+    """Return the sums of histograms by metric and attribute values."""
+    return {
+        (metric.name, *(pair.value.string_value for pair in point.attributes)): point.sum
+        for metric in _metrics(emitted)
+        if metric.WhichOneof("data") == "histogram"
+        for point in metric.histogram.data_points
+    }
