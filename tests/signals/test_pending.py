@@ -5,8 +5,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from signal_events import in_arrival_order, random_events
 
+from signal_events import in_arrival_order, random_events
 from tapeline.signals.events import Cash, Execution, Order
 from tapeline.signals.pending import PendingQueue
 
@@ -15,7 +15,7 @@ from tapeline.signals.pending import PendingQueue
 @pytest.mark.parametrize("lateness_ns", [1, 20, 500])
 def test_it_is_a_heap_by_key(seed: int, lateness_ns: int) -> None:
     """Whether nearly all is in order, or nothing; with pushes between what is taken."""
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311 - a repeatable order of arrival
     events = in_arrival_order(random, random_events(random, 200), lateness_ns)
     queue, heap = PendingQueue(), list[Any]()
     taken, expected = [], []
@@ -37,7 +37,7 @@ def test_it_is_a_heap_by_key(seed: int, lateness_ns: int) -> None:
 
 
 def test_the_middle_has_events_on_both_sides() -> None:
-    """It is where the watermark goes when too much waits: something is taken, and something left."""
+    """The watermark goes there when too much waits: something is taken, something left."""
     queue = PendingQueue()
     for time_ns in (*range(100), *range(50)):
         queue.push(Cash(time_ns, "a", f"c{time_ns}", 1))  # type: ignore[arg-type]
