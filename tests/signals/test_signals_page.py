@@ -224,6 +224,15 @@ def test_an_unknown_figure_is_not_zero() -> None:
     assert 'title="an input is missing"' in page_of(engine)
 
 
+def test_a_state_in_trouble_is_no_quiet_page() -> None:
+    """What is wrong stands at the top, of each worker once."""
+    trouble = f"signals.db: the disk is full; make room {ATTACK}"
+    for engine in (Engine(DESK), traded()):
+        reports = [prepare_report(engine, trouble=each)() for each in (trouble, None, trouble)]
+        seen = Seen(body(merge_reports(reports)))
+        assert seen.text.count("The state: signals.db: the disk is full; make room </td>") == 1
+
+
 def test_nothing_yet_is_a_page() -> None:
     """It says what an event is."""
     seen = Seen(page_of(Engine(DESK)))

@@ -45,6 +45,7 @@ def body(report: Report) -> Markup:
     if not report["accounts"] and not report["positions"]:
         return _nothing(report)
     return joined(
+        _troubles(report["troubles"]),
         _summary(report),
         _split(report["split_accounts"]),
         element("h2", "Portfolios"),
@@ -74,6 +75,7 @@ def _nothing(report: Report) -> Markup:
     if report["present_ns"]:
         told += f" Telemetry comes: its latest time is {moment(report['present_ns'])}."
     return joined(
+        _troubles(report["troubles"]),
         element("p", told),
         element(
             "p",
@@ -83,6 +85,10 @@ def _nothing(report: Report) -> Markup:
             class_="soft",
         ),
     )
+
+
+def _troubles(told: Sequence[str]) -> Markup:
+    return joined(*(element("p", "The state: ", visible(each), class_="bad") for each in told))
 
 
 def _summary(report: Report) -> Markup:

@@ -117,7 +117,8 @@ class SignalsProcessor:
 
     def report(self) -> Callable[[], Report]:
         """Look at the state now; what is returned makes the report of it."""
-        return prepare_report(self._recorder.engine, trace_url=self.trace_url)
+        recorder = self._recorder
+        return prepare_report(recorder.engine, trace_url=self.trace_url, trouble=recorder.trouble)
 
     def _begin(self, now_ns: int) -> None:
         if not self._recorder.has_begun:

@@ -83,6 +83,11 @@ class Recorder:
         """Whether the state outlives the process."""
         return self._store.is_durable
 
+    @property
+    def trouble(self) -> str | None:
+        """What was said last of the state; None once something was committed after it."""
+        return self._said
+
     def begin(self, now_ns: int) -> None:
         """Read the state, at the first call that succeeds; raises NotNowError."""
         if self.has_begun:

@@ -46,12 +46,14 @@ def prepare_report(
     engine: Engine,
     *,
     trace_url: str | None = None,
+    trouble: str | None = None,
     max_positions: int | None = MAX_POSITIONS,
     max_accounts: int | None = MAX_ACCOUNTS,
 ) -> Callable[[], Report]:
     """Look at everything now, and return what makes the report of it, in any thread.
 
-    Looking takes as long as an emission; making texts of it is the longer part.
+    `trouble` is what is wrong with the state, in words. Looking takes as long as an emission;
+    making texts of it is the longer part.
     """
     figures, now_ns = engine.figures, engine.present_ns
     missing_rate_count = engine.market.missing_rate_count
@@ -82,6 +84,7 @@ def prepare_report(
         "present_ns": engine.greatest_time_ns and now_ns,
         "watermark_ns": engine.watermark_ns,
         "trace_url": trace_url,
+        "troubles": [] if trouble is None else [trouble],
     }
 
     def make() -> Report:

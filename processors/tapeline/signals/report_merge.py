@@ -53,6 +53,7 @@ def merge_all(
         "present_ns": max(report["present_ns"] for report in reports),
         "watermark_ns": min(report["watermark_ns"] for report in reports),
         "trace_url": reports[0]["trace_url"],
+        "troubles": list(dict.fromkeys(_texts(reports, "troubles"))),
         "split_accounts": _split(reports),
         "accounts": accounts[:max_accounts],
         "accounts_left_out": _left_out(reports, "accounts", accounts, max_accounts),
@@ -76,6 +77,10 @@ def seconds(horizon: str) -> Decimal:
 
 def _all(reports: Iterable[Report], name: str) -> list[Report]:
     return [one for report in reports for one in report[name]]
+
+
+def _texts(reports: Iterable[Report], name: str) -> list[str]:
+    return [text for report in reports for text in report[name]]
 
 
 def _groups(rows: Iterable[Report], key: Callable[[Report], Any]) -> list[list[Report]]:
