@@ -82,15 +82,17 @@ class _Bundle:
         self._series = series
         self.costs = costs
         plain, money = self._attributes(), self._attributes(currency=currency)
-        self.amounts = (
-            series.sum("trading.volume", plain),
-            series.sum("trading.notional", money),
+        volume, worth, volume_reversed, worth_reversed = series.sums_together(
+            (
+                ("trading.volume", plain),
+                ("trading.notional", money),
+                ("trading.volume.reversed", plain),
+                ("trading.notional.reversed", money),
+            )
         )
+        self.amounts = (volume, worth)
         """Volume and notional."""
-        self.reversed = (
-            series.sum("trading.volume.reversed", plain),
-            series.sum("trading.notional.reversed", money),
-        )
+        self.reversed = (volume_reversed, worth_reversed)
         self._money: dict[Benchmark, _Money] = {}
         self._bps: dict[Benchmark, Histogram] = {}
 
@@ -99,10 +101,10 @@ class _Bundle:
         found = self._money.get(benchmark)
         if found is None:
             attributes = self._attributes(currency=self._currency, benchmark=benchmark)
+            names = ("cost", "improvement", "notional", "notional.reversed")
             found = self._money[benchmark] = _Money(
-                *(
-                    self._series.sum(f"trading.slippage.{name}", attributes)
-                    for name in ("cost", "improvement", "notional", "notional.reversed")
+                *self._series.sums_together(
+                    [(f"trading.slippage.{name}", attributes) for name in names]
                 )
             )
         return found

@@ -5,7 +5,7 @@ decimals without rounding, so they do not depend on the order of what is added. 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -140,6 +140,14 @@ class SeriesSet:
             is_monotonic = self._metrics[name].kind is Kind.COUNTER
             found = of_metric[attributes] = Sum(attributes, self.faults, is_monotonic=is_monotonic)
         return found
+
+    def sums_together(self, wanted: Sequence[tuple[str, Attributes]]) -> tuple[Sum, ...]:
+        """Return sums that mean something together alone: there is room for all, or for none."""
+        missing = sum(attributes not in self.sums[name] for name, attributes in wanted)
+        if missing and self._count + missing > self._max_series:
+            self.faults.refused_count += 1
+            return (self._lost_sum,) * len(wanted)
+        return tuple(self.sum(name, attributes) for name, attributes in wanted)
 
     def histogram(self, name: str, attributes: Attributes) -> Histogram:
         """Return the series of a histogram; raises KeyError where the table has none."""
