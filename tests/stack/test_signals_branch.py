@@ -1,0 +1,119 @@
+"""The signals are off the way of the telemetry: away, or with a full queue, they are in no way."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from backends import Loki, fetch
+from otlp_client import send
+from signals_stack import (
+    RESOURCE,
+    SECOND_NS,
+    Setting,
+    chunks,
+    demo_session,
+    differences,
+    in_logs,
+    own_count,
+    passed,
+    scraped,
+    shown_by,
+)
+from tapeline.stack.ports import HOST, Ports
+from tapeline.stack.runner import Stack
+from tapeline.stack.topology import Overrides
+from waiting import eventually
+
+pytestmark = pytest.mark.stack
+
+SERVERS = ("collector", "signals", "gate", "loki")
+# Batches overtake each other on their way through the gate.
+SETTING = Setting({"max_lateness": "10m"})
+SMALL_QUEUE = "exporters: {otlp_grpc/signals: {sending_queue: {queue_size: 100000}}}\n"
+SELECTOR = f'{{service_name="{RESOURCE["service.name"]}"}}'
+TAKEN = "tapeline_signals_events_total"
+
+
+def counted(port: int, prefix: str, **labels: str) -> float:
+    """Return the sum of what a process on this port counts under names of this prefix."""
+    text = fetch(f"http://{HOST}:{port}/metrics").decode()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith(prefix) and labels.items() <= sample.labels.items()
+    )
+
+
+def test_what_is_missed_while_it_is_away_is_made_up_for(tmp_path: Path) -> None:
+    """Loki has everything meanwhile; then the figures are those of one that was never away."""
+    session = demo_session(31, 120, time.time_ns() - 60 * SECOND_NS, SECOND_NS // 4)
+    requests = [in_logs(chunk) for chunk in chunks(session, 50)]
+    changed = Overrides(signals_config=SETTING.write(tmp_path / "signals.yaml"))
+    with Stack(tmp_path / "run", Ports.free(), servers=SERVERS, overrides=changed) as stack:
+        address = f"{HOST}:{stack.ports.otlp_grpc}"
+        for request in requests[:8]:
+            send(address, request)
+        first = sum(len(chunk) for chunk in list(chunks(session, 50))[:8])
+        eventually(lambda: own_count(stack, TAKEN) == first)
+
+        assert stack.terminate("signals") == 0
+        for request in requests[8:]:
+            send(address, request)
+        loki = Loki(stack.url("loki"))
+        eventually(lambda: len(loki.entries(SELECTOR)) == len(session), timeout_s=60)
+
+        stack.restart("signals")
+        eventually(lambda: own_count(stack, TAKEN) == len(session), timeout_s=60)
+        end = passed(session[-1].time_ns + 1200 * SECOND_NS)
+        send(address, end)
+        expected = shown_by(SETTING.engine_of([*requests, end]))
+        eventually(lambda: _no(differences(scraped(stack), expected)), timeout_s=60)
+
+
+def _no(found: list[str]) -> bool:
+    assert not found, found
+    return True
+
+
+@contextmanager
+def flooded(folder: Path, overlay: str) -> Iterator[tuple[Stack, int]]:
+    """Yield a stack without a sidecar, with more in it than the queue for one holds."""
+    path = folder / "small.yaml"
+    path.write_text(SMALL_QUEUE + overlay, encoding="utf-8")
+    session = demo_session(37, 400, time.time_ns() - 120 * SECOND_NS, SECOND_NS // 4)
+    servers = ("collector", "gate", "loki")
+    changed = Overrides(egress_files=(path,))
+    with Stack(folder / "run", Ports.free(), servers=servers, overrides=changed) as stack:
+        for chunk in chunks(session, 50):
+            send(f"{HOST}:{stack.ports.otlp_grpc}", in_logs(chunk))
+            time.sleep(0.05)  # as a stream comes, not as one batch
+        yield stack, len(session)
+
+
+def test_a_full_queue_is_counted_and_makes_nobody_send_again(tmp_path: Path) -> None:
+    """The gate hears OK at the first attempt, each record goes to Loki once, the misses count."""
+    with flooded(tmp_path, "") as (stack, sent):
+        loki = Loki(stack.url("loki"))
+        eventually(lambda: len(loki.entries(SELECTOR)) == sent, timeout_s=60)
+        missed = counted(
+            stack.ports.collector_metrics,
+            "otelcol_exporter_enqueue_failed_log_records",
+            exporter="otlp_grpc/signals",
+        )
+        assert 0 < missed < sent
+        admin = stack.ports.gate_admin
+        assert counted(admin, "tapeline_forwarded_records_total", signal="logs") == sent
+        assert counted(admin, "tapeline_forward_failures_total") == 0
+
+
+def test_without_the_batch_in_between_the_gate_sends_again(tmp_path: Path) -> None:
+    """So the test above would notice."""
+    overlay = "service: {pipelines: {logs/signals: {processors: []}}}\n"
+    with flooded(tmp_path, overlay) as (stack, _):
+        admin = stack.ports.gate_admin
+        eventually(lambda: counted(admin, "tapeline_forward_failures_total") > 3)
