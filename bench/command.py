@@ -32,6 +32,8 @@ from bench.processes import (
 from bench.redaction import measure_redaction, running_sink
 from bench.redaction_report import bars_of, redaction_as_json, redaction_table
 from bench.report import Row, Skipped, as_json, bars_missed, table
+from bench.signals import measure_signals
+from bench.signals_report import signals_as_json, signals_bars, signals_table
 from bench.startup import Startup, measure_startup
 from bench.stock_rules import stock_values
 from bench.subjects import (
@@ -55,7 +57,9 @@ REDACTION: Final = "redaction"
 """The name of the section with secrets."""
 CARDINALITY: Final = "cardinality"
 """The name of the section with series beyond their limits."""
-SECTIONS: Final = frozenset({REDACTION, CARDINALITY})
+SIGNALS: Final = "signals"
+"""The name of the section with trading events."""
+SECTIONS: Final = frozenset({REDACTION, CARDINALITY, SIGNALS})
 
 STARTS: Final = 5
 QUICK_STARTS: Final = 1
@@ -114,6 +118,12 @@ def _measured(
             print(cardinality_table(limited, bars))
             missed += [str(bar) for bar in bars if not bar.met]
             result["cardinality"] = cardinality_as_json(limited, bars)
+        if not named or SIGNALS in named:
+            computed = measure_signals(cores, Path(folder), quick=options.quick)
+            bars = signals_bars(computed, quick=options.quick)
+            print(signals_table(computed, bars))
+            missed += [str(bar) for bar in bars if not bar.met]
+            result["signals"] = signals_as_json(computed, bars)
     return result | {"bars_missed": missed}, missed
 
 
@@ -143,7 +153,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME",
         help=f"measure these (and the relay): {', '.join(s.name for s in SUBJECTS)}; or "
         f"{REDACTION!r}, the section with secrets and the stock redaction processor; or "
-        f"{CARDINALITY!r}, the section with series beyond their limits",
+        f"{CARDINALITY!r}, the section with series beyond their limits; or {SIGNALS!r}, the one "
+        "with trading events",
     )
     parser.add_argument(
         "--output",
