@@ -13,7 +13,7 @@ from execution_events import trade
 from signal_events import INSTRUMENTS, LATENESS_NS, SETTINGS, figures, in_arrival_order
 from signal_events import random_events as random_events_of
 from tapeline.signals.engine import Engine
-from tapeline.signals.engine_settings import EngineSettings
+from tapeline.signals.engine_settings import EngineSettings, Limits
 from tapeline.signals.engine_state import (
     SettingsChangedError,
     drop_archive,
@@ -125,3 +125,38 @@ def test_positions_are_not_counted_on_in_other_units() -> None:
         restore_engine(Engine(replace(SETTINGS, instruments=Instruments(other))), state, [])
     with pytest.raises(SettingsChangedError, match=r"account 'a'.*counted in USD"):
         restore_engine(Engine(replace(SETTINGS, accounts={"a": Account("EUR")})), state, [])
+    with pytest.raises(SettingsChangedError, match=r"'a' began with 1000.*trading\.cash"):
+        restore_engine(Engine(replace(SETTINGS, accounts={"a": Account("USD")})), state, [])
+    with pytest.raises(SettingsChangedError, match=r"risk\.period"):
+        restore_engine(Engine(replace(SETTINGS, risk_period_ns=77)), state, [])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"horizons_ns": ()},
+        {"horizons_ns": (3, 15, 60)},
+        {"max_lateness_ns": 1},
+        {"max_lateness_ns": 500},
+        {"pairs": ()},
+        {"revision_window_ns": 60},
+        {"max_quote_age_ns": 1},
+        {"order_grace_ns": 0},
+        {"limits": Limits(*[1] * 10)},
+    ],
+    ids=str,
+)
+@given(st.integers(0, 2**32))
+@settings(max_examples=10, deadline=None)
+def test_other_settings_may_change(changed: dict[str, Any], seed: int) -> None:
+    """What was counted stays, and what comes is counted by the new ones."""
+    random = Random(seed)  # noqa: S311 - reproducible, not secret
+    events = random_events_of(random, 100)
+    engine = run(Engine(SETTINGS), events[:50], Random(1), None, 0)  # noqa: S311 - as above
+    archive, state = encode_state(dump_archive(engine)), encode_state(dump_engine(engine))
+    following = Engine(replace(SETTINGS, **changed))
+    restore_engine(following, decode_state(state), [decode_state(archive)])
+    before = {key: held.state for key, held in following.live.ledger.positions.items()}
+    assert before == {key: held.state for key, held in engine.live.ledger.positions.items()}
+    run(following, events[50:], Random(1), None, 0)  # noqa: S311 - as above
+    assert following.events.total() > engine.events.total()

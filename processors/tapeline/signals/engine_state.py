@@ -207,6 +207,7 @@ def _facts(engine: Engine) -> dict[str, Any]:
     settings = engine.settings
     names = {key[2] for key, _ in engine.live.ledger.positions.items()}
     accounts = {key[0] for key, _ in engine.live.ledger.positions.items()}
+    accounts |= {name for name, _ in engine.sampled.accounts.items()}
     return {
         "instruments": {
             name: [
@@ -220,8 +221,11 @@ def _facts(engine: Engine) -> dict[str, Any]:
             for held in [settings.instruments[name]]
         },
         "accounts": {
-            name: engine.sampled.accounts.terms(name).base_currency for name in sorted(accounts)
+            name: [terms.base_currency, terms.starting_equity]
+            for name in sorted(accounts)
+            for terms in [engine.sampled.accounts.terms(name)]
         },
+        "risk_period": settings.risk_period_ns,
     }
 
 
@@ -236,13 +240,25 @@ def _check_facts(engine: Engine, facts: Any) -> None:
                 f" and currencies {known}, and the configuration now says {now}: give it another"
                 " name, or begin with a new state"
             )
-    for name, currency in facts["accounts"].items():
-        now_currency = engine.sampled.accounts.terms(name).base_currency
-        if now_currency != currency:
+    for name, (currency, equity) in facts["accounts"].items():
+        terms = engine.sampled.accounts.terms(name)
+        if terms.base_currency != currency:
             raise SettingsChangedError(
                 f"the account {name!r} was counted in {currency}, and the configuration now says"
-                f" {now_currency}: change it back, or begin with a new state"
+                f" {terms.base_currency}: change it back, or begin with a new state"
             )
+        if terms.starting_equity != equity:
+            raise SettingsChangedError(
+                f"the account {name!r} began with {equity}, and the configuration now says"
+                f" {terms.starting_equity}, which would be a return: change it back and send a"
+                " trading.cash event, or begin with a new state"
+            )
+    period_ns = engine.settings.risk_period_ns
+    if facts["risk_period"] != period_ns:
+        raise SettingsChangedError(
+            f"returns are of periods of {facts['risk_period'] / 1e9:g} s, and the configuration now"
+            f" says {period_ns / 1e9:g} s (risk.period): change it back, or begin with a new state"
+        )
 
 
 def _dump_ledger(ledger: Ledger) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Executions:
 
     def __init__(self, max_parked: int = MAX_PARKED) -> None:
         self.events: EventSet[Execution] = EventSet()
-        self._max_parked = max_parked
+        self.max_parked = max_parked
         self._effective: dict[Identity, Execution] = {}  # By the identity of the trade.
         self._references: dict[Identity, list[Execution]] = {}  # By what they refer to.
         self._parked: dict[Identity, None] = {}
@@ -179,7 +179,7 @@ class Executions:
         """Put an execution into its chain; `before` is what was held of its identity."""
         roots: dict[Identity, None] = {}
         if before is None and after.kind != "trade" and self._root(after) is None:
-            if len(self._parked) >= self._max_parked:
+            if len(self._parked) >= self.max_parked:
                 self.events.discard(identity)
                 self.unmatched_count += 1
                 return ()

@@ -1,6 +1,7 @@
 """Executions with the positions that follow from them, within the revision window. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from tapeline.signals.archive import Step, repeat
 from tapeline.signals.events import Execution, Identity
@@ -9,6 +10,8 @@ from tapeline.signals.instruments import Instruments
 from tapeline.signals.positions import PositionKey, Positions, PositionState
 
 __all__ = ["Ledger"]
+
+_ANY_NUMBER: Final = 1 << 62
 
 
 class Ledger:
@@ -41,12 +44,15 @@ class Ledger:
         What is held may be from before the window: a correction of a trade that is in it.
         """
         self.begin(states, horizon_ns)
+        # What was accepted is no longer refused, whatever the limit is now.
+        limit, self.executions.max_parked = self.executions.max_parked, _ANY_NUMBER
         for again in range(2):
             # Again after the steps, since what is forgotten takes terms along.
             for account, order_id, known in terms:
                 self.executions.set_terms(account, order_id, known)
             if not again:
                 repeat(self.executions, steps)
+        self.executions.max_parked = limit
         for effective in self.executions.effective():
             self.positions.replace(None, effective)
 
