@@ -165,7 +165,7 @@ def _compared(worker: int, settings: EngineSettings, newest: Loaded, older: Load
         return Verdict(worker, f"checkpoint {last} is not what {made}", is_good=False, found=found)
     positions = len(list(kept.live.ledger.positions.items()))
     told = (
-        f"checkpoint {last} is what {made}, to the last digit: {positions} positions,"
-        f" {len(kept.series)} series, {len(list(kept.sampled.accounts.items()))} accounts"
+        f"checkpoint {last} is what {made}, to the last digit: positions {positions},"
+        f" series {len(kept.series)}, accounts {len(list(kept.sampled.accounts.items()))}"
     )
     return Verdict(worker, told, is_good=True)

@@ -250,7 +250,7 @@ def _slippage(rows: Sequence[Report]) -> Markup:
             _cost_bps(row["average_bps"]),
             amount(row["cost"], places[row["currency"]]),
             amount(row["improvement"], places[row["currency"]]),
-            amount(_netted(row), places[row["currency"]]),
+            amount(row["net_notional"], places[row["currency"]]),
             visible(row["currency"]),
         )
         for row in rows[:MAX_SLIPPAGE]
@@ -258,10 +258,6 @@ def _slippage(rows: Sequence[Report]) -> Markup:
     heads = ("<venue", "<benchmark", "average bps", "cost", "improvement", "notional", "<")
     note = "Positive bps cost money. Corrections and busts are taken out of notional."
     return joined(element("p", note, class_="soft"), table(heads, lines))
-
-
-def _netted(row: Report) -> str:
-    return f"{Decimal(row['notional']) - Decimal(row['notional_reversed']):f}"
 
 
 def _cost_bps(value: str | None) -> Markup:

@@ -118,6 +118,7 @@ def _slippage(rows: Sequence[Report]) -> Report:
     return {
         **rows[0],
         **{name: exact(total) for name, total in sums.items()},
+        "net_notional": exact(notional),
         "average_bps": None if average is None else exact(average),
     }
 

@@ -106,10 +106,18 @@ def fees_text(fees: dict[str, str], currency: str) -> str:
 
 def _slippage(rows: Sequence[Report]) -> Iterator[Sequence[str]]:
     yield "venue", "benchmark", " average bps", "currency", " cost", " improvement", " notional"
+    places = {
+        row["currency"]: places_of(
+            row["currency"],
+            (each["notional"] for each in rows if each["currency"] == row["currency"]),
+        )
+        for row in rows
+    }
     for row in rows:
+        of_row = places[row["currency"]]
         yield (
             row["venue"] or NOTHING, row["benchmark"], bps(row["average_bps"]), row["currency"],
-            *(money(row[name]) for name in ("cost", "improvement", "notional")),
+            *(money(row[name], of_row) for name in ("cost", "improvement", "net_notional")),
         )  # fmt: skip
 
 
