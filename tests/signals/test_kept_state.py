@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from store_kinds import PostgresqlKind, SqliteKind, StoreKind
 from tapeline.cli import main
 from tapeline.pipeline.registry import ProcessorContext
 from tapeline.settings import build_chain, load_settings
+from tapeline.signals.instruments import Account
 from tapeline.signals.kept_state import Verdict, read_states, verified_states
 from tapeline.signals.plain import decode_state, encode_state
 from tapeline.signals.recorder import Recorder
@@ -120,7 +122,7 @@ def test_other_settings_are_no_tampering(lasting: StoreKind) -> None:
     (nothing,) = verified_states(lasting.url, 1, SETTINGS)
     assert not nothing.is_good
     recorded(lasting, 4, 20, {6, 13})
-    other = type(SETTINGS)(instruments=SETTINGS.instruments)  # b is in USD, not in EUR.
+    other = replace(SETTINGS, accounts={**SETTINGS.accounts, "b": Account("USD")})
     (kept,) = read_states(lasting.url, 1, other)
 
     assert kept.engine is None
