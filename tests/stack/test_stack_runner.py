@@ -147,6 +147,19 @@ def test_a_stop_leaves_nothing_behind(two_units: Stack) -> None:
     assert not stack.directory.path.exists()
 
 
+def test_ready_mappings_are_found_from_where_the_servers_run(tmp_path: Path) -> None:
+    """By the path that they have in the repository; and its own files survive the clean-up."""
+    mappings = Path("config") / "mappings"
+    for _ in range(2):
+        with Stack(tmp_path / "run", Ports.free(), servers=(), keep=True):
+            found = {path.name for path in (tmp_path / "run" / mappings).iterdir()}
+    assert "b25.yaml" in found
+    with Stack(tmp_path / "run", Ports.free(), servers=()):
+        pass
+    assert not (tmp_path / "run").exists()
+    assert found == {path.name for path in (SOURCE_ROOT / mappings).iterdir()}
+
+
 def test_the_run_directory_is_private_and_kept_on_request(tmp_path: Path) -> None:
     """Folders have mode 0700; with `keep`, data and logs stay, and other files always do."""
     run = tmp_path / "run"

@@ -21,7 +21,7 @@ from tapeline.stack.topology import SERVER_NAMES, TopologyError
 __all__ = ["down_command", "status_command", "up_command"]
 
 _POLL_S: Final = 0.2
-# The supervisor ends six servers, one after the other, each with its own grace.
+# The supervisor ends seven servers, one after the other, each with its own grace.
 _DOWN_GRACE_S: Final = 120.0
 _UNIT_GRACE_S: Final = 15.0
 _LOG: Final = "logs/stack.log"

@@ -112,6 +112,10 @@ class Stack:
         template = (binaries.SOURCE_ROOT / TEMPLATE).read_text(encoding="utf-8")
         rendered = render(template, values)
         (self.directory / "config" / "prometheus.yml").write_text(rendered, encoding="utf-8")
+        # The servers run here, so config/mappings/… in their configuration is found as elsewhere.
+        mappings = self.directory / "config" / "mappings"
+        mappings.unlink(missing_ok=True)
+        mappings.symlink_to(binaries.SOURCE_ROOT / "config" / "mappings")
 
     def await_servers(self, names: Iterable[str]) -> None:
         """Note for the state file which units will join once they are built."""
