@@ -21,11 +21,13 @@ from store_kinds import PostgresqlKind, SqliteKind, StoreKind
 from tapeline.cli import main
 from tapeline.pipeline.registry import ProcessorContext
 from tapeline.settings import build_chain, load_settings
+from tapeline.signals import kept_state
 from tapeline.signals.instruments import Account
 from tapeline.signals.kept_state import Verdict, read_states, verified_states
+from tapeline.signals.opening import open_store
 from tapeline.signals.plain import decode_state, encode_state
 from tapeline.signals.recorder import Recorder
-from tapeline.signals.store import Sealed, _opened, sealed_checkpoint
+from tapeline.signals.store import Loaded, Sealed, Store, _opened, sealed_checkpoint
 from trading_requests import EXECUTION, START_NS, log
 
 CONFIG = """
@@ -115,6 +117,45 @@ def test_what_cannot_be_compared_is_said(lasting: StoreKind) -> None:
     lasting.damage("checkpoint", 5)
     assert not verdict(lasting).is_good
     assert "damaged" in verdict(lasting).told
+
+
+class Restless:
+    """A store to which its sidecar writes a checkpoint between two looks at it."""
+
+    def __init__(self, store: Store, recorder: Recorder, times: int) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._times = times
+
+    def load(self, before_sequence: int | None = None) -> Loaded:
+        if before_sequence is not None and self._times:
+            self._times -= 1
+            events = random_events(Random(self._times), 4)  # noqa: S311 - not secret
+            self._recorder.take(events, 3_000)
+            self._recorder.checkpoint()
+            self._recorder.take(events, 3_000)
+            self._recorder.checkpoint()
+        return self._store.load(before_sequence)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+@pytest.mark.parametrize(("times", "is_good"), [(1, True), (3, True), (99, False)])
+def test_checkpoints_may_come_between(
+    lasting: StoreKind, monkeypatch: pytest.MonkeyPatch, times: int, *, is_good: bool
+) -> None:
+    """Two that belong together are compared; where they come too fast, that is said."""
+    recorder = recorded(lasting, 5, 12, {3, 8})
+
+    def restless(url: str, worker: int, *, is_read_only: bool) -> Restless:
+        return Restless(open_store(url, worker, is_read_only=is_read_only), recorder, times)
+
+    monkeypatch.setattr(kept_state, "open_store", restless)
+    found = verdict(lasting)
+
+    assert found.is_good is is_good
+    assert ("to the last digit" if is_good else "faster than they can be read") in found.told
 
 
 def test_other_settings_are_no_tampering(lasting: StoreKind) -> None:

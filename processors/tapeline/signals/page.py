@@ -113,7 +113,7 @@ def _split(names: Sequence[str]) -> Markup:
 
 def _portfolios(rows: Sequence[Report]) -> Markup:
     heads = (
-        "<account", "<", "equity", "net P&L", "gross", "net", "leverage", "HHI", "top 3",
+        "<account", "<currency", "equity", "net P&L", "gross", "net", "leverage", "HHI", "top 3",
         "open positions",
     )  # fmt: skip
     return table(heads, [_portfolio(row, _account_places(rows, row["currency"])) for row in rows])
@@ -136,8 +136,8 @@ def _portfolio(row: Report, places: int) -> tuple[str, ...]:
 
 def _risks(rows: Sequence[Report]) -> Markup:
     heads = (
-        "<account", "<", "drawdown", "max drawdown", "Sharpe", "Sortino", "Calmar", "VaR 95%",
-        "VaR 99%", "win rate", "profit factor",
+        "<account", "<currency", "drawdown", "max drawdown", "Sharpe", "Sortino", "Calmar",
+        "VaR 95%", "VaR 99%", "win rate", "profit factor",
     )  # fmt: skip
     return table(heads, [_risk(row, _account_places(rows, row["currency"])) for row in rows])
 
@@ -230,8 +230,8 @@ def _positions(rows: Sequence[Report]) -> Markup:
         for row in rows
     ]
     heads = (
-        "<account", "<strategy", "<instrument", "quantity", "average price", "<", "value",
-        "realized", "unrealized", "<at", "fees", "net P&L", "<",
+        "<account", "<strategy", "<instrument", "quantity", "average price", "<currency", "value",
+        "realized", "unrealized", "<at", "fees", "net P&L", "<base",
     )  # fmt: skip
     return table(heads, lines)
 
@@ -255,7 +255,7 @@ def _slippage(rows: Sequence[Report]) -> Markup:
         )
         for row in rows[:MAX_SLIPPAGE]
     ]
-    heads = ("<venue", "<benchmark", "average bps", "cost", "improvement", "notional", "<")
+    heads = ("<venue", "<benchmark", "average bps", "cost", "improvement", "notional", "<currency")
     note = "Positive bps cost money. Corrections and busts are taken out of notional."
     return joined(element("p", note, class_="soft"), table(heads, lines))
 
