@@ -35,6 +35,7 @@ from tapeline.signals.config import SignalsConfig
 from tapeline.signals.emission import Emitter
 from tapeline.signals.engine import Engine
 from tapeline.signals.engine_settings import EngineSettings
+from tapeline.signals.engine_state import dump_archive
 from tapeline.signals.events import Event, Execution
 from tapeline.signals.instruments import Instruments
 from tapeline.signals.ledger import Ledger
@@ -161,6 +162,7 @@ def measure_positions(positions: int) -> dict[str, Any]:
         engine.apply(batch, batch[-1].time_ns)
     # Until all horizons have passed: what waits is not what a position takes.
     engine.advance(FIRST_NS + 3_600 * SECOND_NS)
+    dump_archive(engine)  # As a checkpoint does every few minutes.
     del batch
     gc.collect()
     state_bytes = resident_bytes()

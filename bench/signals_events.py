@@ -1,6 +1,7 @@
 """Trading events for the bench of the signals, as values and as the OTLP logs of an SDK."""
 
 import random
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -101,9 +102,10 @@ def opening_executions(positions: int, instruments: int) -> Iterator[Execution]:
     for number in range(positions):
         yield Execution(
             FIRST_NS + number * 1_000,
-            f"account-{number // instruments}",
+            # The reading of OTLP shares texts that come again, too.
+            sys.intern(f"account-{number // instruments}"),
             "XNAS",
-            f"INSTRUMENT-{number % instruments}",
+            sys.intern(f"INSTRUMENT-{number % instruments}"),
             f"execution-{number:09d}",
             side=generator.choice((BUY, SELL)),
             quantity=Decimal(generator.randrange(1, 500)),

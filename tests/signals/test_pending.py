@@ -1,5 +1,6 @@
 """What waits for the watermark comes out in the order of events, however it came in."""
 
+from decimal import Decimal
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
@@ -21,17 +22,17 @@ def test_it_is_a_heap_by_key(seed: int, lateness_ns: int) -> None:
     taken, expected = [], []
     for number, event in enumerate(events):
         if isinstance(event, Order | Execution | Cash):
-            queue.push(event)
+            queue.push(event, event.identity)
             heappush(heap, (event.order_key, number, event))
         if random.random() < 0.1:
             limit_ns = event.time_ns - random.randrange(30)
             while (found := queue.next_before(limit_ns)) is not None:
-                taken.append(found.order_key)
+                taken.append(found[0].order_key)
             while heap and heap[0][0][0] < limit_ns:
                 expected.append(heappop(heap)[0])
             assert len(queue) == len(heap)
     while (found := queue.next_before(2_000)) is not None:
-        taken.append(found.order_key)
+        taken.append(found[0].order_key)
     assert taken == expected + sorted(entry[0] for entry in heap)
     assert len(taken) > 50
 
@@ -40,5 +41,6 @@ def test_the_middle_has_events_on_both_sides() -> None:
     """The watermark goes there when too much waits: something is taken, something left."""
     queue = PendingQueue()
     for time_ns in (*range(100), *range(50)):
-        queue.push(Cash(time_ns, "a", f"c{time_ns}", 1))  # type: ignore[arg-type]
+        cash = Cash(time_ns, "a", f"c{time_ns}", Decimal(1))
+        queue.push(cash, cash.identity)
     assert 0 < queue.middle_ns() < 99

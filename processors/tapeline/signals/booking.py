@@ -140,7 +140,7 @@ class Bookkeeper:
         self._series = series
         self._booked: dict[Identity, _Booked] = {}
         self._bundles: dict[_BundleKey, _Bundle] = {}
-        self._max_bundles = settings.limits.series
+        self._max_bundles = settings.limits.series // _BUNDLE_SERIES
         self._counts: dict[tuple[str, str, str, str, int, str, str], Sum] = {}
         self._fees: dict[tuple[str, str, str, str], Sum] = {}
         self._new: dict[Identity, None] = {}
@@ -354,7 +354,7 @@ class Bookkeeper:
         if found is None:
             currency = self._currency(execution.account, self._instruments[execution.instrument])
             costs = self.worst.of(currency)
-            if len(self._bundles) >= self._max_bundles // _BUNDLE_SERIES:
+            if len(self._bundles) >= self._max_bundles:
                 self._bundles.clear()
             found = self._bundles[key] = _Bundle(key, currency, self._series, costs)
         return found

@@ -21,8 +21,10 @@ __all__ = [
     "MAX_MAGNITUDE",
     "QUOTIENT_DIGITS",
     "ZERO",
+    "Amounts",
     "NumberFault",
     "add",
+    "added",
     "divide",
     "exact_product",
     "multiply",
@@ -63,6 +65,21 @@ exact_product = EXACT.multiply
 
 rounded = _QUOTIENT.plus
 """Return a number with at most 34 digits, as a quotient has them."""
+
+
+Amounts = tuple[tuple[str, Decimal], ...]
+"""By currency. There are one or two: a tuple takes a third of what a dict of them would."""
+
+
+def added(amounts: Amounts, currency: str, amount: Decimal) -> Amounts:
+    """Return amounts with one more, exactly."""
+    if not amounts:
+        return ((currency, amount),)
+    if len(amounts) == 1 and amounts[0][0] == currency:
+        return ((currency, add(amounts[0][1], amount)),)
+    totals = dict(amounts)
+    totals[currency] = add(totals[currency], amount) if currency in totals else amount
+    return tuple(totals.items())
 
 
 class NumberFault(StrEnum):

@@ -102,13 +102,14 @@ class Engine:
     def _take_execution(self, event: Execution) -> None:
         self.events[event.kind] += 1
         watermark_ns = self.sampled.watermark_ns
-        held = self.live.add_execution(event, watermark_ns)
+        identity = event.identity
+        held = self.live.add_execution(event, identity, watermark_ns)
         if held is None:
             return
         if held is not event or held.time_ns < watermark_ns:
             self.late["execution"] += 1
         self.log.added(held)
-        self.sampled.submit(held)
+        self.sampled.submit(held, identity)
         if len(self.live.ledger.executions.events) > self.settings.limits.executions:
             self._shorten_window()
 
@@ -128,7 +129,7 @@ class Engine:
         before, after = self.live.cash.add(event)
         if before is not after:
             self.late["cash"] += event.time_ns < self.watermark_ns
-            self.sampled.submit(after)
+            self.sampled.submit(after, after.identity)
 
     def _note(self, kind: str, event: Quote | Mark) -> None:
         self.events[kind] += 1

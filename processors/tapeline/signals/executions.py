@@ -64,9 +64,10 @@ class Executions:
         """Return the executions that count, with their values; in no order."""
         return iter(self._effective.values())
 
-    def add(self, event: Execution) -> Sequence[Change]:
+    def add(self, event: Execution, identity: Identity | None = None) -> Sequence[Change]:
         """Take an execution, and return what that changes."""
-        identity = event.identity
+        if identity is None:
+            identity = event.identity
         before, after = self.events.add_as(identity, event)
         if before is after:
             return ()

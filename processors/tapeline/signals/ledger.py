@@ -61,8 +61,13 @@ class Ledger:
         """Where the revision window begins; None while nothing was forgotten."""
         return self._horizon_ns
 
-    def add(self, event: Execution, now_ns: int) -> Sequence[Change]:
-        """Take an execution; `now_ns` is where the event time stands, not before the window."""
+    def add(
+        self, event: Execution, now_ns: int, identity: Identity | None = None
+    ) -> Sequence[Change]:
+        """Take an execution; `now_ns` is where the event time stands, not before the window.
+
+        Its identity, where that is at hand, is what it is held by.
+        """
         if self._horizon_ns is not None and event.time_ns < self._horizon_ns:
             if event.kind != "trade":
                 self.too_late_count += 1
@@ -70,7 +75,7 @@ class Ledger:
             if event.identity not in self.executions.events.held:
                 self.late_trade_count += 1
             event = event._replace(time_ns=now_ns)
-        return self._apply(self.executions.add(event))
+        return self._apply(self.executions.add(event, identity))
 
     def set_terms(self, account: str, order_id: str, terms: OrderTerms) -> Sequence[Change]:
         """Say what an order's side and strategy are."""

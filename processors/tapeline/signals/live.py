@@ -28,15 +28,14 @@ class LiveView:
         self.refused_count = 0
         """Executions of positions beyond the limit."""
 
-    def add_execution(self, event: Execution, now_ns: int) -> Execution | None:
+    def add_execution(self, event: Execution, identity: Identity, now_ns: int) -> Execution | None:
         """Take an execution, and return it as it counts; None where it changes nothing."""
         held = self.ledger.executions.events.held
-        identity = event.identity
         before = held.get(identity)
         if before is None and not self._has_room(event):
             self.refused_count += 1
             return None
-        self.ledger.add(event, now_ns)
+        self.ledger.add(event, now_ns, identity)
         after = held.get(identity)
         return None if after is before else after
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from tapeline.signals.decimals import ZERO, add, divide, exact_product, subtract
+from tapeline.signals.decimals import ZERO, Amounts, add, added, divide, exact_product, subtract
 from tapeline.signals.events import DEFAULT_STRATEGY, Execution
 from tapeline.signals.instruments import Instrument, Instruments
 
@@ -28,8 +28,6 @@ PositionKey = tuple[str, str, str]
 
 _ORDER_KEY: Final = attrgetter("order_key")
 
-_Fees = tuple[tuple[str, Decimal], ...]
-
 
 class PositionState(NamedTuple):
     """A position after some executions. Money is in the currency of the instrument's P&L."""
@@ -40,7 +38,7 @@ class PositionState(NamedTuple):
     """What the quantity was worth as it was opened, with its sign."""
     realised: Decimal = ZERO
     """P&L of what was closed, before fees."""
-    fees: tuple[tuple[str, Decimal], ...] = ()
+    fees: Amounts = ()
     """What was paid by currency, each in its own; an empty one is that of the P&L."""
     base_fees_at_price: Decimal = ZERO
     """Those fees that were paid in the instrument's base currency, each at its execution price."""
@@ -95,6 +93,7 @@ class PositionState(NamedTuple):
 
 
 FLAT: Final = PositionState()
+_FLAT_ONLY: Final[tuple[PositionState, ...]] = (FLAT,)
 
 
 class Step(NamedTuple):
@@ -146,7 +145,7 @@ def fold(
         fee = execution.fee
         if fee:
             currency = execution.fee_currency
-            fees = _with_fee(fees, currency, fee)
+            fees = added(fees, currency, fee)
             if currency == converted:
                 base_fees = add(base_fees, exact_product(fee, price))
     return PositionState(quantity, cost, realised, fees, base_fees, last_price)
@@ -165,13 +164,28 @@ def steps(
 class Position:
     """The executions of one position in event order, and its state, folded when it is asked for."""
 
-    __slots__ = ("_checkpoints", "_dropped", "_executions", "_folded", "_state", "instrument")
+    __slots__ = (
+        "_checkpoints",
+        "_dropped",
+        "_executions",
+        "_folded",
+        "_state",
+        "instrument",
+        "key",
+    )
 
-    def __init__(self, instrument: Instrument, state: PositionState = FLAT) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        state: PositionState = FLAT,
+        key: PositionKey = ("", "", ""),
+    ) -> None:
         self.instrument = instrument
+        self.key = key
         self._executions: list[Execution] = []
         self._dropped = 0  # Executions that only the first checkpoint still knows.
-        self._checkpoints = [state]  # First of what is kept, then of each multiple of EVERY.
+        # First of what is kept, then of each multiple of EVERY; never changed, but replaced.
+        self._checkpoints = _FLAT_ONLY if state is FLAT else (state,)
         self._state = state
         self._folded = 0  # Executions of the list that are in the state.
 
@@ -181,7 +195,10 @@ class Position:
     def add(self, execution: Execution) -> None:
         """Take an execution into its place in event order."""
         executions = self._executions
-        if not executions or execution.time_ns > executions[-1].time_ns:
+        if not executions:
+            self._executions = [execution]  # No longer than it must be: most have few.
+            return
+        if execution.time_ns > executions[-1].time_ns:
             executions.append(execution)
             return
         key = execution.order_key
@@ -226,7 +243,7 @@ class Position:
             self._state = fold(self._state, part, self.instrument)
             self._folded = end
             if (self._dropped + end) % CHECKPOINT_EVERY == 0:
-                self._checkpoints.append(self._state)
+                self._checkpoints = (*self._checkpoints, self._state)
         return self._state
 
     def steps(self) -> Iterator[Step]:
@@ -242,7 +259,7 @@ class Position:
         begin, state = self._begin(count)
         state = fold(state, self._executions[begin:count], self.instrument)
         passed = (self._dropped + count) // CHECKPOINT_EVERY - self._dropped // CHECKPOINT_EVERY
-        self._checkpoints[: passed + 1] = [state]
+        self._checkpoints = (state, *self._checkpoints[passed + 1 :])
         del self._executions[:count]
         self._dropped += count
         self._folded -= count
@@ -265,7 +282,8 @@ class Position:
             return
         self._folded, self._state = self._begin(index)
         first = self._dropped // CHECKPOINT_EVERY
-        del self._checkpoints[(self._dropped + self._folded) // CHECKPOINT_EVERY - first + 1 :]
+        kept = (self._dropped + self._folded) // CHECKPOINT_EVERY - first + 1
+        self._checkpoints = self._checkpoints[:kept]
 
 
 class Positions:
@@ -286,6 +304,10 @@ class Positions:
         """Return a position that had an execution."""
         return self._positions[key]
 
+    def get(self, key: PositionKey) -> Position | None:
+        """Return a position; None where it had no execution that counts."""
+        return self._positions.get(key)
+
     def state(self, key: PositionKey) -> PositionState:
         """Return the state of a position; flat of one that had no execution that counts."""
         position = self._positions.get(key)
@@ -297,7 +319,7 @@ class Positions:
 
     def begin(self, key: PositionKey, state: PositionState) -> None:
         """Let a position begin with a state that was kept: all that it forgot is in it."""
-        self._positions[key] = Position(self._instruments[key[2]], state)
+        self._positions[key] = Position(self._instruments[key[2]], state, key)
 
     def replace(self, before: Execution | None, after: Execution | None) -> None:
         """Take an effective execution for another one, which was added; either may be missing."""
@@ -312,7 +334,8 @@ class Positions:
             key = key_of(after)
             held = self._positions.get(key)
             if held is None:
-                held = self._positions[key] = Position(self._instruments[after.instrument])
+                instrument = self._instruments[after.instrument]
+                held = self._positions[key] = Position(instrument, FLAT, key)
             held.add(after)
 
     def forget(self, before_ns: int) -> None:
@@ -330,13 +353,3 @@ def _is_converted(instrument: Instrument) -> bool:
     """Say whether fees in the base currency convert at the execution price."""
     base, quote = instrument.base_currency, instrument.quote_currency
     return not instrument.is_inverse and bool(base) and bool(quote) and base != quote
-
-
-def _with_fee(fees: _Fees, currency: str, fee: Decimal) -> _Fees:
-    if not fees:
-        return ((currency, fee),)
-    if len(fees) == 1 and fees[0][0] == currency:
-        return ((currency, add(fees[0][1], fee)),)
-    paid = dict(fees)
-    paid[currency] = add(paid[currency], fee) if currency in paid else fee
-    return tuple(paid.items())

@@ -6,33 +6,34 @@ replayed after a bust gives its trips anew.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from tapeline.signals.decimals import ZERO, add, divide, exact_product, subtract
+from tapeline.signals.decimals import ZERO, Amounts, add, added, divide, exact_product, subtract
 
 __all__ = ["OpenTrip", "TripTally", "split_fee"]
 
 
-@dataclass(slots=True)
 class OpenTrip:
     """What a position has earned and paid since it was flat, by currency."""
 
-    amounts: dict[str, Decimal] = field(default_factory=dict)
+    __slots__ = ("amounts",)
+
+    def __init__(self, amounts: Amounts = ()) -> None:
+        self.amounts = amounts
 
     def book(self, currency: str, realized: Decimal, fee: Decimal, fee_currency: str) -> None:
         """Add what an execution, or a leg of one, realised and paid."""
         if realized:
-            self.amounts[currency] = add(self.amounts.get(currency, ZERO), realized)
+            self.amounts = added(self.amounts, currency, realized)
         if fee:
-            self.amounts[fee_currency] = subtract(self.amounts.get(fee_currency, ZERO), fee)
+            self.amounts = added(self.amounts, fee_currency, fee.copy_negate())
 
     def close(self, rates: Mapping[str, Decimal | None]) -> Decimal | None:
         """Return the P&L in base currency, and begin anew; None where a rate is missing."""
-        amounts, self.amounts = self.amounts, {}
+        amounts, self.amounts = self.amounts, ()
         total = ZERO
-        for currency, amount in amounts.items():
+        for currency, amount in amounts:
             rate = rates.get(currency)
             if amount and rate is None:
                 return None

@@ -23,7 +23,7 @@ from tapeline.signals.order_life import Fill
 from tapeline.signals.order_terms import TermsBook
 from tapeline.signals.orders import HOUR_NS, LatencySample, OrderBook
 from tapeline.signals.pending import Pending, PendingQueue
-from tapeline.signals.positions import PositionKey, key_of
+from tapeline.signals.positions import FLAT, PositionKey, key_of
 from tapeline.signals.sample_series import SampleSeries
 from tapeline.signals.samples import (
     Slippage,
@@ -93,13 +93,13 @@ class SampledView:
         """Return how many events wait."""
         return len(self._current)
 
-    def submit(self, event: Execution | Cash) -> None:
+    def submit(self, event: Execution | Cash, identity: Identity) -> None:
         """Take an execution or cash event which is no duplicate."""
         if event.time_ns < self.watermark_ns:
-            self._current.pop(event.identity, None)
-            self._apply(event)
+            self._current.pop(identity, None)
+            self._apply(event, identity)
         else:
-            self._push(event)
+            self._push(event, identity)
 
     def submit_order(self, event: Order) -> Submission:
         """Take an order event; one that is known already changes nothing."""
@@ -107,7 +107,7 @@ class SampledView:
             before, after = self.orders.add(event)
             if before is after:
                 return Submission(is_taken=False)
-            self._push(after)
+            self._push(after, after.identity)
             return Submission(is_taken=True, replaced=before)
         known = self.book.event(event.account, event.id, event.identity)
         if known is not None:
@@ -121,7 +121,7 @@ class SampledView:
             # It may be one that was there and is forgotten: nothing is counted twice.
             self.too_late_count += 1
             return Submission(is_taken=False)
-        self._apply(event)
+        self._apply(event, event.identity)
         return Submission(is_taken=True)
 
     def events_of(self, account: str, order_id: str) -> list[Order]:
@@ -138,8 +138,8 @@ class SampledView:
         self.watermark_ns = max(self.watermark_ns, watermark_ns)
         queue, current = self._queue, self._current
         limit_ns = self.watermark_ns + is_end
-        while (event := queue.next_before(limit_ns)) is not None:
-            identity = event.identity
+        while (pending := queue.next_before(limit_ns)) is not None:
+            event, identity = pending
             if current.get(identity) is not event:
                 continue
             del current[identity]
@@ -147,7 +147,7 @@ class SampledView:
                 self.orders.discard(identity)
             if event.time_ns != self._moment_ns:
                 self._pass_time(event.time_ns)
-            self._apply(event)
+            self._apply(event, identity)
         self._moment_ns = self.watermark_ns
         self._sample_due(self.watermark_ns, is_end=is_end)
         self._market.advance(self.watermark_ns)
@@ -182,11 +182,11 @@ class SampledView:
         for event in events:
             if isinstance(event, Order):
                 self.orders.add(event)
-            self._push(event)
+            self._push(event, event.identity)
 
-    def _push(self, event: Pending) -> None:
-        self._current[event.identity] = event
-        self._queue.push(event)
+    def _push(self, event: Pending, identity: Identity) -> None:
+        self._current[identity] = event
+        self._queue.push(event, identity)
 
     def _pass_time(self, time_ns: int) -> None:
         """Stand at a moment at which something is to be applied, after all that was due before."""
@@ -208,9 +208,9 @@ class SampledView:
                 self.samples.at_horizon(execution, horizon_ns, realised, markout)
         self.accounts.close_periods(time_ns)
 
-    def _apply(self, event: Pending) -> None:
+    def _apply(self, event: Pending, identity: Identity) -> None:
         if isinstance(event, Execution):
-            self._apply_execution(event)
+            self._apply_execution(event, identity)
         elif isinstance(event, Order):
             self._apply_order(event)
         else:
@@ -228,11 +228,10 @@ class SampledView:
         if changes:
             self._changed(changes, [_trade_of(change) for change in changes])
 
-    def _apply_execution(self, event: Execution) -> None:
+    def _apply_execution(self, event: Execution, identity: Identity) -> None:
         executions = self.ledger.executions
-        identity = event.identity
         before = executions.events.held.get(identity)
-        changes = self.ledger.add(event, self._moment_ns)
+        changes = self.ledger.add(event, self._moment_ns, identity)
         self.log.added(event)
         is_linked = identity in executions.references
         if event.kind == "trade" and before is None and not is_linked:
@@ -326,12 +325,15 @@ class SampledView:
                 self._moved(key, is_new=before is None)
 
     def _moved(self, key: PositionKey, *, is_new: bool) -> None:
+        position = self.ledger.positions.get(key)
+        if position is not None:
+            key = position.key  # The same object for all that is held by it.
         record = self.accounts.record(key[0], self._moment_ns)
         if record is not None:
             record.keys[key] = None
         base = self.accounts.terms(key[0]).base_currency
         instrument = self._settings.instruments[key[2]]
-        state = self.ledger.positions.state(key)
+        state = FLAT if position is None else position.state
         currency = instrument.currency(base)
         if self.trips.moved(key, state, instrument, currency, may_close=is_new):
             now_ns = self._moment_ns

@@ -62,7 +62,7 @@ class Trips:
 
     def currencies(self, key: PositionKey) -> list[str]:
         """Return what the open trip of a position has earned or paid in."""
-        return list(self._open[key].amounts)
+        return [currency for currency, _ in self._open[key].amounts]
 
     def close(self, key: PositionKey, rates: Mapping[str, Decimal | None]) -> None:
         """Close the trip that `moved` has just found to close, at these rates to base currency."""
@@ -77,7 +77,7 @@ class Trips:
         """Yield what open trips have earned and paid, for a snapshot."""
         for key, trip in self._open.items():
             if trip.amounts:
-                yield key, trip.amounts
+                yield key, dict(trip.amounts)
 
     def restore(
         self,
@@ -87,7 +87,7 @@ class Trips:
     ) -> None:
         """Go on from what was kept, with the positions as they are."""
         self._states = dict(states)
-        self._open = {key: OpenTrip(dict(amounts)) for key, amounts in trips.items()}
+        self._open = {key: OpenTrip(tuple(amounts.items())) for key, amounts in trips.items()}
         self.tallies = dict(tallies)
 
 
