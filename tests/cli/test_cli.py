@@ -139,7 +139,7 @@ def test_doctor_names_each_hop_that_fails_and_the_fix(
     assert main(arguments) == 1
 
     findings = json.loads(capsys.readouterr().out)["findings"]
-    assert len(findings) == 12
+    assert len(findings) == 13
     assert all(finding["fix"] for finding in findings)
 
 

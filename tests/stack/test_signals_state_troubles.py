@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from signals_stack import (
     shown_by,
 )
 from small_disk import MIB, fill, mounted
+from tapeline.doctor.hops import Addresses, check_hops, hops_of
 from tapeline.stack.binaries import SOURCE_ROOT
 from tapeline.stack.ports import HOST, Ports
 from tapeline.stack.runner import Stack
@@ -138,6 +139,7 @@ def test_a_full_disk_holds_up_the_figures_and_nothing_else(troubled: Troubled) -
     flows_by(troubled, second)
     (said,) = troubled.said()
     assert "full; make room" in said
+    assert state_by_the_doctor(stack) == said
     assert own_count(stack, FAILURES) == own_count(stack, FAILURES, reason="full")
     # Nothing that waits is shown.
     assert not differences(scraped(stack), shown_by(SETTING.engine_of(sent)))
@@ -150,6 +152,16 @@ def test_a_full_disk_holds_up_the_figures_and_nothing_else(troubled: Troubled) -
     send(f"{HOST}:{stack.ports.egress}", end)
     troubled.settles_at([*sent, *held, end])
     assert len(troubled.said()) == 1
+    assert state_by_the_doctor(stack) is None
+
+
+def state_by_the_doctor(stack: Stack) -> str | None:
+    """Return what the last hop of the doctor's walk finds wrong."""
+    nothing = Addresses(*[""] * 10)
+    addresses = replace(nothing, signals_admin=f"{HOST}:{stack.ports.signals_admin}")
+    *_, (hop, finding) = check_hops(hops_of(addresses))
+    assert hop.name == "signals, state"
+    return None if finding is None else finding.problem
 
 
 def test_a_locked_state_holds_up_the_figures_and_nothing_else(troubled: Troubled) -> None:

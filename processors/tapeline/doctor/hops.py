@@ -14,6 +14,7 @@ __all__ = ["Addresses", "Hop", "check_hops", "hops_of"]
 
 TIMEOUT_S: Final = 3.0
 _MAX_ANSWER_BYTES: Final = 64 * 1024
+_MAX_REPORT_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,12 @@ def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
             _sidecar_ready,
             "the reasons stand in the answer; the sidecar's log has more",
         ),
+        Hop(
+            "signals, state",
+            addresses.signals_admin,
+            _signals_state,
+            "mend it: events wait in the collector meanwhile, and count once",
+        ),
     )
     return tuple(hop for hop in hops if hop.address)
 
@@ -168,6 +175,22 @@ def _sidecar_ready(admin: str) -> str | None:
     return f"is not ready: {_reasons(body)}"
 
 
+def _signals_state(admin: str) -> str | None:
+    """Return what the report of the signals says is wrong with their state."""
+    try:
+        status, body = _get(f"http://{admin}/signals?format=json", _MAX_REPORT_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        return f"does not answer ({error})"
+    if status != http.client.OK:
+        return f"shows no report: HTTP status {status}"
+    try:
+        report = json.loads(body)
+    except ValueError:
+        return "its report is not JSON"
+    troubles = report.get("troubles") if isinstance(report, dict) else None
+    return "; ".join(map(str, troubles)) or None if isinstance(troubles, list) else None
+
+
 def _reasons(body: bytes) -> str:
     try:
         answer = json.loads(body)
@@ -184,7 +207,7 @@ class _NoUrlError(ValueError):
         super().__init__("is not a URL; write it as http://127.0.0.1:3100/ready")
 
 
-def _get(url: str) -> tuple[int, bytes]:
+def _get(url: str, max_bytes: int = _MAX_ANSWER_BYTES) -> tuple[int, bytes]:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -198,6 +221,6 @@ def _get(url: str) -> tuple[int, bytes]:
         path = parts.path or "/"
         connection.request("GET", f"{path}?{parts.query}" if parts.query else path)
         answer = connection.getresponse()
-        return answer.status, answer.read(_MAX_ANSWER_BYTES)
+        return answer.status, answer.read(max_bytes)
     finally:
         connection.close()
