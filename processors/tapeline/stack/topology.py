@@ -299,6 +299,8 @@ def _signals(plan: Plan) -> tuple[Unit, ...]:
         "TAPELINE_SIGNALS_LISTEN": _address(ports.signals),
         "TAPELINE_SIGNALS_ADMIN": _address(ports.signals_admin),
         "TAPELINE_SIGNALS_STATE": f"sqlite:///{state}",
+        # Jaeger of Go's modules has no pages of its own: what opens is its answer in JSON.
+        "TAPELINE_SIGNALS_TRACE_URL": _http(ports.jaeger, "/api/traces/{trace_id}"),
     }
     return (_sidecar(plan, "signals", config, (ports.signals, ports.signals_admin), environment),)
 
