@@ -9,9 +9,11 @@ from typing import Any, Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from execution_events import trade
 from signal_events import INSTRUMENTS, LATENESS_NS, SETTINGS, in_arrival_order, random_events
 from tapeline.signals.emission import Emitter
 from tapeline.signals.engine import Engine
+from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.engine_state import dump_archive, dump_engine, restore_engine
 from tapeline.signals.events import Event
 from tapeline.signals.instruments import Account, Instrument, Instruments
@@ -75,3 +77,13 @@ def test_no_number_that_is_taken_makes_it_stumble(seed: int, count: int) -> None
     assert all(isfinite(point.value) for point in engine.gauges())
     for of_metric in engine.series.sums.values():
         assert all(isfinite(float(each.total)) for each in of_metric.values())
+
+
+def test_a_rest_too_small_for_its_worth_has_no_average_price() -> None:
+    """Of 1e23 contracts 1e-11 are left, whose worth is beyond the 34 digits of a quotient."""
+    engine = Engine(EngineSettings(instruments=Instruments({"X": Instrument(is_inverse=True)})))
+    sold = Decimal("99999999999999999999999.99999999999")
+    engine.apply([trade(1, "1e23", 3), trade(2, -1, 3, quantity=sold)], 2)
+    found = {point.name: point.value for point in engine.gauges()}
+    assert found["trading.position.quantity"] == 1e-11
+    assert "trading.position.average_price" not in found

@@ -174,8 +174,9 @@ class Gauges:
         if not view.is_shown:
             return
         yield GaugePoint("trading.position.quantity", named.plain, float(state.quantity))
-        average = float(view.average_price) if view.average_price is not None else 0.0
-        yield GaugePoint("trading.position.average_price", named.money, average)
+        if view.average_price is not None or not state.quantity:
+            average = float(view.average_price or 0)
+            yield GaugePoint("trading.position.average_price", named.money, average)
         if figures.value is not None:
             yield GaugePoint("trading.position.value", named.money, float(figures.value))
         if figures.unrealised is not None and figures.source is not None:

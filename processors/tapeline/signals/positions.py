@@ -45,12 +45,15 @@ class PositionState(NamedTuple):
     last_price: Decimal | None = None
 
     def average_price(self, instrument: Instrument) -> Decimal | None:
-        """Return the price that the open quantity was opened at; None when flat."""
+        """Return the price that the open quantity was opened at; None when flat.
+
+        None, too, of the rest of an inverse position that is too small for its worth to be told.
+        """
         if not self.quantity:
             return None
         quantity = exact_product(self.quantity, instrument.multiplier)
         if instrument.is_inverse:
-            return divide(quantity, self.cost)
+            return divide(quantity, self.cost) if self.cost else None
         return divide(self.cost, quantity)
 
     def unrealised(self, instrument: Instrument, price: Decimal) -> Decimal:
