@@ -142,7 +142,11 @@ def test_curves_have_period_ends_and_now() -> None:
     assert curve["series"][0]["y"] == [996.0, 1062.0]
     markout = seen.charts["markout"]
     assert markout["labels"] == ["1s", "10s"]
-    assert [one["label"] for one in markout["series"]] == ["all", "v"]
+    assert [one["label"] for one in markout["series"]] == ["all"]
+    engine = traded()
+    engine.apply([trade(at(81), 1, 110, "other", venue="w"), quote(83, 111)], at(120))
+    labels = [one["label"] for one in Seen(page_of(engine)).charts["markout"]["series"]]
+    assert labels == ["all", "v", "w"]
 
 
 def test_the_worst_executions_lead_to_their_traces() -> None:

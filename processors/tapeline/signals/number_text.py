@@ -10,6 +10,8 @@ NOTHING: Final = "\N{EN DASH}"
 """Stands where there is no figure."""
 
 _CENTS: Final = 2
+_CENT: Final = Decimal("0.01")
+_SMALL: Final = 4
 _FINE: Final = 8
 _FINE_CURRENCIES: Final = frozenset({"BTC", "XBT", "ETH"})
 _PRICE_DIGITS: Final = 8
@@ -25,14 +27,14 @@ def exact(value: Decimal) -> str:
 
 
 def places_of(currency: str, amounts: Iterable[str | None]) -> int:
-    """Return the places for amounts of a currency: cents, or eight where units are large.
+    """Return the places for amounts of a currency: cents; eight for bitcoin and ether.
 
-    So it is for bitcoin and ether, and where no amount reaches one unit.
+    Where no amount reaches one unit there are four, and where none reaches a cent, eight.
     """
-    if currency in _FINE_CURRENCIES:
-        return _FINE
     greatest = max((abs(Decimal(each)) for each in amounts if each is not None), default=Decimal())
-    return _FINE if 0 < greatest < 1 else _CENTS
+    if currency in _FINE_CURRENCIES or 0 < greatest < _CENT:
+        return _FINE
+    return _SMALL if 0 < greatest < 1 else _CENTS
 
 
 def money(amount: str | None, places: int = _CENTS) -> str:

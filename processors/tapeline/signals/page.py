@@ -277,8 +277,8 @@ def _markouts(over_venues: Sequence[Report], by_venue: Sequence[Report]) -> Mark
         means.setdefault(row["venue"], {})[row["horizon"]] = row["mean_bps"]
         counts[row["venue"]] = counts.get(row["venue"], 0) + row["count"]
     venues = sorted(counts, key=lambda venue: (-counts[venue], venue))
-    if venues == [""]:
-        venues = []
+    if len(venues) == 1:
+        venues = []  # It is all of them.
     shown = venues[:MAX_VENUES]
     curves = [("all", {row["horizon"]: row["mean_bps"] for row in over_venues})]
     curves += [(visible(venue) or "none", means[venue]) for venue in shown]
@@ -359,7 +359,7 @@ def _trace(trace_id: str | None, trace_url: str | None) -> Markup:
 
 
 def _percent(value: float | str | None) -> str:
-    return NOTHING if value is None else f"{float(value):.1%}"
+    return NOTHING if value is None else f"{float(value):.2%}"
 
 
 def _double(value: str | None) -> float | None:
