@@ -161,13 +161,13 @@ def measure_positions(positions: int) -> dict[str, Any]:
     while batch := list(islice(source, BATCH_RECORDS)):
         engine.apply(batch, batch[-1].time_ns)
     # Until all horizons have passed: what waits is not what a position takes.
-    engine.advance(FIRST_NS + 3_600 * SECOND_NS)
+    engine.advance(FIRST_NS + 7_200 * SECOND_NS)
     dump_archive(engine)  # As a checkpoint does every few minutes.
     del batch
     gc.collect()
     state_bytes = resident_bytes()
     emitter = Emitter(FIRST_NS, {"service.name": "bench"})
-    emitter.emit(FIRST_NS + 3_600 * SECOND_NS, engine.series, engine.gauges())
+    emitter.emit(FIRST_NS + 7_200 * SECOND_NS, engine.series, engine.gauges())
     gc.collect()
     return {
         "positions": len(engine.live.ledger.positions),
@@ -183,7 +183,7 @@ def measure_emission(positions: int) -> dict[str, Any]:
     source = opening_executions(positions, EMISSION_INSTRUMENTS)
     while batch := list(islice(source, BATCH_RECORDS)):
         engine.apply(batch, batch[-1].time_ns)
-    quotes = quotes_of(EMISSION_INSTRUMENTS, FIRST_NS + SECOND_NS)
+    quotes = quotes_of(EMISSION_INSTRUMENTS, FIRST_NS + 7_200 * SECOND_NS)
     emitter = Emitter(FIRST_NS, {"service.name": "bench"})
     gauges_ms: list[float] = []
     both_ms: list[float] = []

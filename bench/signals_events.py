@@ -31,6 +31,7 @@ INSTRUMENTS: Final = 50
 FIRST_NS: Final = 1_760_000_000_000_000_000
 EVENT_STEP_NS: Final = 20_000_000
 """Between two executions: so 15,000 of them pass every horizon, and the samples are all taken."""
+OPENING_STEP_NS: Final = 10_000_000
 QUOTE_EVERY: Final = 4
 _SIDES: Final = {1: "buy", -1: "sell"}
 _CENT: Final = Decimal("0.01")
@@ -97,11 +98,11 @@ def quotes_of(instruments: int = INSTRUMENTS, first_ns: int = FIRST_NS) -> Itera
 
 
 def opening_executions(positions: int, instruments: int) -> Iterator[Execution]:
-    """Yield an execution of each position: it opens it."""
+    """Yield an execution of each position, a hundred a second: it opens it."""
     generator = random.Random("bench/positions")  # noqa: S311 - data, not a secret
     for number in range(positions):
         yield Execution(
-            FIRST_NS + number * 1_000,
+            FIRST_NS + number * OPENING_STEP_NS,
             # The reading of OTLP shares texts that come again, too.
             sys.intern(f"account-{number // instruments}"),
             "XNAS",

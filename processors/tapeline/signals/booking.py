@@ -43,13 +43,35 @@ class BookedTrade(NamedTuple):
 
 
 class _Booked:
-    """A trade with the chain that is booked of it."""
+    """How a trade was booked, with the chain that is booked of it: nearly always itself alone."""
 
-    __slots__ = ("chain", "trade")
+    __slots__ = ("_chain", "prices", "side", "strategy")
 
-    def __init__(self, trade: BookedTrade, chain: tuple[Execution, ...]) -> None:
-        self.trade = trade
-        self.chain = chain
+    def __init__(self, side: Side, strategy: str, prices: Prices) -> None:
+        self.side: Side = side
+        self.strategy = strategy
+        self.prices = prices
+        self._chain: Execution | tuple[Execution, ...] | None = None
+
+    @property
+    def chain(self) -> tuple[Execution, ...]:
+        chain = self._chain
+        if chain is None:
+            return ()
+        return (chain,) if isinstance(chain, Execution) else chain
+
+    def become(self, chain: tuple[Execution, ...]) -> None:
+        """Have another chain booked."""
+        self._chain = chain[0] if len(chain) == 1 else chain
+
+    def as_booked(self, chain: tuple[Execution, ...]) -> tuple[Execution, ...]:
+        """Return a chain with the side and strategy that its trade was booked with.
+
+        What an order tells later moves positions; what was booked is reversed where it was booked.
+        """
+        if not chain or (chain[0].side, chain[0].strategy) == (self.side, self.strategy):
+            return chain
+        return (chain[0]._replace(side=self.side, strategy=self.strategy), *chain[1:])
 
 
 _BundleKey = tuple[str, str, str, str, int]
@@ -177,27 +199,26 @@ class Bookkeeper:
             bundle = self._bundle(first)
             self._sample(first, slippages, bundle)
             self._new[identity] = None
-            trade = BookedTrade(identity, first.side, first.strategy, prices)
-            booked = self._booked[identity] = _Booked(trade, ())
+            booked = self._booked[identity] = _Booked(first.side, first.strategy, prices)
             if len(chain) == 1:
                 self._enter(first, [each.money for each in slippages], bundle, is_reversal=False)
                 self._count((), chain)
-                booked.chain = chain
+                booked.become(chain)
                 return
         else:
-            if chain and chain[0].side != booked.trade.side:
+            if chain and chain[0].side != booked.side:
                 # Another of contradicting contents counts now: it is booked on its own side.
-                booked.trade = booked.trade._replace(side=chain[0].side)
+                booked.side = chain[0].side
                 self._new[identity] = None
-            chain = _as_booked(booked.trade, chain)
+            chain = booked.as_booked(chain)
             if booked.chain == chain:
                 return
         for entry in bookings(booked.chain, chain):
-            money = self._money(entry.execution, booked.trade.prices)
+            money = self._money(entry.execution, booked.prices)
             bundle = self._bundle(entry.execution)
             self._enter(entry.execution, money, bundle, is_reversal=entry.is_reversal)
         self._count(booked.chain, chain)
-        booked.chain = chain
+        booked.become(chain)
 
     def forget(self, identities: Sequence[Identity]) -> None:
         """Drop trades that have left the revision window."""
@@ -211,17 +232,23 @@ class Bookkeeper:
 
     def trades(self) -> list[BookedTrade]:
         """Return how each trade was booked."""
-        return [booked.trade for booked in self._booked.values()]
+        return [_trade(identity, booked) for identity, booked in self._booked.items()]
 
     def take_new(self) -> list[BookedTrade]:
         """Return what was booked first since the last call, for the archive."""
-        taken = [self._booked[identity].trade for identity in self._new if identity in self._booked]
+        taken = [
+            _trade(identity, self._booked[identity])
+            for identity in self._new
+            if identity in self._booked
+        ]
         self._new.clear()
         return taken
 
     def restore(self, trade: BookedTrade, chain: tuple[Execution, ...]) -> None:
         """Know that a trade was booked, as it was then, with a chain."""
-        self._booked[trade.identity] = _Booked(trade, _as_booked(trade, chain))
+        booked = _Booked(trade.side, trade.strategy, trade.prices)
+        booked.become(booked.as_booked(chain))
+        self._booked[trade.identity] = booked
 
     def _money(self, execution: Execution, prices: Prices) -> list[MoneySlippage | Missing]:
         """Return what an execution cost beside each benchmark, at the prices of its trade."""
@@ -360,14 +387,8 @@ class Bookkeeper:
         return found
 
 
-def _as_booked(trade: BookedTrade, chain: tuple[Execution, ...]) -> tuple[Execution, ...]:
-    """Return a chain with the side and strategy that its trade was booked with.
-
-    What an order tells later moves positions; what was booked is reversed where it was booked.
-    """
-    if not chain or (chain[0].side, chain[0].strategy) == (trade.side, trade.strategy):
-        return chain
-    return (chain[0]._replace(side=trade.side, strategy=trade.strategy), *chain[1:])
+def _trade(identity: Identity, booked: _Booked) -> BookedTrade:
+    return BookedTrade(identity, booked.side, booked.strategy, booked.prices)
 
 
 def exemplar_of(event: Execution | Order) -> Exemplar | None:
