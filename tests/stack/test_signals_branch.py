@@ -80,6 +80,26 @@ def _no(found: list[str]) -> bool:
     return True
 
 
+def test_figures_outlive_a_stop_of_the_whole_stack(tmp_path: Path) -> None:
+    """With `keep`, the next start shows them again, before anything is sent."""
+    session = demo_session(41, 60, time.time_ns() - 60 * SECOND_NS, SECOND_NS // 4)
+    requests = [in_logs(session), passed(session[-1].time_ns + 1200 * SECOND_NS)]
+    expected = shown_by(SETTING.engine_of(requests))
+    changed = Overrides(signals_config=SETTING.write(tmp_path / "signals.yaml"))
+    servers = ("collector", "signals")
+    for is_first in (True, False):
+        run = Stack(
+            tmp_path / "run", Ports.free(), servers=servers, overrides=changed, keep=is_first
+        )
+        with run as stack:
+            for request in requests if is_first else ():
+                send(f"{HOST}:{stack.ports.egress}", request)
+            eventually(lambda stack=stack: _no(differences(scraped(stack), expected)))  # type: ignore[misc]
+            assert own_count(stack, "tapeline_received_records_total") == (
+                len(session) + 1 if is_first else 0
+            )
+
+
 @contextmanager
 def flooded(folder: Path, overlay: str) -> Iterator[tuple[Stack, int]]:
     """Yield a stack without a sidecar, with more in it than the queue for one holds."""
