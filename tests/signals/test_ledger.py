@@ -13,7 +13,7 @@ from tapeline.signals.events import Execution
 from tapeline.signals.executions import Executions, OrderTerms
 from tapeline.signals.instruments import Instrument, Instruments
 from tapeline.signals.ledger import Ledger
-from tapeline.signals.positions import FLAT, PositionState, fold, key_of
+from tapeline.signals.positions import FLAT, PositionKey, PositionState, fold, key_of
 
 LINEAR = Instrument(base_currency="BTC", quote_currency="USDT")
 INVERSE = Instrument(is_inverse=True, multiplier=Decimal(100))
@@ -61,7 +61,7 @@ without_conflicts = st.lists(trades(), max_size=14).map(
 )
 
 
-def states(ledger: Ledger) -> dict[tuple[str, str, str], PositionState]:
+def states(ledger: Ledger) -> dict[PositionKey, PositionState]:
     """Return the positions that are not as if they had never been."""
     return {
         key: position.state for key, position in ledger.positions.items() if position.state != FLAT
@@ -95,7 +95,7 @@ def test_any_order_of_arrival_gives_identical_figures(
         other.add(event, 0)
         if data.draw(st.booleans()):
             states(other)
-    expected: dict[tuple[str, str, str], list[Execution]] = {}
+    expected: dict[PositionKey, list[Execution]] = {}
     for event in plainly_effective(arrivals):
         expected.setdefault(key_of(event), []).append(event)
 

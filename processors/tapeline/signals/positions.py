@@ -23,8 +23,9 @@ __all__ = ["FLAT", "Position", "PositionKey", "PositionState", "Positions", "Ste
 CHECKPOINT_EVERY: Final = 64
 """Executions between two states that are kept: at most so many are replayed besides later ones."""
 
-PositionKey = tuple[str, str, str]
-"""Account, strategy and instrument."""
+PositionKey = tuple[str, ...]
+"""Account, strategy and instrument. Of any length, since compiled code would make another object of
+one with three items each time that it passes it on, and all of them would be kept."""
 
 _ORDER_KEY: Final = attrgetter("order_key")
 
