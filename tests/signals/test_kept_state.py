@@ -119,6 +119,51 @@ def test_what_cannot_be_compared_is_said(lasting: StoreKind) -> None:
     assert "damaged" in verdict(lasting).told
 
 
+def _first(state: Any, *path: Any) -> Any:
+    for key in path:
+        state = state[key]
+    return state
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        (
+            "sampled.accounts",
+            lambda s: _first(s, "sampled", "accounts", "a", 0, 0).append(Decimal(1)),
+        ),
+        (
+            "sampled.accounts",
+            lambda s: _first(s, "sampled", "accounts", "a", 1).append([50, Decimal(1)]),
+        ),
+        ("sampled.tallies", lambda s: _first(s, "sampled", "tallies", "a").__setitem__(0, 99)),
+        ("sampled.orders", lambda s: _first(s, "sampled", "orders", "orders").pop()),
+        ("sampled.order_counts", lambda s: _first(s, "sampled", "order_counts").__setitem__(0, 99)),
+        (
+            "sampled.cash",
+            lambda s: _first(s, "sampled", "cash", "totals", "a").update(GBP=Decimal(5)),
+        ),
+        ("sampled.worst", lambda s: _first(s, "sampled", "worst").clear()),
+        ("sampled.revised", lambda s: _first(s, "sampled").update(revised=99)),
+        ("events", lambda s: _first(s, "events").update(quote=9999)),
+        ("live.terms", lambda s: _first(s, "live", "terms").pop()),
+        ("watermark", lambda s: s.update(watermark=s["watermark"] - 1)),
+    ],
+)
+def test_whatever_is_tampered_with_is_found(
+    tmp_path: Path, place: str, change: Callable[[Any], Any]
+) -> None:
+    """Returns, the equity curve, round trips, orders, cash, counts, and when it was."""
+    kind = SqliteKind(tmp_path / "signals.db")
+    recorded(kind, 7, 30, {12, 25})
+    assert verdict(kind).is_good
+    tamper(tmp_path / "signals.yaml", change)
+
+    found = verdict(kind)
+    assert not found.is_good
+    assert [one for one in found.found if place in one.place], found.found
+
+
 class Restless:
     """A store to which its sidecar writes a checkpoint between two looks at it."""
 

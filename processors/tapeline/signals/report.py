@@ -88,7 +88,8 @@ def prepare_report(
     }
 
     def make() -> Report:
-        positions = sorted((_position(*each) for each in views), key=position_rank)
+        ranked = sorted(views, key=_view_rank)
+        positions = [_position(*each) for each in ranked[:max_positions]]
         shown = sorted(
             (_account(*each, now_ns=head["present_ns"]) for each in accounts), key=account_rank
         )
@@ -97,8 +98,8 @@ def prepare_report(
             **head,
             "accounts": shown[:max_accounts],
             "accounts_left_out": len(shown[len(shown[:max_accounts]) :]),
-            "positions": positions[:max_positions],
-            "positions_left_out": len(positions) - len(positions[:max_positions]),
+            "positions": positions,
+            "positions_left_out": len(views) - len(positions),
             "slippage": slippage,
             "slippage_left_out": slippage_left_out,
             "markout": _markout(looks.markouts),
@@ -116,6 +117,12 @@ def position_rank(row: Report) -> tuple[Any, ...]:
     """Sort open positions before flat ones, the largest first, by value in base currency."""
     size = row["base_value"] or "0"
     return (row["quantity"] == "0", -abs(Decimal(size)), *_names(row))
+
+
+def _view_rank(each: tuple[PositionView, str]) -> tuple[Any, ...]:
+    """Sort as `position_rank` does, without a text for each of very many."""
+    view, _ = each
+    return (not view.state.quantity, -abs(view.figures.base_value or ZERO), *view.key)
 
 
 def account_rank(row: Report) -> tuple[Any, ...]:
