@@ -26,10 +26,11 @@ def built(
     *,
     registry: CollectorRegistry | None = None,
     is_live: bool = True,
+    workers: int = 1,
 ) -> SignalsProcessor:
     """Return a processor of a configuration, `CONFIG` where it says nothing else."""
     config = SignalsConfig.model_validate({**CONFIG, **(section or {})})
-    context = ProcessorContext(registry or CollectorRegistry(), live=is_live)
+    context = ProcessorContext(registry or CollectorRegistry(), worker_count=workers, live=is_live)
     processor = FACTORY.build(config, context)
     assert isinstance(processor, SignalsProcessor)
     return processor

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -282,6 +283,23 @@ def test_changed_units_refuse_the_state_and_say_what_to_do(
     again = built(on_disk(tmp_path))
     again.process(fill("e2", 2), at(4))
     assert len(again._recorder.engine.live.ledger.executions.events) == 2
+
+
+def test_another_number_of_workers_is_refused(tmp_path: Path) -> None:
+    """Accounts would move to workers that don't have their positions; without any they may."""
+    for name in ("quotes", "trades"):
+        folder = tmp_path / name
+        folder.mkdir()
+        processor = built(on_disk(folder))
+        quote: dict[str, Any] = {"instrument": "BTCUSDT", "quote__bid": "1", "quote__ask": "1"}
+        processor.process(event("quote", **quote), at(0))
+        if name == "trades":
+            processor.process(fill("e1"), at(0))
+        processor.close(at(1))
+    built(on_disk(tmp_path / "quotes"), workers=2).process(fill("e2", 2), at(2))
+    more = built(on_disk(tmp_path / "trades"), workers=2)
+    with pytest.raises(NotNowError, match=r"server\.workers was 1.*change it back"):
+        more.process(fill("e2", 2), at(2))
 
 
 def test_changed_units_leave_a_state_in_memory_behind(caplog: pytest.LogCaptureFixture) -> None:

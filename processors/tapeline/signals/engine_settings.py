@@ -54,4 +54,6 @@ class EngineSettings:
     """None: 365 days divided by the period."""
     flat_series_ns: int = 900 * SECOND_NS
     """How long the gauges of a position that went flat stay at zero."""
+    workers: int = 0
+    """How many share the accounts; 0: nobody said."""
     limits: Limits = field(default_factory=Limits)

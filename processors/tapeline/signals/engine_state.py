@@ -226,6 +226,7 @@ def _facts(engine: Engine) -> dict[str, Any]:
             for terms in [engine.sampled.accounts.terms(name)]
         },
         "risk_period": settings.risk_period_ns,
+        "workers": settings.workers,
     }
 
 
@@ -253,6 +254,13 @@ def _check_facts(engine: Engine, facts: Any) -> None:
                 f" {terms.starting_equity}, which would be a return: change it back and send a"
                 " trading.cash event, or begin with a new state"
             )
+    workers = engine.settings.workers
+    if workers and facts["workers"] and workers != facts["workers"] and facts["accounts"]:
+        raise SettingsChangedError(
+            f"server.workers was {facts['workers']} when positions were counted, and is {workers}"
+            " now, so that accounts would move without them: change it back, or begin with a new"
+            " state"
+        )
     period_ns = engine.settings.risk_period_ns
     if facts["risk_period"] != period_ns:
         raise SettingsChangedError(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tapeline.otlp.signals import Signal
@@ -159,7 +160,7 @@ def build(config: SignalsConfig, context: ProcessorContext) -> Processor:
     store = open_store(config.state, context.worker_index) if context.live else MemoryStore()
     processor = SignalsProcessor(
         Intake(settings.engine.instruments, settings.mappings),
-        Recorder(settings.engine, store),
+        Recorder(replace(settings.engine, workers=context.worker_count), store),
         metrics_on(context.registry),
         period_ns=round(config.period * _NANO),
         idle_timeout_ns=round(config.idle_timeout * _NANO),

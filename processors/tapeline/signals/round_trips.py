@@ -1,8 +1,7 @@
 """Round trips: from flat to flat, or to a flip, and how many of them won.
 
 A trip's P&L is what its closing legs realised, less all fees paid in it, each currency at the rate
-of the moment at which it closed. Pure, and a function of the executions in order: a ledger that is
-replayed after a bust gives its trips anew.
+of the moment at which it closed. Pure.
 """
 
 from collections.abc import Mapping
