@@ -267,7 +267,7 @@ def test_hostile_names_stay_text() -> None:
     seen = Seen(page_of(attacked()))
 
     assert not seen.tags & {"script", "img"}
-    assert seen.attributes <= {"class", "title", "data-chart", "href"}
+    assert seen.attributes <= {"class", "title", "data-chart", "data-key", "href"}
     for first in ("", "v", "i", "e", "s", "f"):
         assert f"{first}{ATTACK}"[:40] in seen.text
     assert "turned\\u202e" in seen.text
@@ -354,12 +354,15 @@ def test_a_browser_draws_the_curves_and_follows(browser: Browser) -> None:
             "Mean markout, bps",
         ]
         browser.value("document.querySelector('details').open = true; 1")
+        browser.value("document.querySelector('summary').focus(); scrollTo(0, 300); 1")
         browser.value("window.first = document.querySelector('.chart canvas'); 1")
         with told.lock:
             told.engine.apply([trade(at(81), 2, 111, "later"), quote(82, "112.5")], at(90))
         browser.until("document.querySelector('main').textContent.includes('later')")
 
         assert browser.value("document.querySelector('details').open")
+        assert browser.value("document.activeElement === document.querySelector('summary')")
+        assert browser.value("scrollY") == 300
         assert browser.value("window.first === document.querySelector('.chart canvas')")
         assert "1,080.00" in browser.value("document.querySelector('main').textContent")
     assert browser.troubles == []

@@ -51,20 +51,24 @@ _LIVE_SCRIPT: Final = """
 (() => {
   const main = document.querySelector("main");
   const state = document.getElementById("live");
-  const opened = () => [...main.querySelectorAll("details")].map((one) => one.open);
-  const scrolled = () => [...main.querySelectorAll(".wide")].map((one) => one.scrollLeft);
+  const all = (names) => [...main.querySelectorAll(names)];
+  const key = (one, place) => one.dataset.key ?? String(place);
   const reading = () => {
     const selection = document.getSelection();
     return selection && !selection.isCollapsed && main.contains(selection.anchorNode);
   };
+  // What a reader has opened, scrolled and reached by the keyboard stays.
   const show = (html) => {
-    const open = opened(), left = scrolled();
+    const opened = new Map(all("details").map((one, place) => [key(one, place), one.open]));
+    const left = all(".wide").map((one) => one.scrollLeft);
+    const focused = all("a, summary").indexOf(document.activeElement);
     main.innerHTML = html;
-    main.querySelectorAll("details").forEach((one, place) => {
-      if (place < open.length) one.open = open[place];
+    all("details").forEach((one, place) => {
+      one.open = opened.get(key(one, place)) ?? one.open;
     });
-    main.querySelectorAll(".wide").forEach((one, place) => { one.scrollLeft = left[place] || 0; });
     document.dispatchEvent(new Event("tapeline:content"));
+    all(".wide").forEach((one, place) => { one.scrollLeft = left[place] ?? 0; });
+    if (focused >= 0) all("a, summary")[focused]?.focus({ preventScroll: true });
   };
   const source = new EventSource(document.body.dataset.events);
   source.onmessage = (message) => {

@@ -199,7 +199,12 @@ def _ends(row: Report, places: int) -> Markup:
     ]
     name = f"{visible(row['account'])}, {visible(row['currency'])}"
     heading = f"{name}: equity now, and at the ends of the last periods"
-    return element("details", element("summary", heading), table(("<time", "equity"), lines))
+    return element(
+        "details",
+        element("summary", heading),
+        table(("<time", "equity"), lines),
+        data_key=f"equity {visible(row['account'])}",
+    )
 
 
 def _positions(rows: Sequence[Report]) -> Markup:
@@ -327,7 +332,14 @@ def _worst(lists: Sequence[Report], trace_url: str | None) -> Markup:
         parts.append(table(heads, first))
         if more:
             told = element("summary", f"{len(more)} more in {visible(found['currency'])}")
-            parts.append(element("details", told, table(heads, more)))
+            parts.append(
+                element(
+                    "details",
+                    told,
+                    table(heads, more),
+                    data_key=f"worst {visible(found['currency'])}",
+                )
+            )
     return joined(*parts)
 
 
