@@ -37,6 +37,9 @@ def _cases() -> Iterator[tuple[str, str]]:
     yield "curl --password {} -v", "curl --password <password> -v"
     yield "curl --api-key={} -v", "curl --api-key=<api-key> -v"
     yield "api key: {} ok", "api key: <api-key> ok"
+    # At the end of a sentence
+    yield "login_credentials={}.", "login_credentials=<credentials-pair>."
+    yield "password={}.", "password=<password>"
     yield "password={}\\nnext line", "password=<password>\\nnext line"
     # JSON in a text
     yield '{{"password":"{}","n":1}}', '{{"password":"<password>","n":1}}'
@@ -86,6 +89,21 @@ def test_the_value_is_masked_and_the_text_around_it_kept(text: str, masked: str)
     """Each way to write a pair is read to its value's end, and no further."""
     written = text.replace("{}", SECRET).translate(PLAIN)
     assert _masked(written) == masked.replace("{{", "{").replace("}}", "}")
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("your otp: 464618.", "your otp: <one-time-code>."),
+        ("otp=464618! Enter it now", "otp=<one-time-code>! Enter it now"),
+        ("is cvv=444?", "is cvv=<card-code>?"),
+        ("otp=464618...", "otp=464618..."),
+        ("cvv=444.25", "cvv=444.25"),
+    ],
+)
+def test_a_sentence_may_end_with_a_value(text: str, masked: str) -> None:
+    """Its full stop is no part of a code; more than one, or what goes on, is."""
+    assert _masked(text) == masked
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,14 @@ from redaction_pack import OPTIONAL_RULES, full_judge, full_pack
 from tapeline.redaction.pack import BUILT_IN_RULES, load_pack
 from tapeline.redaction.samples import ALPHABETS, expand
 
+LINES = {
+    "mail-login",
+    "password-file",
+    "private-key",
+    "redis-command",
+    "validation-error-value",
+}
+"""Rules of which an example stands alone in a line, or is cut off at its end."""
 RULES = {rule.id: rule for rule in (*full_pack().value_rules, *full_pack().name_rules)}
 
 
@@ -20,6 +28,20 @@ def test_a_rule_finds_its_own_examples(rule_id: str, seed: str) -> None:
         secrets = [item for item in full_judge().explain(text) if item.is_secret]
         assert rule_id in {item.rule for item in secrets}, text
         assert full_judge().redact(text) != text
+
+
+@pytest.mark.parametrize("around", ["INFO oms: {}", "then {}", "{}."])
+@pytest.mark.parametrize("rule_id", sorted(RULES.keys() - LINES))
+def test_a_secret_is_found_in_the_middle_of_a_line_and_at_the_end_of_a_sentence(
+    rule_id: str, around: str
+) -> None:
+    """No other reading of the words before it, and no full stop, hides what was found alone."""
+    before = around.index("{}")
+    for text in RULES[rule_id].samples()[0]:
+        hits = full_judge().judge(around.format(text))
+        covered = {at for hit in hits for at in range(hit.start, hit.end)}
+        for alone in full_judge().judge(text):
+            assert set(range(alone.start + before, alone.end + before)) <= covered, text
 
 
 @pytest.mark.parametrize("rule_id", RULES)

@@ -336,10 +336,18 @@ def _value(
         reason = "is a command whose output is the value"
     else:
         reason = _reason(pair, value, opening is None)
+        if reason and opening is None and _ends_sentence(value):
+            # A full stop is no part of a code, and hides what has an exact form.
+            rest = _reason(pair, value[:-1], True)  # noqa: FBT003 - as above
+            end, reason = (end, reason) if rest else (end - 1, rest)
     return _new(Assignment, (pair.finding.rule, start, end, quote, reason))
 
 
-def _reason(pair: _Pair, value: str, bare: bool) -> str:  # noqa: FBT001 - private, one caller
+def _ends_sentence(value: str) -> bool:
+    return value[-1] in ".!?" and value[-2:-1].isalnum()
+
+
+def _reason(pair: _Pair, value: str, bare: bool) -> str:  # noqa: FBT001 - private, for speed
     if pair.finding.rule == "authorization":
         scheme = _SCHEME.match(value)
         if scheme is not None:
