@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tapeline.signals.engine import Engine
+from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.events import BUY, Execution, ExecutionKind, Order, OrderState
 from tapeline.signals.executions import Change, Executions
 from tapeline.signals.instruments import Instrument
@@ -140,6 +142,17 @@ MATRICES = {
 }
 
 
+def event_of(time_ns: int, step: Says | Exec) -> Order | Execution:
+    """Return the event of a report."""
+    if isinstance(step, Says):
+        quantity = None if step.quantity is None else Decimal(step.quantity)
+        return Order(time_ns, "a", "X", step.state, "I", "V", side=BUY, quantity=quantity)
+    return Execution(
+        time_ns, "a", "V", "I", step.id, step.kind, step.ref_id, BUY,
+        Decimal(step.quantity), Decimal(step.price), "X",
+    )  # fmt: skip
+
+
 class Desk:
     """An order and its executions, through the chains of the real core."""
 
@@ -149,17 +162,11 @@ class Desk:
 
     def take(self, time_ns: int, step: Says | Exec) -> None:
         """Apply one report."""
-        if isinstance(step, Says):
-            quantity = None if step.quantity is None else Decimal(step.quantity)
-            self.book.apply(
-                Order(time_ns, "a", "X", step.state, "I", "V", side=BUY, quantity=quantity)
-            )
-            return
-        event = Execution(
-            time_ns, "a", "V", "I", step.id, step.kind, step.ref_id, BUY,
-            Decimal(step.quantity), Decimal(step.price), "X",
-        )  # fmt: skip
-        self.change(time_ns, self.executions.add(event))
+        event = event_of(time_ns, step)
+        if isinstance(event, Order):
+            self.book.apply(event)
+        else:
+            self.change(time_ns, self.executions.add(event))
 
     def change(self, time_ns: int, changes: Sequence[Change]) -> None:
         """Tell the book what executions came, went, or were corrected."""
@@ -215,3 +222,29 @@ def test_order_ends_the_same_when_reports_arrive_backwards(matrix: tuple[Row, ..
     assert one is not None
     assert other is not None
     assert backwards.book.closure(other) == forwards.book.closure(one)
+
+
+def total(engine: Engine, name: str) -> int:
+    """Return the sum over all series of a sum."""
+    return int(sum(each.total for each in engine.series.sums[f"trading.{name}"].values()))
+
+
+@pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES.keys())
+def test_an_engine_shows_what_the_matrix_says(matrix: tuple[Row, ...]) -> None:
+    """Open orders, position, its average, volume less what was reversed, and counts of events."""
+    engine = Engine(EngineSettings(max_lateness_ns=0, revision_window_ns=10**12))
+    steps: list[Says | Exec] = []
+    for index, row in enumerate(matrix):
+        time_ns = 1_000 + 10 * index
+        steps += [] if row.step is None else [row.step]
+        events = [] if row.step is None else [event_of(time_ns, row.step)]
+        engine.apply(events, time_ns + 1)
+        is_open = row.status in {"pending", "new", "partially_filled"}
+        assert engine.sampled.book.open_count() == int(is_open), row
+        gauges = {point.name: point.value for point in engine.gauges()}
+        assert gauges.get("trading.position.quantity", 0) == row.filled
+        if row.average is not None:
+            assert gauges["trading.position.average_price"] == float(row.average)
+        assert total(engine, "volume") - total(engine, "volume.reversed") == row.filled
+        assert total(engine, "orders") == sum(isinstance(step, Says) for step in steps)
+        assert total(engine, "executions") == sum(isinstance(step, Exec) for step in steps)
