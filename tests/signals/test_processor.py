@@ -173,13 +173,16 @@ def test_the_clock_moves_nothing_before_there_was_input_in_this_process(tmp_path
     processor = built(on_disk(tmp_path))
     processor.process(fill("e1"), at(0))
     processor._recorder._store.close()  # A crash.
-    following = built(on_disk(tmp_path))
+    registry = CollectorRegistry()
+    following = built(on_disk(tmp_path), registry=registry)
     following.tick(at(600))
     assert following._recorder.engine.watermark_ns == at(-5)
+    assert samples(registry)["watermark_lag_seconds",] == 0
     following.process(fill("e2", 1), at(601))
     assert not +following._recorder.engine.late
     following.tick(at(640))
     assert following._recorder.engine.watermark_ns == at(610)
+    assert samples(registry)["watermark_lag_seconds",] == 30
 
 
 def test_figures_are_shown_again_before_anything_comes(tmp_path: Path) -> None:

@@ -144,8 +144,10 @@ class SignalsProcessor:
         return [Batch(Signal.METRICS, payload) for payload in payloads]
 
     def _show(self, now_ns: int) -> None:
+        # Before there was input a watermark that stands is no sign of anything.
+        has_clock = self._is_live and self._last_input_ns > 0
         self._metrics.show(
-            self._recorder, self.refused, self.unknown_instruments, now_ns if self._is_live else 0
+            self._recorder, self.refused, self.unknown_instruments, now_ns if has_clock else 0
         )
 
 
