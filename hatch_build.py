@@ -38,8 +38,12 @@ class CompiledModules(BuildHookInterface[Any]):
         if version == "editable":
             return
         self._work = Path(tempfile.mkdtemp(prefix="tapeline-compile-"))
-        names = modules(Path(self.root), self.config["compile"], self.config["pure"])
-        libraries = compiled(Path(self.root), names, self._work)
+        try:
+            names = modules(Path(self.root), self.config["compile"], self.config["pure"])
+            libraries = compiled(Path(self.root), names, self._work)
+        except BaseException:  # mypyc ends the process where a source has a mistake
+            shutil.rmtree(self._work)
+            raise
         build_data["force_include"].update(
             {str(path): str(path.relative_to(self._work / "lib")) for path in libraries}
         )

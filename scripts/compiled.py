@@ -105,6 +105,9 @@ def make(folder: Path) -> bool:
             errors="replace",
             check=False,
         )
+        if key() != folder.name:
+            say("the sources changed meanwhile: run it again")
+            return False
         wheels = list(Path(work).glob("*.whl"))
         if done.returncode != 0 or len(wheels) != 1:
             lines = done.stdout.splitlines()

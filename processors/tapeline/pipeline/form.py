@@ -17,6 +17,6 @@ class Form(StrEnum):
 def running_form() -> Form:
     """Return the form of what this process imported.
 
-    The compiled modules are one library, so one of them tells for all.
+    A wheel has all of the compiled modules or none, so one of them tells for all.
     """
     return Form.PURE if batch.__file__.endswith(".py") else Form.COMPILED
