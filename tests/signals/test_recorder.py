@@ -1,6 +1,7 @@
 """Engine and store in step: a restart has what was committed, and says what it could not read."""
 
 import logging
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from execution_events import trade
 from signal_events import SETTINGS, figures
 from store_kinds import SqliteKind
 from tapeline.pipeline.processor import NotNowError
+from tapeline.signals.cash import CashBook
 from tapeline.signals.engine import Engine
+from tapeline.signals.events import Cash
 from tapeline.signals.recorder import Recorder
 from tapeline.signals.store import LogRow
 
@@ -96,6 +99,25 @@ def test_a_row_of_another_build_is_counted_and_stops_nothing(place: SqliteKind) 
     found = crashed(place)
     assert found.damaged == 1
     found.take([trade(1_600, 1, 100, "e3")], 1_600)
+    assert len(found.engine.live.ledger.executions.events) == 4
+    place.close()
+
+
+def test_what_made_an_engine_stumble_stops_no_start(
+    place: SqliteKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be a bug, and no reason to count nothing ever after."""
+
+    def stumble(*_: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(CashBook, "add", stumble)
+    found = recorder(place)
+    with pytest.raises(ArithmeticError):
+        found.take([Cash(1_600, "a", "c", Decimal(1))], 1_600)
+    found = crashed(place)
+    assert found.damaged == 1
+    found.take([trade(1_700, 1, 100, "e3")], 1_700)
     assert len(found.engine.live.ledger.executions.events) == 4
     place.close()
 

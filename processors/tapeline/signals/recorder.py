@@ -257,7 +257,7 @@ class Recorder:
 
 
 def restored_engine(settings: EngineSettings, loaded: Loaded) -> tuple[Engine, int]:
-    """Return an engine with a state that was loaded, and how many of its rows don't read.
+    """Return an engine with a state that was loaded, and how many rows it could not take whole.
 
     Raises SettingsChangedError, or one of the errors of broken state.
     """
@@ -267,12 +267,12 @@ def restored_engine(settings: EngineSettings, loaded: Loaded) -> tuple[Engine, i
         restore_engine(engine, decode_state(loaded.checkpoint), archives)
     unread = 0
     for row in loaded.rows:
+        # What an event made stumble when it came, it does now: all else is as it was then.
         try:
-            events = decode_events(row.events) if row.events else []
-        except CodecError:
+            engine.apply(decode_events(row.events) if row.events else [], row.greatest_time_ns)
+        except (CodecError, *_BROKEN):
             unread += 1
             continue
-        engine.apply(events, row.greatest_time_ns)
         if row.watermark_ns:
             engine.advance(row.watermark_ns)
     return engine, unread
