@@ -38,6 +38,7 @@ class Engine:
         self._gauges = Gauges(settings, self.live, self.sampled, self.market)
         self.greatest_time_ns = 0
         """Of all records, trading or not."""
+        self._is_ended = False
         self.events: Counter[str] = Counter()
         """Events that were taken, by kind; duplicates are among them."""
         self.late: Counter[str] = Counter()
@@ -55,7 +56,9 @@ class Engine:
     @property
     def present_ns(self) -> int:
         """Now, as events tell it: the greatest time, or later where the clock moved on alone."""
-        return max(self.greatest_time_ns, self.watermark_ns + self.settings.max_lateness_ns)
+        # At the end of input the watermark is the greatest time itself: nothing is later.
+        lateness_ns = 0 if self._is_ended else self.settings.max_lateness_ns
+        return max(self.greatest_time_ns, self.watermark_ns + lateness_ns)
 
     def apply(self, events: Sequence[Event], greatest_time_ns: int) -> None:
         """Take the events of a batch, and the greatest time of any of its records."""
@@ -74,6 +77,7 @@ class Engine:
 
     def end(self) -> None:
         """Take what is due at the end of all input."""
+        self._is_ended = True
         self.sampled.advance(self.greatest_time_ns, is_end=True)
 
     def gauges(self) -> Iterator[GaugePoint]:

@@ -233,6 +233,8 @@ class OrderBook:
             return life.arrival_price
         if life.receipt_mid is not None:
             return life.receipt_mid[1]
+        if not self.is_root(life):
+            return None
         submitted = [
             (member.receipt_mid[0], member.id, member.receipt_mid[1])
             for member in self.family(life)

@@ -1,0 +1,36 @@
+"""Every figure of a whole input, by definition. Slow on purpose: nothing is kept or updated."""
+
+from collections.abc import Sequence
+
+from plain_signals.known import everything
+from plain_signals.moments import (
+    count_events,
+    sample_horizons,
+    sample_latencies,
+)
+from plain_signals.portfolio import portfolio_gauges, trip_gauges
+from plain_signals.positions import Gauges, position_gauges
+from plain_signals.samples import Samples, bookings
+from tapeline.signals.engine_settings import EngineSettings
+from tapeline.signals.events import Event
+
+
+def samples_of(events: Sequence[Event], settings: EngineSettings) -> Samples:
+    """Return all sums and histograms at the end of an input."""
+    known = everything(events, settings)
+    samples = Samples()
+    booked_at = bookings(known, samples)
+    count_events(known, samples)
+    sample_horizons(known, samples, booked_at)
+    sample_latencies(known, samples)
+    return samples
+
+
+def gauges_of(events: Sequence[Event], settings: EngineSettings) -> Gauges:
+    """Return all gauges at the end of an input."""
+    known = everything(events, settings)
+    return (
+        position_gauges(known)
+        | portfolio_gauges(known)
+        | trip_gauges(known, bookings(known, Samples()))
+    )

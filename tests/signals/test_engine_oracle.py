@@ -1,0 +1,98 @@
+"""The engine against an oracle that follows docs/trading-convention.md with exact fractions."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plain_signals.known import Attributes
+from plain_signals.oracle import gauges_of, samples_of
+from signal_events import in_arrival_order
+from signal_sessions import session
+from signal_sessions import settings as session_settings
+from tapeline.signals.engine import Engine
+from tapeline.signals.engine_settings import EngineSettings
+from tapeline.signals.events import Event
+
+SECOND_NS = 1_000_000_000
+UNITS_NS = st.sampled_from([1, 1_000_000, SECOND_NS // 10, SECOND_NS])
+EXACT = Fraction(1, 10**25)
+"""Sums are exact but for quotients, which have 34 digits in the engine."""
+DOUBLE = 1e-12
+"""Gauges are doubles."""
+
+
+def run(random: Random, events: list[Event], of: EngineSettings) -> Engine:
+    """Return an engine that took events in some order within the lateness, to the end."""
+    engine = Engine(of)
+    for event in in_arrival_order(random, events, of.max_lateness_ns):
+        engine.apply([event], event.time_ns)
+    engine.end()
+    return engine
+
+
+def is_near(value: Fraction, wanted: Fraction) -> bool:
+    """Say whether values are the same but for the rounding of quotients."""
+    return abs(value - wanted) <= EXACT * max(Fraction(1), abs(wanted))
+
+
+def assert_samples(engine: Engine, events: list[Event], of: EngineSettings, leaving: str) -> None:
+    """Compare all sums and histograms whose name does not begin with `leaving`."""
+    expected = samples_of(events, of)
+    sums = {
+        (name, key): Fraction(each.total)
+        for name, found in engine.series.sums.items()
+        for key, each in found.items()
+    }
+    for named in sums.keys() | expected.sums.keys():
+        # A sum of 0 tells nothing more than none.
+        wanted = expected.sums.get(named, Fraction(0))
+        assert is_near(sums.get(named, Fraction(0)), wanted), named
+    histograms = {
+        (name, key): (each.counts, Fraction(each.total))
+        for name, found in engine.series.histograms.items()
+        for key, each in found.items()
+        if not name.startswith(leaving)
+    }
+    assert histograms.keys() == expected.histograms.keys()
+    for named, (counts, total) in histograms.items():
+        wanted_counts, wanted = expected.histograms[named]
+        assert counts == wanted_counts, named
+        assert is_near(total, wanted), named
+
+
+def assert_gauges(
+    engine: Engine, expected: Mapping[tuple[str, Attributes], Any], prefixes: tuple[str, ...]
+) -> None:
+    """Compare all gauges whose names begin with one of the prefixes."""
+    gauges = {
+        (point.name, point.attributes): point.value
+        for point in engine.gauges()
+        if point.name.startswith(prefixes)
+    }
+    wanted = {key: float(value) for key, value in expected.items() if key[0].startswith(prefixes)}
+    assert gauges.keys() == wanted.keys()
+    for key, value in wanted.items():
+        assert abs(gauges[key] - value) <= DOUBLE * max(1e-3, abs(value)), key
+
+
+@given(st.integers(0, 2**32), st.integers(5, 90), UNITS_NS)
+@settings(max_examples=40, deadline=None)
+def test_sums_and_histograms_are_those_of_the_convention(seed: int, count: int, unit: int) -> None:
+    """Volume, notional, fees, slippage, spreads, markouts, latencies, counts: bucket by bucket."""
+    random = Random(seed)  # noqa: S311 - reproducible, not secret
+    events, of = session(random, count, unit), session_settings(unit)
+    assert_samples(run(random, events, of), events, of, "trading.shortfall")
+
+
+@given(st.integers(0, 2**32), st.integers(5, 90), UNITS_NS)
+@settings(max_examples=40, deadline=None)
+def test_positions_are_those_of_the_convention(seed: int, count: int, unit: int) -> None:
+    """Quantity, average price, value and P&L of each position, replayed from nothing."""
+    random = Random(seed)  # noqa: S311 - as above
+    events, of = session(random, count, unit), session_settings(unit)
+    engine = run(random, events, of)
+    assert_gauges(engine, gauges_of(events, of), ("trading.position.", "trading.pnl."))
