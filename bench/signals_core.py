@@ -210,29 +210,37 @@ def measure_restart(executions: int, folder: Path) -> dict[str, Any]:
     """Return how long it takes to be back with so many executions: after a kill, after a stop."""
     path = folder / "restart.db"
     settings = EngineSettings()
-    recorder = Recorder(settings, SqliteStore(path))
-    recorder.begin(FIRST_NS)
-    made = events_of(Mix.PLAIN)
-    while executions > 0:
-        batch = list(islice(made, BATCH_RECORDS))
-        recorder.take(batch, batch[-1].time_ns)
-        executions -= len(batch)
-    store = recorder._store  # noqa: SLF001 - as a kill: no checkpoint, and the lock goes
-    store.close()
-    after_kill_s, back = _timed_restart(settings, path)
-    back.checkpoint()
-    back.close()
-    after_stop_s, last = _timed_restart(settings, path)
-    held = len(last.engine.live.ledger.executions.events)
-    last.close()
+    _fill(path, settings, executions)
+    after_kill_s, held = _timed_restart(settings, path)
+    after_stop_s, held_again = _timed_restart(settings, path)
+    if held != held_again:
+        raise ValueError(f"{held:,} executions were back after a kill, {held_again:,} after a stop")
     return {"executions": held, "after_kill_s": after_kill_s, "after_stop_s": after_stop_s}
 
 
-def _timed_restart(settings: EngineSettings, path: Path) -> tuple[float, Recorder]:
+def _fill(path: Path, settings: EngineSettings, executions: int) -> None:
+    """Leave rows without a checkpoint, as a kill does."""
+    store = SqliteStore(path)
+    recorder = Recorder(settings, store)
+    recorder.begin(FIRST_NS)
+    made = events_of(Mix.PLAIN)
+    for _ in range(0, executions, BATCH_RECORDS):
+        batch = list(islice(made, BATCH_RECORDS))
+        recorder.take(batch, batch[-1].time_ns)
+    store.close()
+
+
+def _timed_restart(settings: EngineSettings, path: Path) -> tuple[float, int]:
+    """Return how long a recorder took to begin, and its executions; then it stops in order."""
+    gc.collect()
     recorder = Recorder(settings, SqliteStore(path))
     began_s = time.perf_counter()
     recorder.begin(FIRST_NS)
-    return time.perf_counter() - began_s, recorder
+    taken_s = time.perf_counter() - began_s
+    held = len(recorder.engine.live.ledger.executions.events)
+    recorder.checkpoint()
+    recorder.close()
+    return taken_s, held
 
 
 def resident_bytes() -> int:
