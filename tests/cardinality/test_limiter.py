@@ -54,6 +54,16 @@ def test_the_first_series_stay_and_the_rest_overflows() -> None:
     assert _ids(_send(limiter, "ab", 3)) == "ab"
 
 
+def test_a_metric_that_is_just_at_its_limit_has_no_overflow() -> None:
+    """Its series written in another order are the same ones, so nothing overflows."""
+    limiter = _limiter(1)
+    for labels in ({"a": "1", "b": "2"}, {"b": "2", "a": "1"}):
+        batch = batch_of(Series("fills", [counted(labels, 1, 1, 0)]))
+        assert limiter.process(batch, at(1)).batch is batch
+
+    assert limiter.output_count == 0
+
+
 def test_an_overflow_has_its_own_resource_scope_and_metric() -> None:
     """One overflow for each producer, with its resource, scope, unit and description."""
     limiter = _limiter(0)

@@ -17,22 +17,11 @@ from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.folding.folder import Folder
 from tapeline.cardinality.folding.newcomers import fold_new
 from tapeline.cardinality.folding.outcome import REFUSALS, FoldOutcome
-from tapeline.cardinality.folding.outputs import (
-    GaugeFold,
-    Output,
-    OutputIdentity,
-    Temporality,
-)
+from tapeline.cardinality.folding.outputs import GaugeFold, Output, OutputIdentity, Temporality
 from tapeline.cardinality.looks import UNREAD, UNREADABLE, Item, Look, Looker
 from tapeline.cardinality.metric_reader import MetricView
 from tapeline.cardinality.output_messages import Staying
-from tapeline.cardinality.point_layout import (
-    GAUGE,
-    NO_RECORDED_VALUE,
-    SUM,
-    SUMMARY,
-    Point,
-)
+from tapeline.cardinality.point_layout import GAUGE, NO_RECORDED_VALUE, SUM, SUMMARY, Point
 from tapeline.cardinality.route import OVERFLOW_PAIRS, Action, Route, is_overflow
 from tapeline.cardinality.router import Router
 from tapeline.cardinality.series_keys import series_key
@@ -127,12 +116,12 @@ class Decider:
         ended: dict[int, tuple[int, str]] = {}
         results: list[str] = []
         new = _New([], [], [])
-        flooded = self._flooded(source)
+        is_flooded = self._is_flooded(source)
         waiting: list[tuple[int, bytes]] = []
         for item in items:
             record, fold_end, key, output, point, pairs = item
             removed: tuple[bytes, ...] = ()
-            if output is None and flooded and point is UNREAD and not is_overflow(pairs):
+            if output is None and is_flooded and point is UNREAD and not is_overflow(pairs):
                 # What `_way` would say of a plain point, without the way to it.
                 new.pairs.append(pairs)
                 new.beyond.append(key)
@@ -140,9 +129,9 @@ class Decider:
                 gone.add(record)
                 continue
             if output is None:
-                if waiting and flooded:
+                if waiting:
                     # It may be of a stream among them.
-                    results += fold_new(self._folder, flooded, producer, waiting, now_unix_nano)
+                    results += self._fold_new(source, waiting, now_unix_nano)
                     waiting = []
                 way = _BAD if point is UNREADABLE else self._way(source, item, new, now_unix_nano)
                 output, removed = way.output, way.removed
@@ -156,8 +145,8 @@ class Decider:
             content = payload[begins[record] : fold_end]
             results.append(fold(key, output, producer, content, now_unix_nano, removed))
             gone.add(record)
-        if waiting and flooded:
-            results += fold_new(self._folder, flooded, producer, waiting, now_unix_nano)
+        if waiting:
+            results += self._fold_new(source, waiting, now_unix_nano)
         counts = _counted(results)
         for record in _outlived(look, ended):
             counts[ended.pop(record)[1]] -= 1
@@ -168,10 +157,10 @@ class Decider:
         tally.admitted[source.metric.name] += view.stop - view.first - len(items)
         return _staying(look, gone, ended)
 
-    def _flooded(self, source: Source) -> Output | None:
-        """Return the overflow of a source whose new series, if plain, can only go there."""
+    def _is_flooded(self, source: Source) -> bool:
+        """Say whether new series of a source, if plain, can only go into its overflow."""
         rule = source.state.rule
-        if (
+        return (
             source.stand_in is None
             and rule.is_plain
             and not rule.is_protected
@@ -179,9 +168,13 @@ class Decider:
             and not source.group.has_room
             and not self.promoted
             and not (source.metric.kind == SUMMARY and rule.summary is SummaryPolicy.PASS)
-        ):
-            return self._overflow(source)
-        return None
+        )
+
+    def _fold_new(
+        self, source: Source, points: Sequence[tuple[int, bytes]], now_unix_nano: int
+    ) -> list[FoldOutcome]:
+        output = self._overflow(source)
+        return fold_new(self._folder, output, source.producer, points, now_unix_nano)
 
     def tell_known(
         self,
