@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from plain_signals.closings import fill_gauges, sample_shortfalls
 from plain_signals.known import everything
 from plain_signals.moments import (
     count_events,
@@ -23,14 +24,13 @@ def samples_of(events: Sequence[Event], settings: EngineSettings) -> Samples:
     count_events(known, samples)
     sample_horizons(known, samples, booked_at)
     sample_latencies(known, samples)
+    sample_shortfalls(known, samples)
     return samples
 
 
 def gauges_of(events: Sequence[Event], settings: EngineSettings) -> Gauges:
     """Return all gauges at the end of an input."""
     known = everything(events, settings)
-    return (
-        position_gauges(known)
-        | portfolio_gauges(known)
-        | trip_gauges(known, bookings(known, Samples()))
-    )
+    booked_at = bookings(known, Samples())
+    positions = position_gauges(known) | portfolio_gauges(known)
+    return positions | trip_gauges(known, booked_at) | fill_gauges(known)

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from plain_signals.chains import counting
+from plain_signals.chains import trades
 from plain_signals.known import Known, named
 from plain_signals.positions import (
     Gauges,
@@ -18,7 +18,7 @@ from tapeline.signals.events import Identity
 
 def accounts(known: Known) -> list[str]:
     """Return the accounts that traded or were funded."""
-    traded = [trade.reported.account for trade in counting(known)]
+    traded = [trade.reported.account for trade in trades(known)]
     return sorted({event.account for event in known.cash} | set(traded))
 
 

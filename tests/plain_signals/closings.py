@@ -1,0 +1,219 @@
+"""What is computed of an order that closed: shortfall and fill ratio. Sections 2, 3 and 5."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from plain_signals.chains import Trade, trades
+from plain_signals.known import Known, mid, named
+from plain_signals.orders import (
+    CLOSING,
+    Terms,
+    all_orders,
+    arrival,
+    decision,
+    family,
+    is_leaf,
+    root,
+    terms,
+)
+from plain_signals.positions import Gauges, converted
+from plain_signals.samples import BPS, Samples, instrument_of, money_of, side_of
+from tapeline.signals.events import Execution, Order
+
+HOUR_NS = 3_600_000_000_000
+
+
+def fills(known: Known, account: str, order_ids: list[str]) -> list[Trade]:
+    """Return the trades of some orders, as they stand."""
+    return [
+        trade
+        for trade in trades(known)
+        if trade.reported.account == account and trade.order_id in order_ids
+    ]
+
+
+def is_closed(known: Known, account: str, order_ids: list[str]) -> bool:
+    """Say whether the first of some orders is closed, by what all of them executed."""
+    of_order = terms(known, account, order_ids[0])
+    if of_order is None:
+        return False
+    if any(event.state in CLOSING for event in known.order_events(account, order_ids[0])):
+        return True
+    filled = sum((each.quantity for each in fills(known, account, order_ids)), Fraction(0))
+    return of_order.quantity is not None and filled >= of_order.quantity
+
+
+def timeline(known: Known, account: str, order_id: str) -> list[bool]:
+    """Return whether an order was closed after each event."""
+    found: list[bool] = []
+    for count, event in enumerate(known.events, start=1):
+        if not isinstance(event, Order | Execution) or event.account != account:
+            found.append(bool(found) and found[-1])
+            continue
+        then = known.up_to(count)
+        found.append(is_closed(then, account, [order_id, *family(then, account, order_id)]))
+    return found
+
+
+def closed_since(known: Known, was_closed: list[bool]) -> int | None:
+    """Return the first moment after which an order was not open again."""
+    since = None
+    for event, is_now in zip(known.events, was_closed, strict=False):
+        if not is_now:
+            since = None
+        elif since is None:
+            since = event.time_ns
+    return since
+
+
+def was_accepted(known: Known, account: str, order_id: str, of: list[Trade]) -> bool:
+    """Say whether an order was acknowledged, replaced or executed."""
+    states = {event.state for event in known.order_events(account, order_id)}
+    return bool(states & {"acknowledged", "replaced"} or of)
+
+
+def sample_shortfalls(everything: Known, samples: Samples) -> None:
+    """Sample each root order once: when it has been closed for the grace."""
+    grace_ns = everything.settings.order_grace_ns
+    for account, order_id in all_orders(everything):
+        was_closed = timeline(everything, account, order_id)
+        for count in range(1, len(everything.events) + 1):
+            since = closed_since(everything.up_to(count), was_closed)
+            if since is None or since + grace_ns > everything.time_ns:
+                continue
+            known = everything.at(since + grace_ns)
+            is_root = root(known, account, order_id) == order_id
+            if is_root and closed_since(known, was_closed) == since:
+                _sample(known, samples, account, order_id, since)
+                break
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What the components of a shortfall are made of."""
+
+    terms: Terms
+    ordered: Fraction
+    filled: Fraction
+    average: Fraction | None
+    decided: Fraction
+    arrived: Fraction | None
+    at_close: Fraction | None
+    fees: Fraction | None
+
+
+def _sample(known: Known, samples: Samples, account: str, order_id: str, since: int) -> None:
+    of_order = terms(known, account, order_id)
+    assert of_order is not None
+    found = fills(known, account, family(known, account, order_id))
+    states = [event.state for event in known.order_events(account, order_id)]
+    if "rejected" in states and not was_accepted(known, account, order_id, found):
+        return
+    decided = decision(known, account, order_id)
+    if of_order.quantity is None or of_order.side == 0 or decided is None or decided <= 0:
+        return
+    filled = sum((trade.quantity for trade in found), Fraction(0))
+    closed = Closed(
+        of_order,
+        max(of_order.quantity, filled),
+        filled,
+        _average(known, of_order, found, filled),
+        decided,
+        arrival(known, account, order_id),
+        mid(known, of_order.instrument, of_order.venue, since),
+        _fees(known, account, of_order, found),
+    )
+    components = _components(known, closed)
+    if None not in components.values():
+        components["total"] = sum((v for v in components.values() if v is not None), Fraction(0))
+    for name, value in components.items():
+        if value is not None:
+            key = named(
+                account=account,
+                strategy=of_order.strategy,
+                instrument=of_order.instrument,
+                side=side_of(of_order.side),
+                component=name,
+            )
+            samples.observe("shortfall_bps", key, value)
+
+
+def _average(
+    known: Known, of_order: Terms, found: list[Trade], filled: Fraction
+) -> Fraction | None:
+    if filled == 0:
+        return None
+    if instrument_of(known, of_order.instrument).is_inverse:
+        return filled / sum((trade.quantity / trade.price for trade in found), Fraction(0))
+    return sum((trade.quantity * trade.price for trade in found), Fraction(0)) / filled
+
+
+def _fees(known: Known, account: str, of_order: Terms, found: list[Trade]) -> Fraction | None:
+    """Return the fees of trades in the currency of P&L, each at the rate of its execution."""
+    currency = money_of(known, account, of_order.instrument)
+    instrument = instrument_of(known, of_order.instrument)
+    total = Fraction(0)
+    for trade in found:
+        if not trade.fee:
+            continue
+        paid_in = trade.fee_currency or currency
+        amount: Fraction | None = trade.fee * trade.price
+        if paid_in != instrument.base_currency or paid_in == currency or instrument.is_inverse:
+            then = known.up_to(known.events.index(trade.reported) + 1)
+            amount = converted(then, {paid_in: trade.fee}, currency)
+        if amount is None:
+            return None
+        total += amount
+    return total
+
+
+def _components(known: Known, of: Closed) -> dict[str, Fraction | None]:
+    side, decided = of.terms.side, of.decided
+    instrument = instrument_of(known, of.terms.instrument)
+
+    def part(quantity: Fraction, to: Fraction | None, since: Fraction | None) -> Fraction | None:
+        if quantity == 0:
+            return Fraction(0)
+        if to is None or since is None:
+            return None
+        return BPS * side * quantity / of.ordered * (to - since) / decided
+
+    fees: Fraction | None = None
+    if of.fees is not None:
+        amount = of.ordered * Fraction(instrument.multiplier)
+        per_price = decided if instrument.is_inverse else 1 / decided
+        fees = BPS * of.fees / amount * per_price
+    return {
+        "delay": part(of.filled, of.arrived, decided),
+        "execution": part(of.filled, of.average, of.arrived),
+        "opportunity": part(of.ordered - of.filled, of.at_close, decided),
+        "fees": fees,
+    }
+
+
+def fill_gauges(known: Known) -> Gauges:
+    """Return the fill ratio of leaf orders that closed within the last hour."""
+    sums: dict[tuple[tuple[str, str], ...], list[Fraction]] = {}
+    for account, order_id in all_orders(known):
+        of_order = terms(known, account, order_id)
+        since = closed_since(known, timeline(known, account, order_id))
+        if of_order is None or of_order.quantity is None or since is None:
+            continue
+        if since <= known.time_ns - HOUR_NS or not is_leaf(known, account, order_id):
+            continue
+        found = fills(known, account, [order_id])
+        filled = sum((trade.quantity for trade in found), Fraction(0))
+        key = named(
+            account=account,
+            strategy=of_order.strategy,
+            instrument=of_order.instrument,
+            venue=of_order.venue,
+        )
+        held = sums.setdefault(key, [Fraction(0), Fraction(0)])
+        held[0] += filled
+        held[1] += of_order.quantity
+    # The ratio is capped, not each order: what one executed too much may stand for another.
+    return {
+        ("trading.fill_ratio", key): min(Fraction(1), filled / ordered)
+        for key, (filled, ordered) in sums.items()
+    }
