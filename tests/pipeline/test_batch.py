@@ -36,3 +36,12 @@ def test_what_is_known_makes_no_other_batch_of_it() -> None:
     batch = Batch(Signal.LOGS, ONE_RECORD)
 
     assert batch == batch.with_payload(ONE_RECORD, Framing(1, 9))
+
+
+def test_each_view_is_made_once() -> None:
+    """Every step of the chain asks for them, so that making one anew would cost each of them."""
+    batch = Batch(Signal.LOGS, ONE_RECORD)
+
+    assert batch.framing is batch.framing
+    assert batch.index is batch.index
+    assert batch.request is batch.request

@@ -5,22 +5,22 @@ from importlib import import_module
 
 import pytest
 
-from tapeline.pipeline import batch
+from tapeline.pipeline import value_limit
 from tapeline.pipeline.form import Form, running_form
 
 
 @pytest.mark.parametrize(
     ("path", "form"),
     [
-        ("/opt/tapeline/pipeline/batch.cpython-311-x86_64-linux-gnu.so", Form.COMPILED),
-        ("/opt/tapeline/pipeline/batch.py", Form.PURE),
+        ("/opt/tapeline/pipeline/value_limit.cpython-311-x86_64-linux-gnu.so", Form.COMPILED),
+        ("/opt/tapeline/pipeline/value_limit.py", Form.PURE),
     ],
 )
 def test_the_form_is_that_of_the_imported_modules(
     path: str, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A library beside the source comes first, as Python's import has it."""
-    monkeypatch.setattr(batch, "__file__", path)
+    monkeypatch.setattr(value_limit, "__file__", path)
 
     assert running_form() is form
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from tapeline.pipeline import batch
+from tapeline.pipeline import value_limit
 
 __all__ = ["Form", "running_form"]
 
@@ -19,4 +19,4 @@ def running_form() -> Form:
 
     A wheel has all of the compiled modules or none, so one of them tells for all.
     """
-    return Form.PURE if batch.__file__.endswith(".py") else Form.COMPILED
+    return Form.PURE if value_limit.__file__.endswith(".py") else Form.COMPILED
