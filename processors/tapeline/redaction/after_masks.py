@@ -100,7 +100,7 @@ class AfterMasks:
         if self._across is None or not texts:
             return [self._judge_one(masked, ()) for masked in texts]
         across = self._across.rules_for_each([masked.text.encode("ascii") for masked in texts])
-        return [self._judge_one(*each) for each in zip(texts, across, strict=True)]
+        return [self._judge_one(texts[number], across[number]) for number in range(len(texts))]
 
     def _judge_one(self, masked: Masked, across: Collection[int]) -> Sequence[Hit]:
         """Return the secrets of a text, of which `across` may match across a mask's brackets."""

@@ -176,10 +176,13 @@ class FastRedactor:
         rest: list[int] = []
         records: list[_Usual] = []
         fields: list[TextField] = []
-        match, count, number = 0, len(matches), 0
+        match, count, number, last = 0, len(matches), 0, len(begins) - 1
         while match < count:
             offset = matches[match] >> NUMBER_BITS
-            number = bisect_right(begins, offset, number) - 1
+            if number + 1 < last and begins[number + 1] <= offset < begins[number + 2]:
+                number += 1
+            else:
+                number = bisect_right(begins, offset, number) - 1
             first = match
             if number < 0 or offset >= ends[number]:
                 number = max(number, 0)
@@ -258,12 +261,12 @@ class FastRedactor:
         """Count the secrets found in single fields, and tell of them."""
         changes: dict[int, Change] = {}
         places: list[int] = []
-        notify = self._redactor.notify
+        redactor = self._redactor
         for change, length_bytes in noted:
             place = id(change)
             places.append(place)
             changes[place] = change
-            notify(change, length_bytes)
+            redactor.notify(change, length_bytes)
         for place, count in Counter(places).items():
             hits[changes[place].hit] += count
 

@@ -371,12 +371,12 @@ class FieldPass:
         position = 0
         for start, end, rule, quote in hits:
             change = self._change(place, rule)
-            action = change.hit.action
+            hit, _, stands = change
+            action = hit.action
             if action in _DROPS:
                 raise _OddFieldError
             secret = text[start:end].encode()
             noted.append((change, len(secret)))
-            stands = change.mask
             if action is not RuleAction.MASK:
                 stands, is_plain = self._redactor.masked(change, secret), False
             masks.append(text[position:start])

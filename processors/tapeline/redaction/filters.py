@@ -46,19 +46,20 @@ def shannon_entropy(text: str) -> float:
 
 def has_more_entropy(text: str, bits: float) -> bool:
     """Say whether a text has more than so many bits a character."""
-    length, kinds = len(text), len(set(text))
-    if kinds <= length <= _MAX_TABLE and kinds:
-        # With so many different characters it has least if one of them stands in all other places.
-        least = math.log2(length) - _WEIGHTS[length - kinds + 1] / length
-        if least > bits + _ROUNDING:
-            return True
-        # The entropy of a whole is no less than the mean of its parts'.
-        if length % _PART == 0:
-            parts = [len(set(text[at : at + _PART])) for at in range(0, length, _PART)]
-            least = math.fsum([_LEAST[kinds] for kinds in parts]) / len(parts)
-            if least > bits + _ROUNDING:
+    length = len(text)
+    if not 0 < length <= _MAX_TABLE:
+        return shannon_entropy(text) > bits
+    enough = bits + _ROUNDING
+    if length >= 2 * _PART:
+        # The entropy of a whole is no less than the mean of its parts', by their lengths.
+        least, needed = 0.0, enough * length / _PART
+        for end in range(_PART, length + 1, _PART):
+            least += _LEAST[len(set(text[end - _PART : end]))]
+            if least > needed:
                 return True
-    return shannon_entropy(text) > bits
+    # With so many different characters it has least if one of them stands in all other places.
+    least = math.log2(length) - _WEIGHTS[length - len(set(text)) + 1] / length
+    return least > enough or shannon_entropy(text) > bits
 
 
 _ROUNDING: Final = 1e-9
@@ -200,10 +201,14 @@ _SMALL_NUMBER: Final = re.compile(r"[+\-]?[0-9]{1,5}(?:\.[0-9]+)?%?\Z")
 _RANDOM: Final = re.compile(r"(?=(?:[^0-9]{0,40}[0-9]){4})[A-Za-z0-9+=_~\-]{16,200}\Z")
 _LONG_RUN: Final = re.compile(r"(.)\1{5}")
 _TWICE: Final = re.compile(r"(.)\1", re.DOTALL)
-_SUSPECT: Final = _vocabulary(
-    "abcdefghij klmnopqrst mnopqrstuv qrstuvwxyz 123456789012 012345678901 api app auth access"
-    " client user account test fake dummy mock example sample demo placeholder invalid token secret"
-    " key your my pass foo bar redact filter hidden change"
+_SUSPECT: Final = tuple(
+    _vocabulary(
+        """
+        abcdefghij klmnopqrst mnopqrstuv qrstuvwxyz 123456789012 012345678901 api app auth access
+        client user account test fake dummy mock example sample demo placeholder invalid token
+        secret key your my pass foo bar redact filter hidden change
+        """
+    )
 )
 
 
@@ -214,7 +219,10 @@ def _is_random(value: str) -> bool:
     if _TWICE.search(value[::3]) and _LONG_RUN.search(value):
         return False
     lowered = value.lower()
-    return not any([word in lowered for word in _SUSPECT])  # noqa: C419 - half the time
+    for word in _SUSPECT:  # noqa: SIM110 - compiled, a third of the time of `any`
+        if word in lowered:
+            return False
+    return True
 
 
 def value_reason(value: str, strength: Strength, *, bare: bool) -> str:
@@ -261,7 +269,11 @@ def _word_reason(value: str, strength: Strength, *, bare: bool) -> str:
         return "only names a kind of secret"
     if _is_made_up(value) or _stands_in(value):
         return "stands in for a secret"
-    if len(value) >= MIN_MEASURED and len(set(value)) <= MAX_FILLER_CHARACTERS:
+    if (
+        len(value) >= MIN_MEASURED
+        and len(set(value[:MIN_MEASURED])) <= MAX_FILLER_CHARACTERS
+        and len(set(value)) <= MAX_FILLER_CHARACTERS
+    ):
         return "is made of few characters"
     if strength is Strength.OPAQUE and not is_opaque(value):
         return "could be a word or an identifier"
@@ -298,6 +310,7 @@ _STAND_IN_HINTS: Final = (
     "mnopqrstuv",
     "qrstuvwxyz",
 )
+_RUN: Final = re.compile(r"(?i)(.)\1{11}")
 _RUN_LENGTH: Final = 12
 
 
@@ -312,7 +325,7 @@ def _stands_in(value: str) -> bool:
     return (
         len(value) >= _RUN_LENGTH
         and _TWICE.search(lowered[::6]) is not None
-        and _STAND_IN.search(value) is not None
+        and _RUN.search(value) is not None
     )
 
 
@@ -381,7 +394,9 @@ def _is_shuffled(value: str) -> bool:
 
 def is_published(value: str, published: Collection[str]) -> bool:
     """Say whether a value is one of the published samples, which are kept as SHA-256."""
-    return bool(published) and hashlib.sha256(value.encode()).hexdigest() in published
+    if not published:
+        return False
+    return hashlib.sha256(value.encode(), usedforsecurity=False).hexdigest() in published
 
 
 def _basic_credentials(value: str) -> bool:

@@ -160,10 +160,9 @@ def compile_scanner(patterns: WirePatterns, cache_folder: Path | None = None) ->
 
 def _noting(matches: list[int], base: int) -> Callable[[int, int, int, int, object], None]:
     """Return a handler that adds to `matches`; `base` turns an end into the last byte's offset."""
-    add = matches.append
 
     def note(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-        add((end << NUMBER_BITS) + number + base)
+        matches.append((end << NUMBER_BITS) + number + base)
 
     return note
 

@@ -29,9 +29,13 @@ class Spans:
 
     def add(self, start: int, end: int) -> None:
         """Add a piece; those that lie within it count no more."""
+        starts, ends = self._starts, self._ends
+        if not starts or (start > starts[-1] and end > ends[-1]):
+            starts.append(start)
+            ends.append(end)
+            return
         if self.cover(start, end):
             return
-        starts, ends = self._starts, self._ends
         first = stop = bisect_left(starts, start)
         while stop < len(starts) and ends[stop] <= end:
             stop += 1

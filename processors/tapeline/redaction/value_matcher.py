@@ -171,12 +171,26 @@ class ValueMatcher:
 
     def has_match_outside(self, data: bytes, rules: Iterable[int], spans: Spans) -> bool:
         """Say whether one of these rules' patterns finds anything that is not part of a span."""
-        compiled = self._compiled
-        return any(
-            not spans.cover(start, end)
-            for number in rules
-            for start, end in _found(compiled[number], data)
-        )
+        length = len(data)
+        for number in rules:
+            compiled = self._compiled[number]
+            match, shortest_bytes = compiled.match, compiled.shortest
+            position = 0
+            while length - position >= shortest_bytes:
+                groups = match(_ANYWHERE, data, position, length)
+                start, end = whole = groups[0]
+                if start < 0:
+                    break
+                for group in groups[1:]:
+                    if group[0] >= 0:
+                        start, end = group
+                        break
+                if not spans.cover(start, end):
+                    return True
+                if position == length:
+                    break
+                position = whole[1] if whole[1] > position else position + 1
+        return False
 
     def candidates(
         self, text: str, data: bytes, context: str, rules: Collection[int]
