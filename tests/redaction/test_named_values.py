@@ -59,6 +59,13 @@ def _redacted(row: Any, shape: Any) -> str:
 
 
 @pytest.mark.parametrize("row", LOGS, ids=["body", "attribute"])
+def test_a_number_is_judged_by_the_name_beside_it(row: Any) -> None:
+    """As under the name itself, where a number is a password too."""
+    assert "98765432" not in _redacted(row, [{"name": "DB_PASSWORD", "value": 98765432}])
+    assert "98765432" in _redacted(row, [{"name": "token", "value": 98765432}])
+
+
+@pytest.mark.parametrize("row", LOGS, ids=["body", "attribute"])
 @pytest.mark.parametrize(
     "shape",
     [

@@ -58,6 +58,7 @@ _new: Final = tuple.__new__
 """Half the cost of calling the named tuple."""
 
 _LISTS: Final = frozenset({"array_value", "kvlist_value"})
+_NUMBERS: Final = frozenset({"int_value", "double_value"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,8 @@ class _Pass:
             return None
         before = place.keys[-2] if len(place.keys) > 1 else ""
         finding = self.judge.finding_of(place.keys[-1], before)
+        if finding is None and place.beside and kind in _NUMBERS:
+            finding = self.judge.finding_of(place.beside)
         if finding is None or finding.vendor or finding.strength is Strength.OPAQUE:
             return None
         if finding.form is not None and not _has_form(finding, str(kind), value):
