@@ -146,6 +146,8 @@ def test_the_signals_get_copies_of_logs_and_traces_in_order_and_apart() -> None:
     assert egress["processors"]["batch/signals"] == {"timeout": "0s", "send_batch_size": 0}
     queue = egress["exporters"]["otlp_grpc/signals"]["sending_queue"]
     assert queue["num_consumers"] == 1
+    gate = read("ingress")["exporters"]["otlp_grpc/gate"]["sending_queue"]
+    assert gate["num_consumers"] == 1, "they would be out of order before they come here"
     # Requests go on as the gate made them, which the sidecar's own limit takes.
     assert "batch" not in queue
     received = egress["receivers"]["otlp/egress"]["protocols"]["grpc"]["max_recv_msg_size_mib"]

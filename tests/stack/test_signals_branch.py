@@ -31,8 +31,8 @@ from waiting import eventually
 pytestmark = pytest.mark.stack
 
 SERVERS = ("collector", "signals", "gate", "loki")
-# Batches overtake each other on their way through the gate.
-SETTING = Setting({"max_lateness": "10m"})
+# That of the convention: what is in order on its way is never late, however fast it is sent.
+SETTING = Setting({})
 SMALL_QUEUE = "exporters: {otlp_grpc/signals: {sending_queue: {queue_size: 100000}}}\n"
 SELECTOR = f'{{service_name="{RESOURCE["service.name"]}"}}'
 TAKEN = "tapeline_signals_events_total"
@@ -78,6 +78,23 @@ def test_what_is_missed_while_it_is_away_is_made_up_for(tmp_path: Path) -> None:
 def _no(found: list[str]) -> bool:
     assert not found, found
     return True
+
+
+def test_what_is_sent_fast_stays_in_order(tmp_path: Path) -> None:
+    """Ten minutes of trading within seconds: nothing is late, though 5 s would do."""
+    session = demo_session(53, 1200, time.time_ns() - 900 * SECOND_NS, SECOND_NS // 2)
+    requests = [in_logs(chunk) for chunk in chunks(session, 100)]
+    changed = Overrides(signals_config=SETTING.write(tmp_path / "signals.yaml"))
+    servers = ("collector", "signals", "gate")
+    with Stack(tmp_path / "run", Ports.free(), servers=servers, overrides=changed) as stack:
+        stack.terminate("gate")  # so that all of it waits in the queue before it
+        for request in requests:
+            send(f"{HOST}:{stack.ports.otlp_grpc}", request)
+        stack.restart("gate")
+        eventually(lambda: own_count(stack, TAKEN) == len(session), timeout_s=60)
+        assert own_count(stack, "tapeline_signals_late_events_total") == 0
+        expected = shown_by(SETTING.engine_of(requests))
+        eventually(lambda: _no(differences(scraped(stack), expected)))
 
 
 def test_figures_outlive_a_stop_of_the_whole_stack(tmp_path: Path) -> None:

@@ -50,11 +50,12 @@ pytestmark = pytest.mark.stack
 
 MARKET = SOURCE_ROOT.parent / "shared" / "data" / "market"
 SERVERS = ("collector", "signals", "gate", "prometheus", "jaeger")
-REQUEST_EVENTS = 500
+PARTS = 8
+TAKEN = "tapeline_signals_events_total"
 JPY_EVERY = 5
 MILLISECOND_NS = 1_000_000
 SECTION = {
-    # Batches overtake each other in the gate's queue.
+    # Spans have queues of their own, and what is sent at once lasts a few minutes.
     "max_lateness": "10m",
     "instruments": {
         "BTCUSDT": {"base_currency": "BTC", "quote_currency": "USDT"},
@@ -156,6 +157,16 @@ def yen() -> list[Trading]:
     return events
 
 
+def fills_of(events: Sequence[Trading]) -> list[Trading]:
+    """Return the executions, which are sent as spans."""
+    return [each for each in events if each.event.name == "trading.execution"]
+
+
+def without_fills(events: Sequence[Trading]) -> list[Trading]:
+    """Return what is sent as logs."""
+    return [each for each in events if each.event.name != "trading.execution"]
+
+
 @dataclass(frozen=True)
 class Driven:
     """A stack with a tape in it."""
@@ -190,18 +201,26 @@ def driven(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driven]:
     """Drive one tape through a stack of its own, and wait until the sidecar has all of it."""
     make: Callable[[], list[Trading]] = request.param
     events = sorted(make(), key=lambda each: each.time_ns)
-    fills = [each for each in events if each.event.name == "trading.execution"]
-    rest = [each for each in events if each.event.name != "trading.execution"]
-    requests: list[AnyMessage] = [in_logs(chunk) for chunk in chunks(rest, REQUEST_EVENTS)]
-    requests += [in_spans(chunk) for chunk in chunks(fills, REQUEST_EVENTS)]
+    parts = list(chunks(events, -(-len(events) // PARTS)))
     config = Setting(SECTION).write(tmp_path / "signals.yaml")
     changed = Overrides(signals_config=config, scrape_interval_s=1)
     with Stack(tmp_path / "run", Ports.free(), servers=SERVERS, overrides=changed) as stack:
-        for each in requests:
-            send(f"{HOST}:{stack.ports.otlp_grpc}", each)
-        taken = "tapeline_signals_events_total"
-        eventually(lambda: own_count(stack, taken) == len(events), timeout_s=60)
-        yield Driven(stack, requests, config, events[-1].time_ns, {f.trace_id: f for f in fills})
+        requests: list[AnyMessage] = []
+        taken = 0
+        for part in parts:
+            in_part = [in_logs(without_fills(part)), in_spans(fills_of(part))]
+            for each in in_part:
+                send(f"{HOST}:{stack.ports.otlp_grpc}", each)
+            requests += in_part
+            taken += len(part)
+            eventually(lambda taken=taken: own_count(stack, TAKEN) == taken, timeout_s=60)  # type: ignore[misc]
+        yield Driven(
+            stack,
+            requests,
+            config,
+            events[-1].time_ns,
+            {each.trace_id: each for each in fills_of(events)},
+        )
 
 
 def test_the_tape_has_the_figures_of_the_core(driven: Driven) -> None:
