@@ -34,7 +34,7 @@ class Known:
     def before(self, time_ns: int) -> "Known":
         """Return what a period that ends at a time has seen: a boundary is the next one's."""
         events = tuple(event for event in self.events if event.time_ns < time_ns)
-        return Known(events, time_ns, self.settings)
+        return Known(events, time_ns - 1, self.settings)
 
     @property
     def quotes(self) -> list[Quote]:

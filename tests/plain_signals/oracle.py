@@ -9,8 +9,9 @@ from plain_signals.moments import (
     sample_horizons,
     sample_latencies,
 )
-from plain_signals.portfolio import portfolio_gauges, trip_gauges
+from plain_signals.portfolio import accounts, portfolio_gauges, trip_gauges
 from plain_signals.positions import Gauges, position_gauges
+from plain_signals.returns import risk_gauges
 from plain_signals.samples import Samples, bookings
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.events import Event
@@ -33,4 +34,5 @@ def gauges_of(events: Sequence[Event], settings: EngineSettings) -> Gauges:
     known = everything(events, settings)
     booked_at = bookings(known, Samples())
     positions = position_gauges(known) | portfolio_gauges(known)
+    positions |= risk_gauges(known, accounts(known))
     return positions | trip_gauges(known, booked_at) | fill_gauges(known)

@@ -63,10 +63,7 @@ def portfolio_gauges(known: Known) -> Gauges:
         worth_now = equity(known, account)
         if worth_now is not None:
             found["trading.portfolio.equity", money] = worth_now
-        values = []
-        for name, each in held.items():
-            amount = {each.currency: each.value(price_of(known, name, each)[0])}
-            values.append(converted(known, amount, base))
+        values = [_value(known, account, name) for name in held]
         sizes = sorted((abs(value) for value in values if value is not None), reverse=True)
         if len(sizes) < len(values):
             continue
@@ -83,6 +80,16 @@ def portfolio_gauges(known: Known) -> Gauges:
         if worth_now is not None and worth_now > 0:
             found["trading.portfolio.leverage", key] = gross / worth_now
     return found
+
+
+def _value(known: Known, account: str, name: str) -> Fraction | None:
+    """Return what strategies hold of an instrument, each at its own price, in base currency."""
+    amounts: dict[str, Fraction] = {}
+    for (owner, _, of), each in by_strategy(known).items():
+        if (owner, of) == (account, name):
+            value = each.value(price_of(known, name, each)[0])
+            amounts[each.currency] = amounts.get(each.currency, Fraction(0)) + value
+    return converted(known, amounts, account_of(known, account).base_currency)
 
 
 def trip_gauges(known: Known, booked_at: dict[Identity, int]) -> Gauges:

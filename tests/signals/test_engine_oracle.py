@@ -64,7 +64,10 @@ def assert_samples(engine: Engine, events: list[Event], of: EngineSettings) -> N
 
 
 def assert_gauges(
-    engine: Engine, expected: Mapping[tuple[str, Attributes], Any], prefixes: tuple[str, ...]
+    engine: Engine,
+    expected: Mapping[tuple[str, Attributes], Any],
+    prefixes: tuple[str, ...],
+    near: float = DOUBLE,
 ) -> None:
     """Compare all gauges whose names begin with one of the prefixes."""
     gauges = {
@@ -75,7 +78,7 @@ def assert_gauges(
     wanted = {key: float(value) for key, value in expected.items() if key[0].startswith(prefixes)}
     assert gauges.keys() == wanted.keys()
     for key, value in wanted.items():
-        assert abs(gauges[key] - value) <= DOUBLE * max(1e-3, abs(value)), key
+        assert abs(gauges[key] - value) <= near * max(1e-3, abs(value)), key
 
 
 @given(st.integers(0, 2**32), st.integers(5, 60), UNITS_NS)
@@ -108,9 +111,19 @@ def test_fill_ratios_are_those_of_the_convention(seed: int, count: int, unit: in
 
 @given(st.integers(0, 2**32), st.integers(5, 60), UNITS_NS)
 @settings(max_examples=25, deadline=None)
-def test_equity_is_that_of_the_convention(seed: int, count: int, unit: int) -> None:
-    """Starting equity, cash and net P&L in base currency; none where a rate is missing."""
+def test_portfolios_are_those_of_the_convention(seed: int, count: int, unit: int) -> None:
+    """Equity, exposure, leverage, concentration; none of them where an input is missing."""
     random = Random(seed)  # noqa: S311 - as above
     events, of = session(random, count, unit), session_settings(unit)
-    names = ("trading.portfolio.equity", "trading.portfolio.open_positions")
-    assert_gauges(run(random, events, of), gauges_of(events, of), names)
+    assert_gauges(run(random, events, of), gauges_of(events, of), ("trading.portfolio.",))
+
+
+@given(st.integers(0, 2**32), st.integers(5, 60), UNITS_NS)
+@settings(max_examples=25, deadline=None)
+def test_risk_is_that_of_the_convention(seed: int, count: int, unit: int) -> None:
+    """Drawdowns, ratios and value at risk, from time-weighted returns of eight periods."""
+    random = Random(seed)  # noqa: S311 - as above
+    events, of = session(random, count, unit), session_settings(unit)
+    names = ["drawdown", "drawdown_max", "sharpe", "sortino", "calmar", "var"]
+    prefixes = tuple(f"trading.risk.{name}" for name in names)
+    assert_gauges(run(random, events, of), gauges_of(events, of), prefixes, 1e-9)

@@ -20,10 +20,10 @@ HOLDINGS = st.lists(
 
 
 def holding(name: str, value: int | None, pnl: int | None = 0) -> Holding:
-    """Return a holding of as many pieces as its value."""
+    """Return a holding of as many pieces as its value, of one where that is unknown."""
     return Holding(
         name,
-        Decimal(value or 0),
+        Decimal(1 if value is None else value),
         None if value is None else Decimal(value),
         None if pnl is None else Decimal(pnl),
     )
@@ -81,7 +81,7 @@ def test_a_missing_rate_takes_the_figure_away_not_a_part_of_it() -> None:
         None, None, None, None, None,
     )  # fmt: skip
     assert no_value.equity == 9
-    assert no_value.open_positions == 1
+    assert no_value.open_positions == 2
     no_pnl = portfolio(Decimal(9), Decimal(0), [holding("A", 5, None)])
     assert (no_pnl.net_pnl, no_pnl.equity, no_pnl.leverage) == (None, None, None)
     assert no_pnl.gross == 5

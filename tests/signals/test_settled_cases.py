@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from signal_sessions import settings
 from tapeline.signals.engine import Engine
-from tapeline.signals.events import BUY, Event, Execution, Order, Quote
+from tapeline.signals.events import BUY, SELL, Event, Execution, Order, Quote
 
 OF = settings(1)
 
@@ -55,3 +55,12 @@ def test_a_child_that_was_never_submitted_has_no_arrival_price() -> None:
     engine = run(*orders, quote(1_002, "100"), trade(1_004, "101", order_id="child"))
     assert [dict(key)["trading.benchmark"] for key in engine.series.histograms[
         "trading.slippage_bps"]] == ["quote"]  # fmt: skip
+
+
+def test_strategies_that_net_to_nothing_are_no_exposure() -> None:
+    """Long one and short one of an instrument, each at a price of its own: nothing is held."""
+    long, short = trade(1_000, "100"), trade(1_001, "110")
+    engine = run(long, short._replace(side=SELL, strategy="s"))
+    values = {point.name: point.value for point in engine.gauges()}
+    assert values["trading.portfolio.open_positions"] == 0
+    assert values["trading.portfolio.exposure.gross"] == 0

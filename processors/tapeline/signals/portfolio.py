@@ -58,6 +58,8 @@ def portfolio(
             values[name] = _sum(values.get(name, ZERO), holding.value)
             net_pnl = _sum(net_pnl, holding.net_pnl)
         equity = _sum(_sum(net_pnl, cash), starting_equity)
+        # What nets to nothing is no exposure, whatever prices its strategies have.
+        values |= {name: ZERO for name, quantity in quantities.items() if not quantity}
         known = [value for value in values.values() if value is not None]
         is_known = len(known) == len(values)
         sizes = sorted((abs(value) for value in known), reverse=True)
