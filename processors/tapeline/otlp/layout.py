@@ -8,7 +8,6 @@ peer reads them, so they count as unknown.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -56,14 +55,17 @@ class Level:
 
     name: str
     slices: Mapping[int, SliceKind]
-    numbers: frozenset[int] = frozenset()
+    slices_by_tag: Mapping[int, SliceKind]
+    """The length-delimited fields by whole tag: field number times 8, plus wire type."""
+    numbers: frozenset[int]
 
-    @cached_property
-    def slices_by_tag(self) -> Mapping[int, SliceKind]:
-        """The length-delimited fields by whole tag: field number times 8, plus wire type."""
-        return {
-            number << 3 | WireType.LENGTH_DELIMITED: kind for number, kind in self.slices.items()
-        }
+
+def _level(
+    name: str, slices: Mapping[int, SliceKind], numbers: frozenset[int] = frozenset()
+) -> Level:
+    # Tags are made here, once: compiled, a cached property would make them for each container.
+    by_tag = {number << 3 | WireType.LENGTH_DELIMITED: kind for number, kind in slices.items()}
+    return Level(name, slices, by_tag, numbers)
 
 
 _REQUEST: Final = {1: SliceKind.CONTAINER}
@@ -86,25 +88,25 @@ _METRIC: Final = {
 }
 # The five kinds of a metric's data agree in this: points are field 1, then come two numbers, the
 # aggregation temporality and `is_monotonic`.
-_METRIC_DATA: Final = Level(
+_METRIC_DATA: Final = _level(
     "MetricData", {1: SliceKind.RECORD}, numbers=frozenset({2 << 3, 3 << 3})
 )
 
 _LOGS: Final = (
-    Level("ExportLogsServiceRequest", _REQUEST),
-    Level("ResourceLogs", _RESOURCE),
-    Level("ScopeLogs", {**_SCOPE, 2: SliceKind.RECORD}),
+    _level("ExportLogsServiceRequest", _REQUEST),
+    _level("ResourceLogs", _RESOURCE),
+    _level("ScopeLogs", {**_SCOPE, 2: SliceKind.RECORD}),
 )
 _TRACES: Final = (
-    Level("ExportTraceServiceRequest", _REQUEST),
-    Level("ResourceSpans", _RESOURCE),
-    Level("ScopeSpans", {**_SCOPE, 2: SliceKind.RECORD}),
+    _level("ExportTraceServiceRequest", _REQUEST),
+    _level("ResourceSpans", _RESOURCE),
+    _level("ScopeSpans", {**_SCOPE, 2: SliceKind.RECORD}),
 )
 _METRICS: Final = (
-    Level("ExportMetricsServiceRequest", _REQUEST),
-    Level("ResourceMetrics", _RESOURCE),
-    Level("ScopeMetrics", {**_SCOPE, 2: SliceKind.CONTAINER}),
-    Level("Metric", _METRIC),
+    _level("ExportMetricsServiceRequest", _REQUEST),
+    _level("ResourceMetrics", _RESOURCE),
+    _level("ScopeMetrics", {**_SCOPE, 2: SliceKind.CONTAINER}),
+    _level("Metric", _METRIC),
     _METRIC_DATA,
 )
 
