@@ -61,7 +61,8 @@ def test_no_secret_comes_through_the_gate_under_load(tmp_path: Path) -> None:
     assert f"measured in its {found['facts']['form']} form" in done.stdout
     assert (found["facts"]["form"] == "pure") == ("THE PURE FORM IS MEASURED" in done.stderr)
     rows = found["redaction"]["rows"]
-    assert len(rows) == 12
+    assert len(rows) == 24
+    assert {row["encoding"] for row in rows} == {"sdk", "collector"}
     for row in rows:
         planted, leaked = row["throughput"]["planted"], row["leaked"]
         assert leaked == (planted if row["subject"] == "relay" else 0)
