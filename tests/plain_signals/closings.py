@@ -66,10 +66,19 @@ def closed_since(known: Known, was_closed: list[bool]) -> int | None:
     return since
 
 
-def was_accepted(known: Known, account: str, order_id: str, of: list[Trade]) -> bool:
-    """Say whether an order was acknowledged, replaced or executed."""
-    states = {event.state for event in known.order_events(account, order_id)}
-    return bool(states & {"acknowledged", "replaced"} or of)
+def was_turned_away(known: Known, account: str, order_id: str, of: list[Trade]) -> bool:
+    """Say whether an order was rejected before it was acknowledged, replaced or executed.
+
+    What executes after that does not accept it, unless it executes all of it.
+    """
+    events = sorted(known.order_events(account, order_id), key=lambda event: event.order_key)
+    closing = [event for event in events if event.state in {"canceled", "rejected", "expired"}]
+    if not closing or closing[0].state != "rejected":
+        return False
+    before = [event for event in events if event.order_key < closing[0].order_key]
+    if any(event.state in {"acknowledged", "replaced"} for event in before):
+        return False
+    return not any(trade.reported.time_ns < closing[0].time_ns for trade in of)
 
 
 def sample_shortfalls(everything: Known, samples: Samples) -> None:
@@ -106,8 +115,9 @@ def _sample(known: Known, samples: Samples, account: str, order_id: str, since: 
     of_order = terms(known, account, order_id)
     assert of_order is not None
     found = fills(known, account, family(known, account, order_id))
-    states = [event.state for event in known.order_events(account, order_id)]
-    if "rejected" in states and not was_accepted(known, account, order_id, found):
+    done = sum((trade.quantity for trade in found), Fraction(0))
+    is_filled = of_order.quantity is not None and bool(done) and done >= of_order.quantity
+    if not is_filled and was_turned_away(known, account, order_id, found):
         return
     decided = decision(known, account, order_id)
     if of_order.quantity is None or of_order.side == 0 or decided is None or decided <= 0:
