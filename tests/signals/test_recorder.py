@@ -103,6 +103,7 @@ def test_a_row_of_another_build_is_counted_and_stops_nothing(place: SqliteKind) 
     place.close()
 
 
+@pytest.mark.pure
 def test_what_made_an_engine_stumble_stops_no_start(
     place: SqliteKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:

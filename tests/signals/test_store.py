@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from postgresql_server import PostgresqlServer
 from store_kinds import MemoryKind, PostgresqlKind, SqliteKind, StoreKind
 from tapeline.signals.store import Loaded, LogRow, Store, StoreError, StoreFault
+from waiting import eventually
 
 START_NS = 1_750_000_000_000_000_000
 
@@ -45,8 +46,18 @@ def loaded_again(kind: StoreKind, store: Store) -> Loaded:
     """Return what another process finds there."""
     store.close()
     other = kind.opened()
+
+    def look() -> Loaded | None:
+        try:
+            return other.load()
+        except StoreError as error:
+            # PostgreSQL ends a session, and lets go of its lock, some time after it was closed.
+            if error.reason is not StoreFault.IN_USE:
+                raise
+            return None
+
     try:
-        return other.load()
+        return eventually(look)
     finally:
         other.close()
 
