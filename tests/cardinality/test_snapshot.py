@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tapeline.cardinality.snapshot import (
-    MAX_SET_ASIDE,
     Reading,
     ReadOutcome,
     SnapshotFile,
     WriteOutcome,
 )
 from tapeline.cardinality.snapshot_format import Plain
+from tapeline.pipeline.kept_files import MAX_SET_ASIDE
 
 STATE: Plain = {"admitted": b"\x01" * 64, "epoch": 5, "producers": [[1, 2], [3, 4]]}
 

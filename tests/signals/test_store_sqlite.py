@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeline.signals.state_file import MAX_SET_ASIDE
+from tapeline.pipeline.kept_files import MAX_SET_ASIDE
 from tapeline.signals.store import Loaded, LogRow, StoreError, StoreFault
 from tapeline.signals.store_sqlite import APPLICATION_ID, VERSION, SqliteStore
 

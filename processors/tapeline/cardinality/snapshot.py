@@ -6,11 +6,8 @@ the mark, says that: it holds the digest of that very snapshot, and it is remove
 been read, so that a crash later is seen as one.
 """
 
-import errno
-import fcntl
 import logging
 import os
-import stat
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -25,16 +22,20 @@ from tapeline.cardinality.snapshot_format import (
     digest_of,
     encode,
 )
+from tapeline.pipeline.kept_files import (
+    FOLDER_MODE,
+    FileLock,
+    beside,
+    open_regular,
+    place_aside,
+    sync_folder,
+)
 
 __all__ = ["DEFAULT_MAX_BYTES", "ReadOutcome", "Reading", "SnapshotFile", "WriteOutcome"]
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_BYTES: Final = 512 * 1024 * 1024
-MAX_SET_ASIDE: Final = 5
-"""So many damaged files are kept; a further one takes the place of the last."""
-_FOLDER_MODE: Final = 0o700
-_FILE_MODE: Final = 0o600
 
 
 class ReadOutcome(StrEnum):
@@ -78,8 +79,7 @@ class SnapshotFile:
         """Touch nothing yet. `version` is that of the data's layout."""
         self._path = path
         self._mark = path.with_name(f"{path.name}.clean")
-        self._lock_path = path.with_name(f"{path.name}.lock")
-        self._lock: int | None = None
+        self._lock = FileLock(beside(path, ".lock"))
         self._version = version
         self._max_bytes = max_bytes
         self._told = ""
@@ -128,7 +128,7 @@ class SnapshotFile:
         `clean` says that nothing will be counted after it. Raises TypeError or ValueError for data
         that a snapshot can't hold: that is a bug.
         """
-        if self._lock is None:
+        if not self._lock.is_held:
             return WriteOutcome.NOT_OURS
         snapshot = encode(data, self._version)
         if len(snapshot) > self._max_bytes:
@@ -150,30 +150,17 @@ class SnapshotFile:
 
     def close(self) -> None:
         """Let another process have the file."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def _take_lock(self) -> bool:
-        if self._lock is not None:
-            return True
-        self._path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW
-        descriptor = _open_file(self._lock_path, flags)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            if isinstance(error, BlockingIOError):
-                return False
-            raise
-        self._lock = descriptor
-        return True
+        if not self._lock.is_held:
+            self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        return self._lock.take()
 
     def _read(self) -> Reading:
         mark = self._taken_mark()
         try:
-            with os.fdopen(_open_file(self._path), "rb") as file:
+            with os.fdopen(open_regular(self._path), "rb") as file:
                 snapshot = file.read(self._max_bytes + 1)
         except FileNotFoundError:
             return Reading(ReadOutcome.ABSENT)
@@ -193,22 +180,18 @@ class SnapshotFile:
     def _taken_mark(self) -> bytes:
         """Return the mark's content and remove it, for good, before anything is counted."""
         try:
-            with os.fdopen(_open_file(self._mark), "rb") as file:
+            with os.fdopen(open_regular(self._mark), "rb") as file:
                 mark = file.read(DIGEST_BYTES + 1)
         except FileNotFoundError:
             return b""
         self._mark.unlink()
-        _sync_folder(self._mark.parent)
+        sync_folder(self._mark.parent)
         return mark
 
     def _set_aside(self, outcome: ReadOutcome, why: str) -> Reading:
-        places = [
-            self._path.with_name(f"{self._path.name}.damaged-{number}")
-            for number in range(1, MAX_SET_ASIDE + 1)
-        ]
-        place = next((place for place in places if not place.exists()), places[-1])
+        place = place_aside(self._path)
         self._path.replace(place)
-        _sync_folder(place.parent)
+        sync_folder(place.parent)
         self._tell(
             f"the state {self._path} is not restored: {why}; it was set aside as {place.name}."
             " Every limit starts empty, and folded series start anew"
@@ -226,7 +209,7 @@ def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-    descriptor = _open_file(temporary, flags)
+    descriptor = open_regular(temporary, flags)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -237,21 +220,4 @@ def _replace(path: Path, content: bytes) -> None:
         # What there is of it may be what fills the disk.
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
-
-
-def _open_file(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Return a descriptor of a file. Raises OSError for a pipe or device, which may never end."""
-    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, _FILE_MODE)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, f"{path.name} is not a regular file")
-    return descriptor
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

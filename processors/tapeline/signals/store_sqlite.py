@@ -12,14 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tapeline.signals.state_file import (
-    FileLock,
-    beside,
-    create_file,
-    fault_of,
-    require_regular,
-    set_aside,
-)
+from tapeline.pipeline.kept_files import FileLock, beside
+from tapeline.signals.state_file import create_file, fault_of, require_regular, set_aside
 from tapeline.signals.store import (
     Loaded,
     LogRow,
