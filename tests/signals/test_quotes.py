@@ -110,16 +110,3 @@ def test_quotes_before_the_watermark_are_forgotten_as_new_ones_come() -> None:
         memory.add(Quote(time_ns, "A", "X", Decimal(1), Decimal(2)))
     assert len(memory) <= 2 * 101 + 64
     assert memory.forgotten_count == 0
-
-
-def test_last_quotes_restore_what_counts_now() -> None:
-    """A memory made of the last quotes tells the same mid."""
-    memory = Quotes()
-    for time_ns, venue in ((1, "A"), (2, "A"), (1, "")):
-        memory.add(Quote(time_ns, venue, "X", Decimal(time_ns), Decimal(time_ns), 4))
-    again = Quotes()
-    for quote in memory.last_quotes():
-        again.add(quote)
-    for venue in ("A", ""):
-        assert again.quote(venue, "X", 5) == memory.quote(venue, "X", 5)
-        assert again.mid(venue, "X", 5) == memory.mid(venue, "X", 5)

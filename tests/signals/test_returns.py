@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tapeline.signals.returns import (
     PeriodReturns,
-    boundaries_between,
     equity_after_cash,
     period_end,
 )
@@ -112,10 +111,6 @@ def test_periods_end_at_midnight_utc() -> None:
     assert period_end(0) == DAY_NS
     assert period_end(DAY_NS - 1) == DAY_NS
     assert period_end(DAY_NS) == 2 * DAY_NS
-    assert boundaries_between(DAY_NS - 1, DAY_NS) == 1
-    assert boundaries_between(5, DAY_NS - 1) == 0
-    assert boundaries_between(5, 3 * DAY_NS + 5) == 3
-    assert boundaries_between(3 * DAY_NS, 5) == 0
 
 
 @given(st.lists(st.one_of(st.none(), st.decimals("-10", "100", places=1)), max_size=12))

@@ -14,8 +14,8 @@ from tapeline.signals.orders import OrderBook
 from tapeline.signals.quotes import Quotes
 from tapeline.signals.samples import (
     execution_samples,
-    horizon_samples,
     shortfall_of,
+    spread_and_markout,
 )
 from tapeline.signals.slippage import Benchmark, Missing, MoneySlippage
 
@@ -97,12 +97,13 @@ def test_horizons_meet_the_market_then(desk: Desk) -> None:
     assert samples.waiting is not None
     horizons = Horizons([3 * SECOND_NS, 8 * SECOND_NS, 70 * SECOND_NS])
     horizons.add(samples.waiting)
-    found = [horizon_samples(due, desk.quotes) for due in horizons.due(10 * SECOND_NS, is_end=True)]
-    assert [sample.horizon_ns // SECOND_NS for sample in found] == [3, 8]
-    assert float(found[0].markout_bps) == pytest.approx(1e4 * 2 / 103)
-    assert float(found[0].realized_spread_bps) == pytest.approx(-1e4 * 2 * 2 / 101)
-    late = [horizon_samples(due, desk.quotes) for due in horizons.due(100 * SECOND_NS)]
-    assert [sample.markout_bps for sample in late] == [Missing.LATER_MID]
+    found = list(horizons.due(10 * SECOND_NS, is_end=True))
+    assert [due.horizon_ns // SECOND_NS for due in found] == [3, 8]
+    spread, markout = spread_and_markout(found[0].execution, found[0].horizon_ns, desk.quotes)
+    assert float(markout) == pytest.approx(1e4 * 2 / 103)
+    assert float(spread) == pytest.approx(-1e4 * 2 * 2 / 101)
+    (late,) = horizons.due(100 * SECOND_NS)
+    assert spread_and_markout(late.execution, late.horizon_ns, desk.quotes)[1] is Missing.LATER_MID
 
 
 def test_shortfall_of_an_order_that_was_canceled(desk: Desk) -> None:

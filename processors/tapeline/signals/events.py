@@ -28,7 +28,6 @@ __all__ = [
     "Quote",
     "Side",
     "Trace",
-    "opposite",
 ]
 
 Side = Literal[-1, 0, 1]
@@ -237,11 +236,6 @@ class Cash(NamedTuple):
 
 
 Event = Order | Execution | Quote | Mark | Cash
-
-
-def opposite(side: Side) -> Side:
-    """Return the other side; unknown stays unknown."""
-    return -side
 
 
 def _comparable(value: Decimal | None) -> tuple[bool, Decimal]:

@@ -209,13 +209,6 @@ class Quotes:
                 stream.floor_ns = floor_ns
         self._cut_ns = cut_ns
 
-    def last_quotes(self) -> Iterator[Quote]:
-        """Yield the last quote of each pair of venue and instrument, for a snapshot."""
-        for (venue, instrument), stream in self._streams.items():
-            if stream.quotes:
-                moment, sequence, bid, ask = stream.quotes[-1]
-                yield Quote(moment, venue, instrument, bid, ask, sequence)
-
     def _fresh(self, venue: str, instrument: str, time_ns: int) -> _Held | None:
         if self._cut_ns is not None and time_ns < self._cut_ns:
             return None  # Whether it is still there depends on how the quotes arrived.

@@ -22,7 +22,7 @@ from tapeline.signals.engine_state import (
     restore_engine,
 )
 from tapeline.signals.events import Event
-from tapeline.signals.plain import decode_state, encode_state
+from tapeline.signals.plain import Plain, decode_state, encode_state
 from tapeline.signals.store import Loaded, LogRow, Store, StoreError
 
 __all__ = ["SETTINGS_CHANGED", "UNREADABLE", "Recorder", "restored_engine"]
@@ -65,7 +65,8 @@ class Recorder:
         self._unsaved_rows = 0
         self._unsaved_bytes = 0
         self._checkpoint_due_ns = 0
-        self._archive: list[bytes] = []
+        self._archive: list[Plain] = []
+        """What no checkpoint holds yet: more than one part after one that failed."""
         self._greatest_ns = 0
         """Of batches without an event, which no row says yet."""
         self.failures: Counter[str] = Counter()
@@ -149,8 +150,8 @@ class Recorder:
         """Write a checkpoint; a failure is counted, and the log goes on growing."""
         if not self._store.is_durable or not self._unsaved_rows:
             return
-        self._archive.append(encode_state(dump_archive(self.engine)))
-        archives = encode_state([decode_state(part) for part in self._archive])
+        self._archive.append(dump_archive(self.engine))
+        archives = encode_state(self._archive)
         horizon_ns = self.engine.live.ledger.horizon_ns or 0
         newest_ns = max(self.engine.greatest_time_ns, self.engine.watermark_ns)
         body = encode_state(dump_engine(self.engine))

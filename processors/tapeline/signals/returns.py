@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from tapeline.signals.decimals import EXACT, ZERO
 from tapeline.signals.risk import DAY_NS, compounded, period_return
 
-__all__ = ["PeriodReturns", "ReturnsState", "boundaries_between", "period_end"]
+__all__ = ["PeriodReturns", "ReturnsState", "period_end"]
 
 MAX_RETURNS: Final = 10_000
 
@@ -136,11 +136,6 @@ def period_end(time_ns: int, period_ns: int = DAY_NS) -> int:
     A boundary belongs to the period that it begins.
     """
     return (time_ns // period_ns + 1) * period_ns
-
-
-def boundaries_between(before_ns: int, now_ns: int, period_ns: int = DAY_NS) -> int:
-    """Return how many periods that were open at one moment, or began later, ended by another."""
-    return max(0, now_ns // period_ns - before_ns // period_ns)
 
 
 def equity_after_cash(equity: Decimal | None, amount: Decimal | None) -> Decimal | None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from tapeline.signals.events import Execution
-from tapeline.signals.horizons import DueSample, WaitingExecution
+from tapeline.signals.horizons import WaitingExecution
 from tapeline.signals.instruments import Instrument
 from tapeline.signals.order_life import OrderLife
 from tapeline.signals.orders import ClosedOrder, OrderBook
@@ -26,11 +26,9 @@ from tapeline.signals.slippage import (
 
 __all__ = [
     "ExecutionSamples",
-    "HorizonSamples",
     "Slippage",
     "benchmark_price",
     "execution_samples",
-    "horizon_samples",
     "shortfall_of",
     "spread_and_markout",
 ]
@@ -59,14 +57,6 @@ class ExecutionSamples(NamedTuple):
     effective_spread_bps: Decimal | Missing
     waiting: WaitingExecution | None
     """For its horizons; None where it has neither side nor price."""
-
-
-class HorizonSamples(NamedTuple):
-    """What an execution gives at a horizon."""
-
-    horizon_ns: int
-    realized_spread_bps: Decimal | Missing
-    markout_bps: Decimal | Missing
 
 
 def benchmark_price(
@@ -122,11 +112,6 @@ def execution_samples(
     )
     spread = effective_spread_bps(side, price, receipt_mid)
     return ExecutionSamples(tuple(slippages), spread, waiting if side else None)
-
-
-def horizon_samples(due: DueSample, mids: Quotes) -> HorizonSamples:
-    """Return realised spread and markout of an execution at a horizon that has passed."""
-    return HorizonSamples(due.horizon_ns, *spread_and_markout(due.execution, due.horizon_ns, mids))
 
 
 def spread_and_markout(
