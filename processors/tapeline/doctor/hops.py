@@ -45,7 +45,12 @@ class Hop:
 
 def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
     """Return the hops in the order in which data passes them; the branch of the signals is last."""
-    hops = (
+    hops = (*_to_egress(addresses), *_backends(addresses), *_signals(addresses))
+    return tuple(hop for hop in hops if hop.address)
+
+
+def _to_egress(addresses: Addresses) -> tuple[Hop, ...]:
+    return (
         Hop(
             "collector, ingress",
             addresses.collector,
@@ -82,6 +87,11 @@ def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
             _reach_port,
             "start the collector with collector/egress.yaml; downstream.endpoint must name it",
         ),
+    )
+
+
+def _backends(addresses: Addresses) -> tuple[Hop, ...]:
+    return (
         Hop(
             "Prometheus",
             addresses.prometheus,
@@ -100,6 +110,11 @@ def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
             _reach_url,
             "start Jaeger; spans wait in the collector's queue meanwhile",
         ),
+    )
+
+
+def _signals(addresses: Addresses) -> tuple[Hop, ...]:
+    return (
         Hop(
             "signals, process",
             addresses.signals_admin,
@@ -126,7 +141,6 @@ def hops_of(addresses: Addresses) -> tuple[Hop, ...]:
             "mend it: events wait in the collector meanwhile, and count once",
         ),
     )
-    return tuple(hop for hop in hops if hop.address)
 
 
 def check_hops(hops: tuple[Hop, ...]) -> Iterator[tuple[Hop, Finding | None]]:
