@@ -8,10 +8,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+import pytest
 import trustme
 
 from waiting import eventually
@@ -160,3 +163,17 @@ def _owner() -> str | None:
 
 def _version(path: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in path.parent.parent.name.split(".") if part.isdigit())
+
+
+@contextmanager
+def running_postgresql() -> Iterator[PostgresqlServer]:
+    """Run a server until the block ends; skips where there can be none."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    server = PostgresqlServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

@@ -5,22 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from postgresql_server import PostgresqlServer, why_not
+from postgresql_server import PostgresqlServer, running_postgresql
 from store_kinds import MemoryKind, PostgresqlKind, SqliteKind, StoreKind
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
     """Return a server that runs; skips where there can be none."""
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    server = PostgresqlServer()
-    try:
-        server.start()
+    with running_postgresql() as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

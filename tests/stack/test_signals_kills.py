@@ -19,7 +19,7 @@ from typing import Final, Self
 import pytest
 
 from otlp_client import send
-from postgresql_server import PostgresqlServer, why_not
+from postgresql_server import PostgresqlServer, running_postgresql
 from signals_stack import (
     SECOND_NS,
     Setting,
@@ -147,15 +147,8 @@ class Feed:
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[PostgresqlServer]:
     """Return a server that runs; skips where there can be none."""
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    server = PostgresqlServer()
-    try:
-        server.start()
+    with running_postgresql() as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
