@@ -15,6 +15,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"settings"}),
     frozenset({"doctor", "recording", "serve", "stack"}),
     frozenset({"demo"}),
+    frozenset({"commands"}),
     frozenset({"cli"}),
 )
 """From the ground up. A module may import its own layer's folder and everything below."""

@@ -11,6 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tapeline.commands.kit import add_kit_commands
+from tapeline.commands.recordings import add_recording_commands
+from tapeline.commands.tap import add_tap_commands
+from tapeline.commands.testing import add_testing_commands
+
 if TYPE_CHECKING:
     from tapeline.signals.config import SignalsConfig
 
@@ -64,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     version.set_defaults(handler=_version)
     _add_serve(commands.add_parser("serve", help="run the sidecar"))
     _add_check(commands.add_parser("check", help="validate a configuration; print what would run"))
-    _add_process(commands.add_parser("process", help="run recorded telemetry through the chain"))
+    add_recording_commands(commands)
+    add_testing_commands(commands)
+    add_kit_commands(commands)
+    add_tap_commands(commands)
     _add_explain(
         commands.add_parser("explain", help="say what the redaction finds in a text, and why")
     )
@@ -119,19 +127,6 @@ def _add_collector(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the files of one collector process, in the order of its own --config flags",
     )
-
-
-def _add_process(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Runs recorded telemetry through the chain offline: OTLP/JSON lines in and out, one Export"
-        " request a line, as the collector's file exporter writes them. Time is the data's own;"
-        " the same input gives the same bytes. Lines that can't be processed are named on standard"
-        " error, left out, and make the exit code 1."
-    )
-    _add_config(parser)
-    parser.add_argument("input", metavar="INPUT", help="a file; - for standard input")
-    parser.add_argument("-o", "--output", default="-", help="a file (default: standard output)")
-    parser.set_defaults(handler=_process)
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
@@ -272,12 +267,6 @@ def _check(options: argparse.Namespace) -> int:
     if options.schema:
         return schema_command()
     return check_command(options.config, options.collector, as_json=options.json)
-
-
-def _process(options: argparse.Namespace) -> int:
-    from tapeline.recording.command import process_command
-
-    return process_command(options.config, options.input, options.output)
 
 
 def _explain(options: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""The command line's groups of commands: their arguments, and what each calls."""
