@@ -21,6 +21,7 @@ from tapeline.cardinality.config import CardinalityConfig
 from tapeline.cardinality.limiter import MetricsLimiter
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.garbage import settle_garbage
 
 __all__ = ["main"]
 
@@ -63,6 +64,7 @@ def timed(limiter: MetricsLimiter, made: Mixture, mix: Mix, batches: int) -> Tak
 def measure(encoding: Encoding, mix: Mix, batches: int) -> dict[str, Any]:
     """Return one row: points a second in the median round, and percentiles of a batch's time."""
     limiter, made = limiter_of(ROOM), Mixture(encoding)
+    settle_garbage()  # As the gate does before its first batch.
     timed(limiter, made, Mix.ADMITTED, 2 * ADMITTED_BATCHES)
     # Until all streams are known; of new ones, until the table of folded streams is full.
     full = 2 * 200_000 // BATCH_RECORDS if batches >= OVER_BATCHES else batches

@@ -29,6 +29,7 @@ from prometheus_client import CollectorRegistry
 
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.garbage import settle_garbage
 from tapeline.pipeline.processor import Processor
 from tapeline.pipeline.registry import ProcessorContext
 from tapeline.signals.config import SignalsConfig
@@ -51,8 +52,6 @@ EXECUTIONS_BEFORE: Final = 16_000
 PERIOD_NS: Final = 5_000_000_000
 BATCH_NS: Final = 40_000_000
 """By the clock, between two batches: as at 25,000 records/s, so that emissions come as often."""
-# As the gate does: see tapeline.serve.
-GARBAGE_THRESHOLD: Final = 20_000
 HALF_OPEN: Final = 50
 EMISSION_INSTRUMENTS: Final = 200
 SECOND_NS: Final = 1_000_000_000
@@ -257,7 +256,7 @@ def _status() -> Iterator[str]:
 
 def main(arguments: Iterable[str]) -> None:
     """Print what was asked for as JSON."""
-    gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+    settle_garbage()  # As the gate does before its first batch.
     what, number, folder = arguments
     measures: dict[str, Callable[[], Any]] = {
         "speed": lambda: measure_speed(int(number), Path(folder)),

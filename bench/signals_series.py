@@ -4,7 +4,6 @@ Usage: signals_series.py POSITIONS. Run in a process of its own, on a core of it
 JSON. Times are CPU time, the best of several rounds of additions and the median of emissions.
 """
 
-import gc
 import json
 import statistics
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from tapeline.pipeline.garbage import settle_garbage
 from tapeline.signals.emission import Emitter
 from tapeline.signals.points import Exemplar, GaugePoint, attributes_of
 from tapeline.signals.series import Histogram, SeriesSet
@@ -27,8 +27,6 @@ SECOND_NS: Final = 1_000_000_000
 START_NS: Final = 1_600_000_000 * SECOND_NS
 NOW_NS: Final = 1_700_000_000 * SECOND_NS
 PERIOD_NS: Final = 5 * SECOND_NS
-# As the gate does: see tapeline.serve.
-GARBAGE_THRESHOLD: Final = 20_000
 AMOUNT: Final = Decimal("123.456789")
 BPS: Final = Decimal("1.234567890123456789012345678901234")
 EVENT: Final = Exemplar(
@@ -149,7 +147,7 @@ def measure(positions: int) -> dict[str, Any]:
 
 def main(positions: int) -> None:
     """Print all figures as JSON."""
-    gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+    settle_garbage()  # As the gate does before its first batch.
     print(json.dumps(measure(positions), indent=2))
 
 

@@ -1,6 +1,5 @@
 """`tapeline serve`: the configuration, the chain, and the transport put together."""
 
-import gc
 import logging
 import sys
 import threading
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.chain import Chain
+from tapeline.pipeline.garbage import settle_garbage
 from tapeline.pipeline.loader import ConfigError
 from tapeline.pipeline.pages import Page
 from tapeline.pipeline.processor import Processor
@@ -77,20 +77,9 @@ def _reload(
     return _settled(chain)
 
 
-_GARBAGE_THRESHOLD: Final = 20_000
-"""Objects made and not freed until the cycles among them are looked for: those of some batches."""
-
-
 def _settled(chain: Chain) -> Chain:
-    """Keep the collector of cycles away from what was made so far, and return the chain.
-
-    The rules alone are hundreds of thousands of objects, which stay: to walk through them in the
-    middle of a batch takes longer than the batch. What a reload leaves behind goes at the next one.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+    """Return a chain before its first batch, with nothing of it in the way of a batch."""
+    settle_garbage()
     return chain
 
 
