@@ -4,6 +4,9 @@ The mapping is that of the OTLP specification (opentelemetry.io/docs/specs/otlp,
 Encoding"): protobuf's JSON mapping, but with trace and span ids in hexadecimal and enums as
 integers. What comes in may also use what protobuf's own JSON parsers take: original field names,
 enum names, integers as numbers or strings. What goes out is always the same for the same request.
+
+What OTLP's own writers write goes one fast way (`line_reader`, `line_writer`). All else, and with
+it every error, is left to the plain way by reflection, which stands here.
 """
 
 import json
@@ -19,6 +22,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tapeline.otlp.json_values import Converter, UnfitValueError, converter_for
+from tapeline.otlp.line_reader import payload_of
+from tapeline.otlp.line_shapes import UnusualError
+from tapeline.otlp.line_writer import line_of
 from tapeline.otlp.signals import Signal
 from tapeline.otlp.wire import MAX_DEPTH, MalformedRequestError
 
@@ -109,12 +115,20 @@ def request_from_json(line: bytes) -> tuple[Signal, bytes]:
     if len(signals) > 1:
         raise MalformedLineError(f"the line mixes signals: it has {' and '.join(sorted(keys))}")
     signal = signals.pop()
+    try:
+        return signal, payload_of(signal, document)
+    except UnusualError:
+        return signal, plain_payload(signal, document)
+
+
+def plain_payload(signal: Signal, document: dict[str, Any]) -> bytes:
+    """Return the request's bytes the plain way; raises MalformedLineError."""
     request = _REQUEST_TYPES[signal]()
     try:
         _read_message(document, request, 0)
     except UnfitValueError as error:
         raise MalformedLineError(f"{error.path or 'the line'}: {error.complaint}") from error
-    return signal, request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -200,6 +214,14 @@ def request_to_json(signal: Signal, payload: bytes) -> bytes:
     lower case, fields that are not set left out. Fields that OTLP does not define, which JSON
     has no place for, are left out too. Raises MalformedRequestError if `payload` doesn't parse.
     """
+    try:
+        return line_of(signal, payload).encode("utf-8")
+    except UnusualError:
+        return plain_line(signal, payload)
+
+
+def plain_line(signal: Signal, payload: bytes) -> bytes:
+    """Return the line the plain way; raises MalformedRequestError."""
     try:
         request = _REQUEST_TYPES[signal].FromString(payload)
     except DecodeError as error:

@@ -1,6 +1,6 @@
 """Change some records or headers of a raw request, and leave every other byte as it was."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -32,16 +32,22 @@ def splice(
     *,
     records: Mapping[int, bytes | None] = _NOTHING,
     headers: Mapping[int, bytes | None] = _NOTHING,
+    containers: Collection[int] = (),
 ) -> bytes:
     """Return the request with new contents for some of its records and headers.
 
     The keys are numbers of `index`, which must be that of `payload`; None takes the field out.
-    (A container whose last record goes stays, empty.) Lengths around a change are written anew,
+    `containers` are taken out with all that is in them, of which nothing else may be changed. (Any
+    other one whose last record goes stays, empty.) Lengths around a change are written anew,
     in their shortest form, and only where they change. Without a change the result is `payload`
     itself. Raises IndexError for a number that the index does not have, and ValueError for new
     contents for a slice of unknown fields, which can only be taken out.
     """
-    edits = [*_record_edits(payload, index, records), *_header_edits(payload, index, headers)]
+    edits = [
+        *_record_edits(payload, index, records),
+        *_header_edits(payload, index, headers),
+        *_removals(index, containers),
+    ]
     if not edits:
         return payload
     pieces = []
@@ -92,6 +98,17 @@ def _header_edits(
             )
         if content != payload[header.begin : header.end]:
             yield _edit(payload, header[:3], content, header.container)
+
+
+def _removals(index: RecordIndex, containers: Collection[int]) -> Iterator[_Edit]:
+    end = 0
+    for number in sorted(containers):
+        _check_number(number, len(index.containers), "container")
+        container = index.containers[number]
+        # They are in the order of the wire: what lies within one that goes has begun before its end
+        if container.field >= end:
+            yield _Edit(container.field, container.end, b"", container.parent)
+            end = container.end
 
 
 def _check_number(number: int, count: int, what: str) -> None:
