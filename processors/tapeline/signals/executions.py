@@ -43,7 +43,8 @@ class Executions:
     def __init__(self, max_parked: int = MAX_PARKED) -> None:
         self.events: EventSet[Execution] = EventSet()
         self.max_parked = max_parked
-        self._effective: dict[Identity, Execution] = {}  # By the identity of the trade.
+        # By the identity of the trade, where that is not what counts itself; None: nothing does.
+        self._effective: dict[Identity, Execution | None] = {}
         self._references: dict[Identity, list[Execution]] = {}  # By what they refer to.
         self._parked: dict[Identity, None] = {}
         self._terms: dict[_OrderIdentity, OrderTerms] = {}
@@ -62,7 +63,8 @@ class Executions:
 
     def effective(self) -> Iterator[Execution]:
         """Return the executions that count, with their values; in no order."""
-        return iter(self._effective.values())
+        found = map(self.effective_of, self.events.held)
+        return (each for each in found if each is not None)
 
     def add(self, event: Execution, identity: Identity | None = None) -> Sequence[Change]:
         """Take an execution, and return what that changes."""
@@ -72,11 +74,15 @@ class Executions:
         if before is after:
             return ()
         if before is not None or after.kind != "trade" or identity in self._references:
+            if after.kind == "trade" or before is not None:
+                # What counted until now.
+                is_trade = before is not None and before.kind == "trade"
+                self._effective.setdefault(identity, before if is_trade else None)
             return self._link(identity, before, after)
-        if (effective := self._resolved(after, identity)) is None:
-            return ()
-        self._effective[identity] = effective
-        return (Change(None, effective),)
+        effective = self._resolved(after, identity)
+        if effective is not after:
+            self._effective[identity] = effective
+        return () if effective is None else (Change(None, effective),)
 
     def set_terms(self, account: str, order_id: str, terms: OrderTerms) -> Sequence[Change]:
         """Say what an order's side and strategy are, and return what that changes."""
@@ -89,7 +95,9 @@ class Executions:
 
     def effective_of(self, identity: Identity) -> Execution | None:
         """Return a trade with the values that count; None where it is busted, or unknown."""
-        return self._effective.get(identity)
+        event = self.events.held.get(identity)
+        own = event if event is not None and event.kind == "trade" else None
+        return self._effective.get(identity, own)
 
     def terms(self) -> Iterator[tuple[tuple[str, str], OrderTerms]]:
         """Yield what orders told, by account and order id, for a snapshot."""
@@ -237,10 +245,13 @@ class Executions:
         changes: list[Change] = []
         for identity in roots:
             event = self.events.held.get(identity)
-            before = self._effective.pop(identity, None)
-            after = self._value(event) if event is not None and event.kind == "trade" else None
-            if after is not None:
-                self._effective[identity] = after
+            before = self.effective_of(identity)
+            self._effective.pop(identity, None)
+            after = None
+            if event is not None and event.kind == "trade":
+                after = self._value(event)
+                if after is not event:
+                    self._effective[identity] = after
             if before != after:
                 changes.append(Change(before, after))
         return changes

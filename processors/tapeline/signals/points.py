@@ -7,12 +7,16 @@ from typing import Final, NamedTuple
 
 from tapeline.signals.events import OrderKey
 
-__all__ = ["Attributes", "Exemplar", "GaugePoint", "attributes_of"]
+__all__ = ["Attributes", "Exemplar", "GaugePoint", "attributes_of", "pair_of", "values_of"]
 
 _MAX_PAIRS: Final = 65_536
 
-Attributes = tuple[tuple[str, str], ...]
-"""Names and values of a series, sorted by name; what is unknown is left off, never empty."""
+Attributes = tuple[tuple[str, ...], ...]
+"""Names and values of a series, sorted by name; what is unknown is left off, never empty.
+
+A pair is of any length to mypyc: of one with two items compiled code would make another object each
+time that it passes it on, and each series would keep its own.
+"""
 
 
 class GaugePoint(NamedTuple):
@@ -43,7 +47,17 @@ def attributes_of(**values: str) -> Attributes:
     return tuple(sorted([_pair(name, str(value)) for name, value in values.items() if value]))
 
 
+def values_of(attributes: Attributes) -> dict[str, str]:
+    """Return attributes by their names."""
+    return {name: value for name, value in attributes}  # noqa: C416 - pairs are of any length to mypy
+
+
 @lru_cache(maxsize=_MAX_PAIRS)
-def _pair(name: str, value: str) -> tuple[str, str]:
+def pair_of(name: str, value: str) -> tuple[str, ...]:
     """Return an attribute: of the series that have it, each holds the same object."""
-    return (sys.intern(f"trading.{name.replace('__', '.')}"), value)
+    return (sys.intern(name), value)
+
+
+@lru_cache(maxsize=_MAX_PAIRS)
+def _pair(name: str, value: str) -> tuple[str, ...]:
+    return pair_of(f"trading.{name.replace('__', '.')}", value)

@@ -13,7 +13,7 @@ from tapeline.signals.decimals import ZERO, add
 from tapeline.signals.engine import Engine
 from tapeline.signals.gauges import AccountFigures, PositionView
 from tapeline.signals.number_text import exact
-from tapeline.signals.points import Attributes, GaugePoint
+from tapeline.signals.points import Attributes, GaugePoint, values_of
 from tapeline.signals.worst import MAX_SHOWN, WorstExecution
 
 __all__ = ["MAX_ACCOUNTS", "MAX_GROUPS", "MAX_POSITIONS", "Report", "prepare_report"]
@@ -177,7 +177,7 @@ def _account(
     risk: dict[str, float] = {}
     for point in points:
         if point.name.startswith(_RISK):
-            confidence = dict(point.attributes).get("trading.confidence", "")
+            confidence = values_of(point.attributes).get("trading.confidence", "")
             risk[point.name.removeprefix(_RISK) + confidence.replace("0.", "_")] = point.value
     return {
         "account": figures.account,
@@ -199,7 +199,7 @@ def _slippage(looked: dict[str, _Looked]) -> tuple[list[Report], int]:
     groups: dict[tuple[str, str, str], dict[str, Decimal]] = {}
     for name, series in looked.items():
         for key, total in series:
-            found = dict(key)
+            found = values_of(key)
             group = groups.setdefault(
                 (
                     found.get("trading.venue", ""),
@@ -224,7 +224,7 @@ def _slippage(looked: dict[str, _Looked]) -> tuple[list[Report], int]:
 def _markout(looked: Iterable[tuple[Attributes, Decimal, int]]) -> list[Report]:
     groups: dict[tuple[str, str], tuple[Decimal, int]] = {}
     for key, total, count in looked:
-        found = dict(key)
+        found = values_of(key)
         group = (found.get("trading.venue", ""), found.get("trading.horizon", ""))
         sum_bps, samples = groups.get(group, (ZERO, 0))
         groups[group] = (add(sum_bps, total), samples + count)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tapeline.signals.decimals import EXACT, ZERO
 from tapeline.signals.metric_table import METRICS, Kind, Metric
-from tapeline.signals.points import Attributes, Exemplar
+from tapeline.signals.points import Attributes, Exemplar, pair_of
 
 __all__ = ["DEFAULT_MAX_SERIES", "Faults", "Histogram", "SeriesSet", "Shown", "Sum"]
 
@@ -249,4 +249,4 @@ def _flat(attributes: Attributes) -> list[str]:
 
 
 def _paired(flat: list[str]) -> Attributes:
-    return tuple(zip(flat[::2], flat[1::2], strict=True))
+    return tuple(map(pair_of, flat[::2], flat[1::2]))

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from tapeline.signals.codec import CodecError, decode_events
 from tapeline.signals.engine import Engine
 from tapeline.signals.engine_state import dump_engine
+from tapeline.signals.points import Attributes
 
 __all__ = ["Difference", "differences"]
 
@@ -69,7 +70,7 @@ def _areas(engine: Engine) -> dict[str, dict[str, Any]]:
     return areas
 
 
-def _spelt(name: str, attributes: tuple[tuple[str, str], ...]) -> str:
+def _spelt(name: str, attributes: Attributes) -> str:
     told = ", ".join(f"{key.removeprefix('trading.')}={value}" for key, value in attributes)
     return f"{name}{{{told}}}"
 
