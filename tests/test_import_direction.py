@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "processors" / "tapeline"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"otlp"}),
     frozenset({"pipeline"}),
-    frozenset({"cardinality", "redaction", "signals"}),
+    frozenset({"cardinality", "recorded", "redaction", "signals"}),
     frozenset({"admin", "transport"}),
     frozenset({"settings"}),
     frozenset({"doctor", "recording", "serve", "stack"}),
@@ -93,7 +93,11 @@ PURE = (
     "transport/answers.py",
     "transport/loop_watch.py",
     "recording/process.py",
+    "recording/comparison.py",
+    "recording/difference_text.py",
     "recording/event_time.py",
+    "recording/ignoring.py",
+    "recording/records.py",
 )
 IO_MODULES = frozenset(
     {
