@@ -4,11 +4,11 @@ An Export request of each signal nests alike down to what it has of records: log
 metrics. There the fields differ in their wire types (opentelemetry-proto 1.x, {logs,trace,metrics}.
 proto). A signal is out where a field that it defines has another wire type. Of several that remain,
 those count whose records are what OTLP requires: a span has a trace id of 16 bytes and a span id of
-8, a metric has a name, and each parses as what it would be. Still several: the message can't be
-told, and nobody guesses.
+8, a metric has a name, and each parses as what it would be. Where none is, those count that define
+all the fields. Still several: the message can't be told, and nobody guesses.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,15 +96,21 @@ def possible_signals(payload: bytes) -> frozenset[Signal]:
             return left
     if not any(True for _ in _records(payload)):
         return ALL_SIGNALS
-    for strictly in (_is_complete, _parses):
-        fit = frozenset(
-            signal
-            for signal in left
-            if all(strictly(_KINDS[signal], payload[a:b]) for a, b in _records(payload))
-        )
-        # What fits none says nothing: it is judged by what was known before.
-        left = fit or left
-    return left
+    complete = _those(left, payload, _is_complete)
+    # What is of no signal as OTLP requires it is told by the fields that it has.
+    fit = complete or _those(left, payload, _is_known) or left
+    return _those(fit, payload, _parses) or fit
+
+
+def _those(
+    signals: frozenset[Signal], payload: bytes, test: Callable[[_Kind, bytes], bool]
+) -> frozenset[Signal]:
+    """Return the signals for which the test holds of each record."""
+    return frozenset(
+        signal
+        for signal in signals
+        if all(test(_KINDS[signal], payload[begin:end]) for begin, end in _records(payload))
+    )
 
 
 def _records(payload: bytes) -> Iterator[tuple[int, int]]:
@@ -158,6 +164,17 @@ def _is_complete(kind: _Kind, record: bytes) -> bool:
     return all(lengths.get(number) for number in kind.required) and all(
         lengths.get(number, 0) in {0, length} for number, length in kind.lengths.items()
     )
+
+
+def _is_known(kind: _Kind, record: bytes) -> bool:
+    """Tell whether a record has no field that its kind does not define."""
+    position, end = 0, len(record)
+    while position < end:
+        tag, position = read_tag(record, position, end)
+        if tag >> 3 not in kind.wire_types:
+            return False
+        position = skip_value(record, tag, position, end, _DEPTH)
+    return True
 
 
 def _parses(kind: _Kind, record: bytes) -> bool:
