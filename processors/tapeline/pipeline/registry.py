@@ -1,8 +1,9 @@
 """Which processors there are: the built-in ones, and those that installed packages register.
 
 A package registers one by an entry point in the group `tapeline.processors`, whose object is a
-`ProcessorFactory`. The entry point's name must be the factory's name: it is what stands in the
-`chain` section, and the key of the processor's own section of the configuration.
+`ProcessorFactory`, or carries one (a function of the processor kit). The entry point's name must be
+the factory's name: it is what stands in the `chain` section, and the key of the processor's own
+section of the configuration.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +14,13 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from tapeline.otlp.signals import Signal
 from tapeline.pipeline.pages import Page
 from tapeline.pipeline.processor import Processor
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "FACTORY_ATTRIBUTE",
     "ProcessorContext",
     "ProcessorFactory",
     "RegistryError",
@@ -26,6 +29,8 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP: Final = "tapeline.processors"
+FACTORY_ATTRIBUTE: Final = "__tapeline_factory__"
+"""Where a function or class carries the factory that was made of it."""
 
 
 class RegistryError(ValueError):
@@ -52,13 +57,15 @@ class ProcessorFactory:
 
     `build` is called once for each chain, at start and at every reload; what it raises stops the
     start, or the reload. The admin server shows a `page` of what the processor reports
-    (`tapeline.pipeline.processor.Reporting`) under `/` and its name.
+    (`tapeline.pipeline.processor.Reporting`) under `/` and its name. `signals` are those that it
+    can take: in the chain of another one its name is a mistake.
     """
 
     name: str
     config_model: type[BaseModel]
     build: Callable[[Any, ProcessorContext], Processor]
     page: Page | None = None
+    signals: frozenset[Signal] = frozenset(Signal)
 
 
 def discover(installed: Iterable[EntryPoint] | None = None) -> Mapping[str, EntryPoint]:
@@ -90,10 +97,11 @@ def load_factory(point: EntryPoint) -> ProcessorFactory:
         raise RegistryError(
             f"the processor {point.name!r} of {_source(point)} does not import: {error}"
         ) from error
+    loaded = getattr(loaded, FACTORY_ATTRIBUTE, loaded)
     if not isinstance(loaded, ProcessorFactory):
         raise RegistryError(
-            f"{_source(point)} must name a tapeline.pipeline.registry.ProcessorFactory,"
-            f" but it is of type {type(loaded).__name__}"
+            f"{_source(point)} must name a tapeline.pipeline.registry.ProcessorFactory, or what"
+            f" tapeline.kit.processor decorates, but it is of type {type(loaded).__name__}"
         )
     if loaded.name != point.name:
         raise RegistryError(
