@@ -48,6 +48,7 @@ class PlainChain:
     on_tick: Callable[[], tuple[Batch, ...]] = tuple
     on_close: Callable[[], tuple[Batch, ...]] = tuple
     values_cut: int = 0
+    is_watched: bool = False
     processed: list[Batch] = field(default_factory=list)
     closed: bool = False
     inherited: list[Processor] = field(default_factory=list)

@@ -43,7 +43,7 @@ def serve_command(config: Path) -> int:
             ServiceSettings(
                 settings.server, settings.downstream, settings.admin, _pages_of(settings)
             ),
-            lambda context: _settled(build_chain(settings, context)),
+            lambda context: _settled(build_chain(settings, context, _mask(settings))),
             reload_chain=lambda context: _reload(config, settings, form, context),
             quarantine_form=form,
             worker_command=(sys.executable, "-m", "tapeline.cli", "serve", "--config", str(config)),
@@ -55,6 +55,11 @@ def serve_command(config: Path) -> int:
     except (OSError, ValueError) as error:
         logger.error("%s", error)  # noqa: TRY400 - as above.
         return EXIT_FAILED
+
+
+def _mask(settings: Settings) -> "QuarantineRedaction":
+    """Return what the tap masks by: the rules of these settings, enforced, made when needed."""
+    return QuarantineRedaction(settings, audits=False)
 
 
 def _pages_of(settings: Settings) -> dict[str, Page]:
@@ -72,7 +77,7 @@ def _reload(
             logger.warning(
                 "%s: the section %r changed; that takes effect at the next start", config, name
             )
-    chain = build_chain(fresh, context)
+    chain = build_chain(fresh, context, _mask(fresh))
     form.follow(fresh)
     return _settled(chain)
 
@@ -86,12 +91,17 @@ def _settled(chain: Chain) -> Chain:
 class QuarantineRedaction:
     """Redacts what the chain failed on, with the redaction alone; None where that fails too.
 
+    It enforces for every service, whatever the settings say, so the tap masks by it as well.
     Thread-safe: requests may be given up at the same time, and during a reload.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Build nothing yet: most processes never give anything up."""
+    def __init__(self, settings: Settings, *, audits: bool = True) -> None:
+        """Build nothing yet: most processes never give anything up.
+
+        `audits` says whether the log tells of what was found.
+        """
         self._settings = settings
+        self._audits = audits
         self._redaction: Processor | None = None
         self._lock = threading.Lock()
 
@@ -118,7 +128,8 @@ class QuarantineRedaction:
         if isinstance(section, RedactionConfig):
             # Nor for services that pass unread: a file on disk is another matter.
             allow = section.allow.model_copy(update={"services": ()})
-            section = section.model_copy(update={"allow": allow})
+            lines = section.audit_lines_per_minute if self._audits else 0
+            section = section.model_copy(update={"allow": allow, "audit_lines_per_minute": lines})
         return factory.build(section, context)
 
 

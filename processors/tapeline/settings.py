@@ -30,6 +30,8 @@ from tapeline.pipeline.registry import (
     discover,
     load_factory,
 )
+from tapeline.pipeline.watch import Mask, Watch
+from tapeline.redaction.config import Mode, RedactionConfig
 from tapeline.transport.config import DownstreamConfig, ServerConfig
 
 __all__ = ["ChainConfig", "Settings", "build_chain", "config_schema", "load_settings"]
@@ -61,6 +63,8 @@ class ChainConfig(BaseModel):
         """Every name once, in the order of first use."""
         return tuple(dict.fromkeys(name for signal in Signal for name in self.of(signal)))
 
+
+_REDACTION: Final = "redaction"
 
 _FIXED_SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "server": ServerConfig,
@@ -105,7 +109,7 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
     model = _settings_model(factories)
     values = validate_document(document, model)
     sections = {name: getattr(values, name) for name in factories}
-    return Settings(
+    settings = Settings(
         document=document,
         server=_section(values, "server", ServerConfig),
         downstream=_section(values, "downstream", DownstreamConfig),
@@ -114,10 +118,34 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
         factories=factories,
         sections=sections,
     )
+    _check_tap(settings)
+    return settings
 
 
-def build_chain(settings: Settings, context: ProcessorContext) -> Chain:
-    """Make the processors and the chain; raises ConfigError naming the section at fault."""
+def _check_tap(settings: Settings) -> None:
+    """Raise ConfigError where the tap would look at what no redaction has been over."""
+    if settings.admin.tap is None:
+        return
+    section = settings.sections.get(_REDACTION)
+    problems = []
+    for signal in Signal:
+        if _REDACTION not in settings.chain.of(signal):
+            problems.append(f"chain.{signal} has no redaction; add it")
+        elif isinstance(section, RedactionConfig) and section.mode_of(signal) is Mode.OBSERVE:
+            problems.append(f"the redaction only observes {signal}; let it enforce")
+    if problems:
+        place = settings.document.place(("admin", "tap"))
+        told = "shows nothing that was not redacted, so it can't be on where"
+        raise ConfigError(
+            [f"{place}: admin.tap: {told} {problem}, or leave the tap out" for problem in problems]
+        )
+
+
+def build_chain(settings: Settings, context: ProcessorContext, mask: Mask | None = None) -> Chain:
+    """Make the processors and the chain; raises ConfigError naming the section at fault.
+
+    With a `mask`, and where `admin.tap` is set, somebody may look behind the redaction.
+    """
     processors: dict[str, Processor] = {}
     for name in settings.chain.names:
         factory = settings.factories[name]
@@ -131,7 +159,17 @@ def build_chain(settings: Settings, context: ProcessorContext) -> Chain:
     return Chain(
         {signal: [processors[name] for name in settings.chain.of(signal)] for signal in Signal},
         max_value_bytes=settings.server.max_value_bytes,
+        watch=_watch(settings, processors, mask),
     )
+
+
+def _watch(
+    settings: Settings, processors: Mapping[str, Processor], mask: Mask | None
+) -> Watch | None:
+    if settings.admin.tap is None or mask is None:
+        return None
+    # `load_settings` has seen to it that each signal has one.
+    return Watch(dict.fromkeys(Signal, processors[_REDACTION]), mask)
 
 
 def config_schema() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from tapeline.pipeline.addresses import Address, parse_address
+from tapeline.tap.config import TapConfig
 
 __all__ = ["AdminConfig"]
 
@@ -15,6 +16,8 @@ class AdminConfig(BaseModel):
     # HOST:PORT over plain HTTP without authentication, so keep it on loopback or in a private
     # network. Port 0 takes a free port.
     listen: str = "127.0.0.1:8090"
+    # A live view of what passes, on /tap, for who has a token. null: there is none.
+    tap: TapConfig | None = None
 
     @field_validator("listen")
     @classmethod

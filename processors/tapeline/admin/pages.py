@@ -8,15 +8,15 @@ each of which the policy names by its digest.
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tapeline.pipeline.markup import Markup, element, joined
 from tapeline.pipeline.pages import Page
 
-__all__ = ["check_pages", "content", "document", "page_headers"]
+__all__ = ["STYLE", "check_pages", "content", "document", "page_headers", "policy_headers"]
 
-_STYLE: Final = """
+STYLE: Final = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; --warn: #b45309; --bad: #b91c1c; }
 @media (prefers-color-scheme: dark) { :root { --warn: #fbbf24; --bad: #f87171; } }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 80rem;
@@ -88,19 +88,23 @@ _PLAIN_HEADERS: Final = {"Referrer-Policy": "no-referrer", "X-Content-Type-Optio
 
 
 def page_headers(page: Page) -> dict[str, str]:
-    """Return the headers of a page: what a browser may do with it."""
-    policy = ["default-src 'none'", f"style-src {_digest(_style(page))}"]
-    scripts = _scripts(page)
+    """Return the headers of a processor's page."""
+    return policy_headers(_style(page), _scripts(page), connects=page.is_live)
+
+
+def policy_headers(style: str, scripts: Sequence[str], *, connects: bool) -> dict[str, str]:
+    """Return what a browser may do with a page: this style, these scripts, this server."""
+    policy = ["default-src 'none'", f"style-src {_digest(style)}"]
     if scripts:
         policy.append(f"script-src {' '.join(map(_digest, scripts))}")
-    if page.is_live:
+    if connects:
         policy.append("connect-src 'self'")
     policy += ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
     return {"Content-Security-Policy": "; ".join(policy), **_PLAIN_HEADERS}
 
 
 def _style(page: Page) -> str:
-    return _STYLE + page.style
+    return STYLE + page.style
 
 
 def _scripts(page: Page) -> tuple[str, ...]:
@@ -112,7 +116,7 @@ def _digest(text: str) -> str:
 
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_TAKEN: Final = frozenset({"health", "metrics"})
+_TAKEN: Final = frozenset({"health", "metrics", "tap"})
 
 
 def check_pages(pages: Mapping[str, Page]) -> None:

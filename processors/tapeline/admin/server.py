@@ -20,6 +20,7 @@ import tapeline
 from tapeline.admin.config import AdminConfig
 from tapeline.admin.live import LiveFeed
 from tapeline.admin.pages import check_pages, content, document, page_headers
+from tapeline.admin.tap_door import TapDoor
 from tapeline.pipeline.addresses import Address
 from tapeline.pipeline.form import running_form
 from tapeline.pipeline.markup import Markup
@@ -106,10 +107,15 @@ class AdminServer:
     """
 
     def __init__(
-        self, listener: socket.socket, subject: Subject, pages: Mapping[str, Page]
+        self,
+        listener: socket.socket,
+        subject: Subject,
+        pages: Mapping[str, Page],
+        tap: TapDoor | None = None,
     ) -> None:
         """Begin nothing yet; raises ValueError for a page that can't have its name as path."""
         check_pages(pages)
+        self._tap = tap
         self._listener = listener
         self._subject = subject
         self._pages = pages
@@ -158,6 +164,8 @@ class AdminServer:
             if self._pages[name].is_live:
                 feed = LiveFeed(partial(self._content, name), self._stop)
                 application.router.add_get(f"/{name}/events", feed.handle)
+        if self._tap is not None:
+            self._tap.add_to(application, self._stop)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         await web.SockSite(runner, self._listener).start()

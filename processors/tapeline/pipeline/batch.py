@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tapeline.otlp.framing import Framing, MalformedRequestError, check_framing
 from tapeline.otlp.index import RecordIndex, index_records
 from tapeline.otlp.signals import Signal
+from tapeline.pipeline.watch import Sighting
 
 __all__ = ["REQUEST_TYPES", "Batch"]
 
@@ -37,6 +38,8 @@ class Batch:
     metadata: tuple[tuple[str, str], ...] = ()
     known_framing: Framing | None = field(default=None, repr=False, compare=False)
     """What whoever made the bytes knows of them; None: it is found out when asked for."""
+    sighting: Sighting | None = field(default=None, repr=False, compare=False)
+    """How it stood behind the redaction, of what left a chain while somebody looked."""
 
     @cached_property
     def framing(self) -> Framing:

@@ -3,12 +3,14 @@
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.processor import Heir, Processor
 from tapeline.pipeline.value_limit import limit_values
+from tapeline.pipeline.watch import Sighting, Watch
 
 __all__ = ["MAX_DERIVATION_DEPTH", "Chain", "DerivationDepthError"]
 
@@ -33,12 +35,19 @@ class Chain:
         processors: Mapping[Signal, Sequence[Processor]],
         *,
         max_value_bytes: int = 0,
+        watch: Watch | None = None,
     ) -> None:
-        """Take the processors of each signal; `max_value_bytes` 0 cuts no values."""
+        """Take the processors of each signal; `max_value_bytes` 0 cuts no values.
+
+        `watch` says where somebody may look; None: nowhere.
+        """
         self._processors = {signal: tuple(processors.get(signal, ())) for signal in Signal}
         self._max_value_bytes = max_value_bytes
+        self._watch = watch
         self._lock = threading.Lock()
         self._closed = False
+        self.is_watched = False
+        """Set while somebody looks: what leaves then says how it stood behind the redaction."""
         self.values_cut = 0
         """Values cut for their length since the start."""
 
@@ -91,6 +100,7 @@ class Chain:
         self, pending: Sequence[tuple[Batch, Processor | None, int]], now_unix_nano: int
     ) -> tuple[Batch, ...]:
         """Run batches, and what is derived from them, each through the chain of its signal."""
+        watch = self._watch if self.is_watched else None
         queue = deque(pending)
         finished: list[Batch] = []
         while queue:
@@ -102,6 +112,8 @@ class Chain:
                     " chain derive from each other's output; take one of them out"
                 )
             kept: Batch | None = batch
+            behind = None if watch is None else watch.behind.get(batch.signal)
+            before: Batch | None = None
             for processor in self._processors[batch.signal]:
                 if processor is origin:
                     continue
@@ -111,9 +123,18 @@ class Chain:
                 if kept is None:
                     break
                 batch = kept
+                if processor is behind:
+                    before = batch
             if kept is not None and kept.payload:
-                finished.append(self._limit(kept))
+                finished.append(self._noted(self._limit(kept), before))
         return tuple(finished)
+
+    def _noted(self, batch: Batch, before: Batch | None) -> Batch:
+        """Return a batch that says how it stood behind the redaction, where that was noted."""
+        if before is None or self._watch is None:
+            return batch
+        sighting = Sighting(before, self._watch.mask)
+        return replace(batch, known_framing=batch.framing, sighting=sighting)
 
     def _limit(self, batch: Batch) -> Batch:
         if self._max_value_bytes == 0:

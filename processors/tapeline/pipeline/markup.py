@@ -5,7 +5,7 @@ from typing import Final
 
 __all__ = ["Markup", "element", "joined", "visible"]
 
-_VOID: Final = frozenset({"br", "hr", "link", "meta"})
+_VOID: Final = frozenset({"br", "hr", "input", "link", "meta"})
 
 
 class Markup(str):

@@ -183,6 +183,11 @@ class RedactionConfig(BaseModel):
     signals: dict[Signal, OverrideConfig] = Field(default={}, max_length=len(Signal))
     services: dict[ServiceName, OverrideConfig] = Field(default={}, max_length=MAX_SERVICES)
 
+    def mode_of(self, signal: Signal) -> Mode:
+        """Return the mode of a signal, for services that have none of their own."""
+        override = self.signals.get(signal)
+        return self.mode if override is None or override.mode is None else override.mode
+
     @model_validator(mode="after")
     def _lists_agree(self) -> Self:
         denied = {words_of(name) for name in self.deny.keys}

@@ -13,6 +13,7 @@ from typing import Final
 
 from tapeline.otlp.framing import MalformedRequestError
 from tapeline.pipeline.batch import Batch
+from tapeline.tap.tap import Tap
 from tapeline.transport.answers import answer_failures
 from tapeline.transport.forwarder import Forwarder
 from tapeline.transport.gate import ChainSlot
@@ -36,8 +37,10 @@ class Emissions:
         *,
         max_batches: int = MAX_WAITING_BATCHES,
         max_bytes: int = MAX_WAITING_BYTES,
+        tap: Tap | None = None,
     ) -> None:
         self._forwarder = forwarder
+        self._tap = tap
         self._metrics = metrics
         self._max_batches = max_batches
         self._max_bytes = max_bytes
@@ -113,6 +116,8 @@ class Emissions:
             series = self._metrics.signals[batch.signal]
             series.records_out.inc(record_count)
             series.bytes_out.inc(len(batch.payload))
+            if self._tap is not None and self._tap.is_open:
+                self._tap.offer((batch,))
             return True
         self._metrics.emissions.failures.inc()
         if answer_failures((failure,)).retry_after_s is not None:

@@ -16,6 +16,7 @@ from tapeline.otlp.framing import MalformedRequestError
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.processor import NotNowError, Processor, Report, Reporting
+from tapeline.tap.tap import Tap
 from tapeline.transport.answers import (
     ANSWERS,
     Answer,
@@ -41,6 +42,7 @@ class BatchChain(Protocol):
     """What the transport needs of a chain; `tapeline.pipeline.chain.Chain` is it."""
 
     values_cut: int
+    is_watched: bool
 
     def process(self, batch: Batch, now_unix_nano: int) -> tuple[Batch, ...]:
         """Return what has to go downstream for one incoming batch."""
@@ -69,12 +71,19 @@ class ChainSlot:
     def __init__(self, metrics: TransportMetrics) -> None:
         self._lock = threading.Lock()
         self._chain: BatchChain | None = None
+        self._is_watched = False
         self._cuts = metrics.value_cuts
 
     @property
     def is_filled(self) -> bool:
         """Tell whether there is a chain."""
         return self._chain is not None
+
+    def set_watched(self, value: bool) -> None:  # noqa: FBT001 - a setter
+        """Let the chain note what the tap needs, or no more. Without the lock: a batch may run."""
+        self._is_watched = value
+        if self._chain is not None:
+            self._chain.is_watched = value
 
     def process(self, batch: Batch, now_unix_nano: int) -> tuple[Batch, ...]:
         """Run the chain; raises NoChainError, or whatever the chain raises."""
@@ -105,6 +114,8 @@ class ChainSlot:
         """Put another chain in place, or none; return what the old one emitted at its end."""
         with self._lock:
             old, self._chain = self._chain, chain
+            if chain is not None:
+                chain.is_watched = self._is_watched
             if old is None:
                 return ()
             try:
@@ -142,6 +153,7 @@ class Gate:
     max_attempts: int
     forward_timeout_s: float
     quarantine: Quarantine | None = None
+    tap: Tap | None = None
     clock_unix_nano: Callable[[], int] = time.time_ns
     attempts: AttemptCounts = field(default_factory=AttemptCounts)
     loop_watch: LoopWatch = field(default_factory=LoopWatch)
@@ -193,7 +205,10 @@ class Gate:
             return answer_malformed(_DEEP)
         now = time.monotonic()
         series.chain_seconds.observe(now - started)
-        return self._forward(outgoing, started + min(self.forward_timeout_s, remaining_s))
+        answer = self._forward(outgoing, started + min(self.forward_timeout_s, remaining_s))
+        if answer.event is Event.ACKNOWLEDGED and self.tap is not None and self.tap.is_open:
+            self.tap.offer(outgoing)
+        return answer
 
     def _forward(self, outgoing: tuple[Batch, ...], deadline: float) -> Answer:
         """Send every batch, also after one was refused for good: the others are not at fault."""

@@ -13,13 +13,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from tapeline.admin.server import AdminServer, Health, bind, bind_unix
+from tapeline.admin.tap_door import FeedMaker, TapDoor, read_tap_tokens
 from tapeline.pipeline.form import running_form
 from tapeline.pipeline.processor import Report
+from tapeline.tap.feed import Feed, LocalFeed
+from tapeline.tap.filters import TapFilter
+from tapeline.tap.metrics import DoorMetrics
 from tapeline.transport.quarantine import QuarantineForm
 from tapeline.transport.sidecar import ChainBuilder, ServiceSettings, Sidecar
+from tapeline.transport.tap_relay import RelayFeed
 from tapeline.transport.worker_seat import WorkerSeat, watch_parent
 from tapeline.transport.workers import Workers
 
@@ -54,6 +59,8 @@ def run(
     Raises ListenError or AdminListenError for a taken port, ValueError or OSError for files that
     can't be used, and whatever `build_chain` raises. Each message is for the user.
     """
+    if settings.admin.tap is not None:
+        read_tap_tokens(settings.admin.tap)
     seat = WorkerSeat.of_this_process(os.environ if environment is None else environment)
     if seat is None and settings.server.workers > 1:
         return _run_parent(settings, worker_command)
@@ -101,6 +108,7 @@ class _OneProcess:
 
     def __init__(self) -> None:
         self.sidecar: Sidecar | None = None
+        self.door_registry = CollectorRegistry()
 
     async def health(self) -> Health:
         if self.sidecar is None:
@@ -108,13 +116,26 @@ class _OneProcess:
         return Health(self.sidecar.problems())
 
     async def exposition(self) -> bytes:
-        return b"" if self.sidecar is None else self.sidecar.exposition()
+        of_sidecar = b"" if self.sidecar is None else self.sidecar.exposition()
+        return of_sidecar + generate_latest(self.door_registry)
+
+    def feed(self, wanted: TapFilter, authorization: str) -> Feed | None:
+        del authorization  # The door has looked at it.
+        tap = None if self.sidecar is None else self.sidecar.tap
+        return None if tap is None else LocalFeed(tap, wanted)
 
     async def reports(self, name: str) -> Sequence[Report | None]:
         # In a thread: the chain's lock is held for as long as a batch takes.
         return [
             None if self.sidecar is None else await asyncio.to_thread(self.sidecar.report, name)
         ]
+
+
+def _door(
+    settings: ServiceSettings, make_feed: FeedMaker, registry: CollectorRegistry
+) -> TapDoor | None:
+    section = settings.admin.tap
+    return None if section is None else TapDoor(section, make_feed, DoorMetrics(registry))
 
 
 def _run_one(
@@ -127,7 +148,9 @@ def _run_one(
     signals = _Signals()
     view = _OneProcess()
     listener = bind(settings.admin) if seat is None else bind_unix(Path(seat.socket_path))
-    admin = AdminServer(listener, view, settings.pages)
+    # Readers come to the parent, which counts them; a worker counts none.
+    registry = view.door_registry if seat is None else CollectorRegistry()
+    admin = AdminServer(listener, view, settings.pages, _door(settings, view.feed, registry))
     admin.start()
     if seat is not None:
         watch_parent(lambda: signals.pretend(signal.SIGTERM))
@@ -194,8 +217,14 @@ def _run_parent(settings: ServiceSettings, worker_command: Sequence[str]) -> int
     if not worker_command:
         raise ValueError("server.workers above 1 needs the command line of a worker")
     signals = _Signals()
-    workers = Workers(worker_command, settings.server.workers, CollectorRegistry())
-    admin = AdminServer(bind(settings.admin), workers, settings.pages)
+    registry = CollectorRegistry()
+    workers = Workers(worker_command, settings.server.workers, registry)
+
+    def feed(wanted: TapFilter, authorization: str) -> Feed:
+        return RelayFeed(workers.sockets, wanted, authorization)
+
+    door = _door(settings, feed, registry)
+    admin = AdminServer(bind(settings.admin), workers, settings.pages, door)
     try:
         workers.start()
         admin.start()

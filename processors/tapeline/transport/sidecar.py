@@ -15,6 +15,8 @@ from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.pages import Page
 from tapeline.pipeline.processor import Report
 from tapeline.pipeline.registry import ProcessorContext
+from tapeline.tap.metrics import TapMetrics
+from tapeline.tap.tap import Tap
 from tapeline.transport.answers import Event
 from tapeline.transport.config import DownstreamConfig, ServerConfig
 from tapeline.transport.emissions import Emissions, Ticker
@@ -71,6 +73,7 @@ class Sidecar:
         self._was_ready = False
         self._reloading = threading.Lock()
         self._slot = ChainSlot(self._metrics)
+        self._tap = self._made_tap()
         quarantine = None
         if server.quarantine is not None:
             quarantine = Quarantine(server.quarantine, quarantine_form)
@@ -84,8 +87,9 @@ class Sidecar:
             max_attempts=server.max_attempts,
             forward_timeout_s=settings.downstream.timeout,
             quarantine=quarantine,
+            tap=self._tap,
         )
-        self._emissions = Emissions(self._forwarder, self._metrics)
+        self._emissions = Emissions(self._forwarder, self._metrics, tap=self._tap)
         self._server = OtlpServer(
             server, server.worker_address(worker_index), self._gate, self._metrics
         )
@@ -95,6 +99,22 @@ class Sidecar:
             self._metrics,
             forward_timeout_s=settings.downstream.timeout,
             also=self._tick,
+        )
+
+    @property
+    def tap(self) -> Tap | None:
+        """Where readers look; None where the configuration has no tap."""
+        return self._tap
+
+    def _made_tap(self) -> Tap | None:
+        section = self._settings.admin.tap
+        if section is None:
+            return None
+        return Tap(
+            TapMetrics(self._registry),
+            self._slot.set_watched,
+            records_per_s=section.max_records_per_s / self._settings.server.workers,
+            worker=self._worker_index,
         )
 
     def listen(self) -> Address:

@@ -171,6 +171,11 @@ class Workers:
         )
         return [None if reply is None else json.loads(reply) for reply in replies]
 
+    @property
+    def sockets(self) -> dict[int, str]:
+        """The Unix socket of each worker's admin server, by the worker's index."""
+        return {worker.seat.index: worker.seat.socket_path for worker in self._workers}
+
     def _spawn(self, seat: WorkerSeat) -> subprocess.Popen[bytes]:
         path = Path(seat.socket_path)
         path.parent.mkdir(mode=0o700, exist_ok=True)

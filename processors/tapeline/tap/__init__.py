@@ -1,0 +1,1 @@
+"""The tap: who looks at what passes the gate sees some of it, behind the redaction."""
