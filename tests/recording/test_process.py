@@ -20,10 +20,11 @@ from tapeline.otlp.json_lines import request_from_json, request_to_json
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.chain import Chain
-from tapeline.pipeline.processor import Result
+from tapeline.pipeline.processor import Processor, Result
+from tapeline.recorded.reader import read_recording
 from tapeline.recording import command
 from tapeline.recording.event_time import greatest_time_unix_nano
-from tapeline.recording.process import Counts, Refusal, process_lines
+from tapeline.recording.process import Counts, Refusal, process_batches
 
 GATE = Path(__file__).parents[2] / "config" / "gate.yaml"
 LABEL_SECRET = "Zq7hunter2x8Kd0wLmV4tR1s"
@@ -62,9 +63,11 @@ def _log_line(time_unix_nano: int, body: str = "hello", observed: int = 0) -> by
     return request_to_json(Signal.LOGS, request.SerializeToString())
 
 
-def _run(lines: Sequence[bytes], processor: Clockwatcher) -> list[bytes | Refusal]:
-    chain = Chain({Signal.LOGS: [processor]})
-    return list(process_lines(lines, chain, Counts()))
+def _run(lines: Sequence[bytes], processor: Processor | None) -> list[Batch | Refusal]:
+    """Run lines, as a file has them, through a chain of one processor."""
+    file = io.BytesIO(b"\n".join(line.rstrip(b"\n") for line in lines))
+    chain = Chain({Signal.LOGS: [processor] if processor else []})
+    return list(process_batches(read_recording(file), chain, Counts()))
 
 
 def test_now_is_the_greatest_time_so_far_the_batch_in_hand_included() -> None:
@@ -81,10 +84,9 @@ def test_the_last_emissions_come_at_the_end_at_the_last_time() -> None:
     """Close is the end of the input."""
     results = _run([_log_line(20)], Clockwatcher())
 
-    assert isinstance(results[-1], bytes)
-    signal, payload = request_from_json(results[-1])
-    assert signal is Signal.METRICS
-    assert greatest_time_unix_nano(Batch(signal, payload)) == 20
+    assert isinstance(results[-1], Batch)
+    assert results[-1].signal is Signal.METRICS
+    assert greatest_time_unix_nano(results[-1]) == 20
 
 
 def test_what_a_processor_consumes_is_not_echoed() -> None:
@@ -93,11 +95,13 @@ def test_what_a_processor_consumes_is_not_echoed() -> None:
 
 
 def test_a_line_that_can_not_be_read_is_refused_by_number_and_the_rest_goes_on() -> None:
-    """Blank lines are no lines; a bad one is named."""
-    results = _run([b"\n", _log_line(1), b"{broken\n", _log_line(2)], Clockwatcher())
+    """Blank lines are no messages; a bad one is named, with its place in the file."""
+    first = _log_line(1)
+
+    results = _run([b"\n", first, b"{broken\n", _log_line(2)], Clockwatcher())
 
     refusals = [result for result in results if isinstance(result, Refusal)]
-    assert [refusal.line for refusal in refusals] == [3]
+    assert [(refusal.number, refusal.offset_bytes) for refusal in refusals] == [(2, len(first) + 2)]
     assert len(results) == 4
 
 
@@ -182,8 +186,7 @@ def test_a_line_over_the_limit_is_refused_without_being_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lines around it are processed; its rest is skipped."""
-    monkeypatch.setattr(command, "MAX_LINE_BYTES", 1000)
-    monkeypatch.setattr("tapeline.recording.process.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("tapeline.recorded.reader.MAX_MESSAGE_BYTES", 1000)
     recording, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     long_line = _log_line(2, "x" * 5000)
     recording.write_bytes(_log_line(1) + b"\n" + long_line + b"\n" + _log_line(3))
@@ -265,18 +268,18 @@ def test_what_a_processor_raises_refuses_its_line_and_is_not_quoted() -> None:
             del now_unix_nano
             return ()
 
-    chain = Chain({Signal.LOGS: [Stumbling()]})
+    first = _log_line(1)
 
-    results = list(process_lines([_log_line(1), _log_line(2), _log_line(3)], chain, Counts()))
+    results = _run([first, _log_line(2), _log_line(3)], Stumbling())
 
-    assert results[1] == Refusal(2, "the chain failed on it with KeyError")
-    assert [isinstance(result, bytes) for result in results] == [True, False, True]
+    assert results[1] == Refusal(2, len(first) + 1, "the chain failed on it with KeyError")
+    assert [isinstance(result, Batch) for result in results] == [True, False, True]
 
 
 def test_a_byte_order_mark_and_line_ends_of_windows_are_no_part_of_the_data() -> None:
     """A recording may have passed an editor."""
     lines = [codecs.BOM_UTF8 + _log_line(1) + b"\r\n", b"\r\n", _log_line(1) + b"\r\n"]
 
-    first, second = process_lines(lines, Chain({}), Counts())
+    first, second = _run(lines, None)
 
-    assert first == second == _log_line(1)
+    assert first == second == Batch(*request_from_json(_log_line(1)))

@@ -1,30 +1,46 @@
-"""`tapeline process`: files in, files out."""
+"""`tapeline process`: a recording in, a recording out."""
 
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from prometheus_client import CollectorRegistry
 
+from tapeline.otlp.framing import MalformedRequestError
+from tapeline.otlp.signals import Signal
+from tapeline.pipeline.chain import Chain
+from tapeline.pipeline.garbage import settle_garbage
 from tapeline.pipeline.loader import ConfigError
 from tapeline.pipeline.registry import ProcessorContext
-from tapeline.recording.process import MAX_LINE_BYTES, Counts, Refusal, process_lines
+from tapeline.recorded.forms import Compression, Format, MessageError, encoder
+from tapeline.recorded.reader import Flaw, RecordedBatch, read_recording
+from tapeline.recording.process import Counts, Refusal, process_batches
 from tapeline.settings import build_chain, load_settings
 
-__all__ = ["process_command"]
+__all__ = ["Form", "process_command"]
 
 _MAX_REFUSALS_SHOWN: Final = 20
 
 
-def process_command(config: Path, source: str, output: str) -> int:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the output is written; `signal` is that of input messages that don't tell it."""
+
+    format: Format = Format.JSON
+    compression: Compression = Compression.NONE
+    signal: Signal | None = None
+
+
+def process_command(config: Path, source: str, output: str, form: Form | None = None) -> int:
     """Run a recording through the chain; `-` is standard input or output.
 
-    Returns 0 where every line was processed, 1 where some were refused (each is named on standard
-    error and left out of the output), 2 where the configuration or a file can't be used.
+    Returns 0 where every message was processed, 1 where some were refused (each is named on
+    standard error and left out of the output), 2 where the configuration or a file can't be used.
     """
     try:
         settings = load_settings(config)
@@ -33,14 +49,11 @@ def process_command(config: Path, source: str, output: str) -> int:
         for problem in error.problems:
             _say(problem)
         return 2
+    settle_garbage()
     counts = Counts()
     try:
         with _reading(source) as reader, _writing(output) as writer:
-            for result in process_lines(_lines(reader), chain, counts):
-                if isinstance(result, Refusal):
-                    _report(result, source, counts.refused)
-                else:
-                    writer.write(result + b"\n")
+            _run(reader, chain, writer, counts, (form or Form(), source))
     except BrokenPipeError:
         raise  # Whoever read the output went away: the command line ends quietly.
     except _InputError as error:
@@ -57,18 +70,28 @@ class _InputError(Exception):
     """The input can't be read; the message says why. What else fails is the output."""
 
 
-def _lines(reader: BinaryIO) -> Iterator[bytes]:
-    """Read lines, none longer than the limit in memory; an over-long one is passed on cut."""
-    while line := _read_line(reader):
-        rest = line
-        while not rest.endswith(b"\n") and len(rest) > MAX_LINE_BYTES:
-            rest = _read_line(reader)
-        yield line
+def _run(
+    reader: BinaryIO, chain: Chain, writer: BinaryIO, counts: Counts, how: tuple[Form, str]
+) -> None:
+    form, source = how
+    encode = encoder(form.format, form.compression)
+    for result in process_batches(_items(reader, form.signal), chain, counts):
+        if isinstance(result, Refusal):
+            _report(result, source, counts.refused)
+            continue
+        try:
+            written = encode(result)
+        except (MalformedRequestError, MessageError) as error:
+            counts.refused += 1
+            counts.batches_out -= 1
+            _say(f"{result.signal} that the chain made can't be written: {error}")
+            continue
+        writer.write(written)
 
 
-def _read_line(reader: BinaryIO) -> bytes:
+def _items(reader: BinaryIO, signal: Signal | None) -> Iterator[RecordedBatch | Flaw]:
     try:
-        return reader.readline(MAX_LINE_BYTES + 1)
+        yield from read_recording(reader, signal=signal)
     except OSError as error:
         raise _InputError(error.strerror) from error
 
@@ -114,10 +137,13 @@ def _writing(output: str) -> Iterator[BinaryIO]:
 
 def _report(refusal: Refusal, source: str, refused: int) -> None:
     name = _shown(source, "standard input")
-    if refused <= _MAX_REFUSALS_SHOWN:
-        _say(f"{name}:{refusal.line}: refused: {refusal.reason}")
+    place = f"at byte {refusal.offset_bytes}"
+    if refusal.fatal:
+        _say(f"{name}:{refusal.number}: refused: {refusal.reason} ({place}; what follows is lost)")
+    elif refused <= _MAX_REFUSALS_SHOWN:
+        _say(f"{name}:{refusal.number}: refused: {refusal.reason} ({place})")
     if refused == _MAX_REFUSALS_SHOWN:
-        _say("further refused lines are counted, not shown")
+        _say("further refused messages are counted, not shown")
 
 
 def _shown(name: str, stream: str) -> str:
@@ -127,7 +153,7 @@ def _shown(name: str, stream: str) -> str:
 def _summarise(counts: Counts) -> None:
     _say(
         f"{counts.records_in} records in {counts.batches_in} batches in,"
-        f" {counts.batches_out} batches out, {counts.refused} lines refused"
+        f" {counts.batches_out} batches out, {counts.refused} messages refused"
     )
 
 
