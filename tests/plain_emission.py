@@ -15,7 +15,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from otlp_client import key_values
 from tapeline.signals.metric_table import METRICS, Kind
-from tapeline.signals.points import Attributes, Exemplar
+from tapeline.signals.points import Attributes, Exemplar, values_of
 
 Key = tuple[str, Attributes]
 HISTOGRAMS = (Kind.HISTOGRAM,)
@@ -78,7 +78,7 @@ class PlainEmitter:
     def _gauges(self, name: str, now_ns: int, gauges: Mapping[Key, float], scoped: Any) -> None:
         for key in sorted(key for key in self._sent if key[0] == name and key not in gauges):
             point = _metric(name, scoped).gauge.data_points.add(
-                attributes=key_values(dict(key[1])), time_unix_nano=now_ns
+                attributes=key_values(values_of(key[1])), time_unix_nano=now_ns
             )
             point.flags = DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
             del self._sent[key]
@@ -91,7 +91,7 @@ class PlainEmitter:
         if due:
             points = _metric(name, scoped).gauge.data_points
             for key in due:
-                attributes = key_values(dict(key[1]))
+                attributes = key_values(values_of(key[1]))
                 points.add(attributes=attributes, time_unix_nano=now_ns, as_double=gauges[key])
                 self._sent[key] = (now_ns, gauges[key])
 
@@ -108,7 +108,7 @@ class PlainEmitter:
         if METRICS[name].kind is Kind.COUNTER:
             metric.sum.is_monotonic = True
         for key in due:
-            point = data.data_points.add(attributes=key_values(dict(key[1])))
+            point = data.data_points.add(attributes=key_values(values_of(key[1])))
             point.start_time_unix_nano = self._start_time_ns
             point.time_unix_nano = now_ns
             taken = [each for each in self._samples if each.key == key and each.is_taken]

@@ -203,7 +203,7 @@ def _components(known: Known, of: Closed) -> dict[str, Fraction | None]:
 
 def fill_gauges(known: Known) -> Gauges:
     """Return the fill ratio of leaf orders that closed within the last hour."""
-    sums: dict[tuple[tuple[str, str], ...], list[Fraction]] = {}
+    sums: dict[tuple[tuple[str, ...], ...], list[Fraction]] = {}
     for account, order_id in all_orders(known):
         of_order = terms(known, account, order_id)
         since = closed_since(known, timeline(known, account, order_id))

@@ -11,7 +11,7 @@ from typing import Any
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.events import Cash, Event, Execution, Mark, Order, Quote
 
-Attributes = tuple[tuple[str, str], ...]
+Attributes = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from plain_signals.samples import account_of, instrument_of, money_of, worth
 from tapeline.signals.events import Identity
 from tapeline.signals.instruments import Instrument
 
-Gauges = dict[tuple[str, tuple[tuple[str, str], ...]], Fraction | float]
+Gauges = dict[tuple[str, tuple[tuple[str, ...], ...]], Fraction | float]
 
 
 @dataclass

@@ -80,7 +80,7 @@ def read(requests: Sequence[bytes]) -> Any:
 
 def told(requests: Iterable[bytes]) -> list[tuple[Key, Any]]:
     """Return all points of some requests in order, each with its series."""
-    found = []
+    found: list[tuple[Key, Any]] = []
     for payload in requests:
         message: Any = ExportMetricsServiceRequest.FromString(payload)
         for around in message.resource_metrics:

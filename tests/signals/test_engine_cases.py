@@ -11,6 +11,7 @@ from tapeline.signals.engine import Engine
 from tapeline.signals.engine_settings import EngineSettings, Limits
 from tapeline.signals.events import Cash, Order, OrderState
 from tapeline.signals.instruments import Account
+from tapeline.signals.points import values_of
 
 SECOND_NS = 1_000_000_000
 HOUR_S = 3600
@@ -81,7 +82,7 @@ def test_a_trade_without_a_side_is_booked_once_its_order_tells_it() -> None:
     engine.apply([], at(40))
     assert quantities(engine) == [{"default": -1}, {"default": -1}]
     (key,) = engine.series.sums["trading.volume"]
-    assert dict(key)["trading.side"] == "sell"
+    assert values_of(key)["trading.side"] == "sell"
     assert total(engine, "trading.volume") == 1
     assert total(engine, "trading.volume.reversed") == 0
 

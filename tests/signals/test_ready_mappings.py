@@ -22,7 +22,7 @@ from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.events import Event, Trace
 from tapeline.signals.instruments import Instruments
 from tapeline.signals.intake import Intake, Taken
-from tapeline.signals.points import Attributes
+from tapeline.signals.points import Attributes, values_of
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "processors" / "tapeline" / "signals" / "testdata"
@@ -86,7 +86,7 @@ def figures_of(taken: list[Taken]) -> list[dict[str, Any]]:
         *((point.name, point.attributes, {"value": point.value}) for point in engine.gauges()),
     ]
     return [
-        {"metric": name, "attributes": dict(attributes), **values}
+        {"metric": name, "attributes": values_of(attributes), **values}
         for name, attributes, values in sorted(found, key=lambda figure: figure[:2])
     ]
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from signal_sessions import settings
 from tapeline.signals.engine import Engine
 from tapeline.signals.events import BUY, SELL, Event, Execution, Order, Quote
+from tapeline.signals.points import values_of
 
 OF = settings(1)
 
@@ -53,7 +54,7 @@ def test_a_child_that_was_never_submitted_has_no_arrival_price() -> None:
         Order(1_003, "a", "grandchild", "submitted", "X", parent_id="child"),
     ]
     engine = run(*orders, quote(1_002, "100"), trade(1_004, "101", order_id="child"))
-    assert [dict(key)["trading.benchmark"] for key in engine.series.histograms[
+    assert [values_of(key)["trading.benchmark"] for key in engine.series.histograms[
         "trading.slippage_bps"]] == ["quote"]  # fmt: skip
 
 

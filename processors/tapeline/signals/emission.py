@@ -22,15 +22,14 @@ from tapeline.signals.metric_wire import (
     gauge_head,
     resource_bytes,
 )
-from tapeline.signals.points import Attributes, GaugePoint
+from tapeline.signals.points import Attributes, GaugePoint, PositionPoint
+from tapeline.signals.position_series import STEP_NS, PositionSeries
 from tapeline.signals.series import Histogram, SeriesSet, Sum
 
 __all__ = ["REPEAT_NS", "Emitter"]
 
 REPEAT_NS: Final = 60 * 1_000_000_000
 """How long an unchanged series is silent."""
-STEP_NS: Final = 1_000_000
-"""How much later a point is at least than the one before it in its series, whatever the clock."""
 SCOPE_NAME: Final = "tapeline.signals"
 """Without a version: it would be a label in Prometheus, and a new one ends every series."""
 
@@ -197,6 +196,7 @@ class Emitter:
         self._floor_ns = start_time_ns
         self._contents: object = None
         self._gauges: dict[str, _Gauges] = {}
+        self._positions = PositionSeries(metrics)
         self._sums: dict[str, _Cumulative[Sum]] = {}
         self._histograms: dict[str, _Cumulative[Histogram]] = {}
         self._names = sorted(metrics)
@@ -210,7 +210,9 @@ class Emitter:
             else:
                 self._sums[name] = _Cumulative(metric, SumLayout())
 
-    def emit(self, now_ns: int, series: SeriesSet, gauges: Iterable[GaugePoint]) -> list[bytes]:
+    def emit(
+        self, now_ns: int, series: SeriesSet, gauges: Iterable[GaugePoint | PositionPoint]
+    ) -> list[bytes]:
         """Return requests with all that is due, by name, then attributes; ends of a metric first.
 
         `gauges` are all that have a value now; one of no metric in the table raises KeyError. What
@@ -225,11 +227,13 @@ class Emitter:
         for name in self._names:
             if name in self._gauges:
                 ended_ns = self._gauges[name].emit(self._round, moment, writer)
-                self._floor_ns = max(self._floor_ns, ended_ns)
+                of_positions_ns = self._positions.emit(name, now_ns, self._repeat_ns, writer)
+                self._floor_ns = max(self._floor_ns, ended_ns, of_positions_ns)
             elif name in self._sums:
                 self._sums[name].emit(series.sums[name], moment, writer)
             else:
                 self._histograms[name].emit(series.histograms[name], moment, writer)
+        self._positions.finish()
         return writer.take()
 
     @property
@@ -238,22 +242,32 @@ class Emitter:
         times = [gauges.times_ns() for gauges in self._gauges.values()]
         times += [sums.times_ns() for sums in self._sums.values()]
         times += [histograms.times_ns() for histograms in self._histograms.values()]
+        times.append(self._positions.times_ns())
         return max(self._floor_ns, *(max(of_metric, default=0) for of_metric in times))
 
-    def resume(self, time_ns: int, gauges: Iterable[GaugePoint]) -> None:
+    def resume(self, time_ns: int, gauges: Iterable[GaugePoint | PositionPoint]) -> None:
         """Go on after another emitter: points come after its `time_ns`.
 
         `gauges` are those that it may have sent and not ended, for instance those of the restored
         state at that time: they end where they are given no more.
         """
         self._floor_ns = max(self._floor_ns, time_ns)
-        for name, attributes, _ in gauges:
+        for point in gauges:
+            if isinstance(point, PositionPoint):
+                self._positions.resume(point, self._floor_ns)
+                continue
+            name, attributes, _ = point
             self._gauges[name].told[attributes] = _GaugeTold(attributes, self._floor_ns)
 
-    def _take(self, gauges: Iterable[GaugePoint]) -> None:
+    def _take(self, gauges: Iterable[GaugePoint | PositionPoint]) -> None:
         self._round += 1
+        self._positions.begin()
         by_name = self._gauges
-        for name, attributes, value in gauges:
+        for point in gauges:
+            if isinstance(point, PositionPoint):
+                self._positions.take(point, self._floor_ns)
+                continue
+            name, attributes, value = point
             of_metric = by_name[name].told
             told = of_metric.get(attributes)
             if told is None:

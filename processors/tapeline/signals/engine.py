@@ -15,7 +15,8 @@ from tapeline.signals.events import Cash, Event, Execution, Mark, Order, Quote
 from tapeline.signals.gauges import Gauges
 from tapeline.signals.live import LiveView
 from tapeline.signals.market import Market
-from tapeline.signals.points import GaugePoint
+from tapeline.signals.points import GaugePoint, PositionPoint
+from tapeline.signals.position_series import gauges_of
 from tapeline.signals.sampling import SampledView
 from tapeline.signals.series import SeriesSet
 
@@ -82,6 +83,14 @@ class Engine:
 
     def gauges(self) -> Iterator[GaugePoint]:
         """Yield every gauge that has a value now."""
+        for point in self.told_gauges():
+            if isinstance(point, PositionPoint):
+                yield from gauges_of(point)
+            else:
+                yield point
+
+    def told_gauges(self) -> Iterator[GaugePoint | PositionPoint]:
+        """Yield the same, and those of a position as one: so they are emitted."""
         return self._gauges.points(self.present_ns, self.watermark_ns)
 
     @property

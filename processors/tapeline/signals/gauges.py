@@ -12,7 +12,7 @@ from tapeline.signals.decimals import EXACT, ZERO
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.live import LiveView
 from tapeline.signals.market import Market
-from tapeline.signals.points import Attributes, GaugePoint, attributes_of
+from tapeline.signals.points import GaugePoint, PositionPoint, attributes_of
 from tapeline.signals.portfolio import Holding, Portfolio, portfolio
 from tapeline.signals.positions import Position, PositionKey, PositionState
 from tapeline.signals.risk_gauges import RiskGauges
@@ -32,6 +32,8 @@ _PORTFOLIO: Final = (
     ("trading.portfolio.open_positions", "open_positions", False),
 )
 """Name, field of `Portfolio`, and whether it is money."""
+_MAX_CACHED: Final = 20_000
+"""Positions whose figures are remembered: beyond those memory is dearer than time."""
 
 
 class PositionView(NamedTuple):
@@ -56,15 +58,6 @@ class AccountFigures(NamedTuple):
     """Equity as the open risk period sees it: cash before the watermark alone is in it."""
 
 
-class _Named(NamedTuple):
-    """The attributes of a position's gauges, made once."""
-
-    plain: Attributes
-    money: Attributes
-    base: Attributes
-    sources: dict[PriceSource, Attributes]
-
-
 class _Cached(NamedTuple):
     state: PositionState
     price: ValuationPrice | None
@@ -81,7 +74,8 @@ class Gauges:
         self._live = live
         self._sampled = sampled
         self._market = market
-        self._named: dict[PositionKey, _Named] = {}
+        self._sources: dict[PositionKey, PriceSource] = {}
+        """Of the last price that an open position was valued at."""
         self._cached: dict[PositionKey, _Cached] = {}
         self._risk = RiskGauges(settings)
 
@@ -94,33 +88,33 @@ class Gauges:
         for key, position in self._live.ledger.positions.items():
             yield self._view(key, position, now_ns)
 
+    def _by_account(self, now_ns: int) -> Iterator[tuple[str, list[PositionView]]]:
+        """Yield the positions of one account after the other: no more views stand than it has."""
+        held: dict[str, list[Position]] = {account: [] for account in self._live.cash.accounts()}
+        for key, position in self._live.ledger.positions.items():
+            held.setdefault(key[0], []).append(position)
+        for account, positions in held.items():
+            yield account, [self._view(each.key, each, now_ns) for each in positions]
+
     def accounts(self, views: list[PositionView], now_ns: int) -> Iterator[AccountFigures]:
         """Yield all accounts that have positions or cash, as they are now."""
         holdings: dict[str, list[Holding]] = {account: [] for account in self._live.cash.accounts()}
         for view in views:
-            figures = view.figures
-            holdings.setdefault(view.key[0], []).append(
-                Holding(view.key[2], view.state.quantity, figures.base_value, figures.base_net_pnl)
-            )
+            holdings.setdefault(view.key[0], []).append(_holding(view))
         for account, held in holdings.items():
-            terms = self._accounts.terms(account)
-            cash = self._cash(account, terms.base_currency, now_ns)
-            figures_now = portfolio(terms.starting_equity, cash, held)
-            base, equity = terms.base_currency, figures_now.equity
-            open_equity = self._without_waiting_cash(account, base, equity, now_ns)
-            yield AccountFigures(account, base, figures_now, open_equity)
+            yield self._figures(account, held, now_ns)
 
     def account_points(self, figures: AccountFigures) -> Iterator[GaugePoint]:
         """Yield the gauges of an account."""
         return self._of_account(figures)
 
-    def points(self, now_ns: int, watermark_ns: int) -> Iterator[GaugePoint]:
-        """Yield every gauge that has a value."""
-        views = list(self.positions(now_ns))
-        for view in views:
-            yield from self._of_position(view)
-        for figures in self.accounts(views, now_ns):
-            yield from self._of_account(figures)
+    def points(self, now_ns: int, watermark_ns: int) -> Iterator[GaugePoint | PositionPoint]:
+        """Yield every gauge that has a value; those of a position as one."""
+        for account, views in self._by_account(now_ns):
+            for view in views:
+                yield self._of_position(view)
+            held = [_holding(view) for view in views]
+            yield from self._of_account(self._figures(account, held, now_ns))
         ratios = self._sampled.book.fill_ratios(watermark_ns)
         for (account, strategy, instrument, venue), found in ratios.items():
             if found.ratio is not None:
@@ -129,6 +123,14 @@ class Gauges:
                     venue=venue,
                 )  # fmt: skip
                 yield GaugePoint("trading.fill_ratio", attributes, float(found.ratio))
+
+    def _figures(self, account: str, held: list[Holding], now_ns: int) -> AccountFigures:
+        terms = self._accounts.terms(account)
+        cash = self._cash(account, terms.base_currency, now_ns)
+        figures_now = portfolio(terms.starting_equity, cash, held)
+        base, equity = terms.base_currency, figures_now.equity
+        open_equity = self._without_waiting_cash(account, base, equity, now_ns)
+        return AccountFigures(account, base, figures_now, open_equity)
 
     def _view(self, key: PositionKey, position: Position, now_ns: int) -> PositionView:
         state = position.state
@@ -158,63 +160,45 @@ class Gauges:
         view = PositionView(
             key, currency, state, state.average_price(instrument), figures, is_shown
         )
-        self._cached[key] = _Cached(state, price, view)
+        if cached is not None or len(self._cached) < _MAX_CACHED:
+            self._cached[key] = _Cached(state, price, view)
         return view
 
     def _is_lately_flat(self, position: Position, now_ns: int) -> bool:
         last_ns = position.last_time_ns
         return last_ns is not None and now_ns - last_ns <= self._settings.flat_series_ns
 
-    def _of_position(self, view: PositionView) -> Iterator[GaugePoint]:
-        named = self._names(view)
+    def _of_position(self, view: PositionView) -> PositionPoint:
         state, figures = view.state, view.figures
-        yield GaugePoint("trading.pnl.realized", named.money, float(state.realised))
-        if figures.base_net_pnl is not None:
-            yield GaugePoint("trading.pnl.net", named.base, float(figures.base_net_pnl))
-        if not view.is_shown:
-            return
-        yield GaugePoint("trading.position.quantity", named.plain, float(state.quantity))
-        if view.average_price is not None or not state.quantity:
-            average = float(view.average_price or 0)
-            yield GaugePoint("trading.position.average_price", named.money, average)
-        if figures.value is not None:
-            yield GaugePoint("trading.position.value", named.money, float(figures.value))
-        if figures.unrealised is not None and figures.source is not None:
-            attributes = self._with_source(view, named, figures.source)
-            yield GaugePoint("trading.pnl.unrealized", attributes, float(figures.unrealised))
+        quantity = average = value = unrealised = None
+        source = ""
+        if view.is_shown:
+            quantity = float(state.quantity)
+            if view.average_price is not None or not state.quantity:
+                average = float(view.average_price or 0)
+            if figures.value is not None:
+                value = float(figures.value)
+            if figures.unrealised is not None and figures.source is not None:
+                source = self._source(view)
+                unrealised = float(figures.unrealised)
+        net = None if figures.base_net_pnl is None else float(figures.base_net_pnl)
+        return PositionPoint(
+            view.key,
+            view.currency,
+            self._accounts.terms(view.key[0]).base_currency,
+            source,
+            (quantity, average, value, float(state.realised), net, unrealised),
+        )
 
-    def _names(self, view: PositionView) -> _Named:
-        found = self._named.get(view.key)
-        if found is None:
-            account, strategy, instrument = view.key
-            base_currency = self._accounts.terms(account).base_currency
-            found = self._named[view.key] = _Named(
-                attributes_of(account=account, strategy=strategy, instrument=instrument),
-                attributes_of(
-                    account=account, strategy=strategy, instrument=instrument,
-                    currency=view.currency,
-                ),
-                attributes_of(
-                    account=account, strategy=strategy, instrument=instrument,
-                    currency=base_currency,
-                ),
-                {},
-            )  # fmt: skip
-        return found
-
-    def _with_source(self, view: PositionView, named: _Named, source: PriceSource) -> Attributes:
-        if not view.state.quantity and named.sources:
+    def _source(self, view: PositionView) -> str:
+        source = view.figures.source
+        if source is None:
+            return ""
+        if not view.state.quantity:
             # A position that is flat is valued at nothing: it keeps the source that it had.
-            source = next(reversed(named.sources))
-        found = named.sources.pop(source, None)
-        if found is None:
-            account, strategy, instrument = view.key
-            found = attributes_of(
-                account=account, strategy=strategy, instrument=instrument,
-                currency=view.currency, price_source=source,
-            )  # fmt: skip
-        named.sources[source] = found  # The last one is the one in use.
-        return found
+            return self._sources.setdefault(view.key, source)
+        self._sources[view.key] = source
+        return source
 
     def _of_account(self, figures: AccountFigures) -> Iterator[GaugePoint]:
         account, base_currency, found, _ = figures
@@ -253,3 +237,8 @@ class Gauges:
                 return None
             total = EXACT.add(total, converted)
         return total
+
+
+def _holding(view: PositionView) -> Holding:
+    figures = view.figures
+    return Holding(view.key[2], view.state.quantity, figures.base_value, figures.base_net_pnl)

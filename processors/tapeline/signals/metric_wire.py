@@ -23,6 +23,7 @@ __all__ = [
     "ended_point",
     "gauge_body",
     "gauge_head",
+    "position_head",
     "resource_bytes",
 ]
 
@@ -89,6 +90,30 @@ def resource_bytes(attributes: Mapping[str, str]) -> bytes:
 def gauge_head(attributes: Attributes) -> bytes:
     """Return a gauge's point as a field of its metric's data, up to its body."""
     encoded = _attributes(_OF_NUMBER, attributes)
+    return _POINT_TAG + encode_varint(len(encoded) + _GAUGE_BODY.size) + encoded
+
+
+@lru_cache(maxsize=_CACHED_PAIRS)
+def _of_point(name: str, value: str) -> bytes:
+    """Return an attribute as a field of a number's point; nothing where it has no value."""
+    return bytes((_OF_NUMBER << 3 | _LENGTH,)) + _pair(name, value) if value else b""
+
+
+def position_head(labels: tuple[str, ...]) -> bytes:
+    """Return the same as `gauge_head`, of account, currency, instrument, source and strategy.
+
+    Those that are empty are left off.
+    """
+    account, currency, instrument, source, strategy = labels
+    encoded = b"".join(
+        (
+            _of_point("trading.account", account),
+            _of_point("trading.currency", currency),
+            _of_point("trading.instrument", instrument),
+            _of_point("trading.price_source", source),
+            _of_point("trading.strategy", strategy),
+        )
+    )
     return _POINT_TAG + encode_varint(len(encoded) + _GAUGE_BODY.size) + encoded
 
 

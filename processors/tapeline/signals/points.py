@@ -7,7 +7,15 @@ from typing import Final, NamedTuple
 
 from tapeline.signals.events import OrderKey
 
-__all__ = ["Attributes", "Exemplar", "GaugePoint", "attributes_of", "pair_of", "values_of"]
+__all__ = [
+    "Attributes",
+    "Exemplar",
+    "GaugePoint",
+    "PositionPoint",
+    "attributes_of",
+    "pair_of",
+    "values_of",
+]
 
 _MAX_PAIRS: Final = 65_536
 
@@ -25,6 +33,25 @@ class GaugePoint(NamedTuple):
     name: str
     attributes: Attributes
     value: float
+
+
+class PositionPoint(NamedTuple):
+    """All gauges of a position: together, since they share nearly all of their attributes."""
+
+    key: tuple[str, ...]
+    """Account, strategy and instrument."""
+    currency: str
+    """Of its P&L."""
+    base_currency: str
+    source: str
+    """Of the price that it is valued at."""
+    values: tuple[float | None, ...]
+    """Quantity, average price, value, realized, net and unrealized; None where there is none."""
+
+    @property
+    def unrealized(self) -> float | None:
+        """Return the one that has the source among its attributes."""
+        return self.values[5]
 
 
 class Exemplar(NamedTuple):

@@ -114,7 +114,7 @@ class SignalsProcessor:
         if self._recorder.has_begun:
             self._start_emitter()
             if emitter is not None and self._emitter is not None:
-                self._emitter.resume(emitter.time_ns, self._recorder.engine.gauges())
+                self._emitter.resume(emitter.time_ns, self._recorder.engine.told_gauges())
 
     def report(self) -> Callable[[], Report]:
         """Look at the state now; what is returned makes the report of it."""
@@ -127,7 +127,7 @@ class SignalsProcessor:
             self._start_emitter()
             if self._emitter is not None and not self._recorder.is_new:
                 # Where its last points were is not known: the clock, unless it went back, is after.
-                self._emitter.resume(now_ns, self._recorder.engine.gauges())
+                self._emitter.resume(now_ns, self._recorder.engine.told_gauges())
 
     def _start_emitter(self) -> None:
         self._emitter = Emitter(self._recorder.start_time_ns, {"service.name": "tapeline-signals"})
@@ -140,7 +140,7 @@ class SignalsProcessor:
         engine = self._recorder.engine
         if self._emitter is None:
             return ()
-        payloads = self._emitter.emit(now_ns, engine.series, engine.gauges())
+        payloads = self._emitter.emit(now_ns, engine.series, engine.told_gauges())
         return [Batch(Signal.METRICS, payload) for payload in payloads]
 
     def _show(self, now_ns: int) -> None:
