@@ -28,6 +28,7 @@ __all__ = [
     "divide",
     "exact_product",
     "multiply",
+    "negated",
     "number",
     "rounded",
     "subtract",
@@ -62,6 +63,9 @@ subtract = EXACT.subtract
 
 exact_product = EXACT.multiply
 """Return an exact product, as `add`."""
+
+negated = EXACT.minus
+"""Return a number with the other sign, exactly, as `add`; 0 has none."""
 
 rounded = _QUOTIENT.plus
 """Return a number with at most 34 digits, as a quotient has them."""

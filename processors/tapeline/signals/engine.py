@@ -35,7 +35,7 @@ class Engine:
         self.series = SeriesSet(settings.limits.series)
         self.market = Market(settings)
         self.live = LiveView(settings)
-        self.sampled = SampledView(settings, self.market, self.series)
+        self.sampled = SampledView(settings, self.market, self.series, self.live.ledger)
         self._gauges = Gauges(settings, self.live, self.sampled, self.market)
         self.greatest_time_ns = 0
         """Of all records, trading or not."""

@@ -134,6 +134,10 @@ class Gauges:
 
     def _view(self, key: PositionKey, position: Position, now_ns: int) -> PositionView:
         state = position.state
+        sampled = self._sampled.ledger.positions.get(key)
+        if sampled is not None:
+            position.share(sampled)
+            state = position.state
         name = key[2]
         price = self._market.latest.price(name, state.quantity, state.last_price, now_ns)
         base = self._accounts.terms(key[0]).base_currency

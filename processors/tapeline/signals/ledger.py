@@ -17,9 +17,15 @@ _ANY_NUMBER: Final = 1 << 62
 class Ledger:
     """Every execution that counts is in its position, and leaves it when it no longer counts."""
 
-    def __init__(self, instruments: Instruments, executions: Executions | None = None) -> None:
+    def __init__(
+        self,
+        instruments: Instruments,
+        executions: Executions | None = None,
+        names: Positions | None = None,
+    ) -> None:
+        """`names`: positions of another ledger, whose keys this one holds, too."""
         self.executions = executions or Executions()
-        self.positions = Positions(instruments)
+        self.positions = Positions(instruments, names)
         self._horizon_ns: int | None = None
         self.late_trade_count = 0
         """Trades from before the revision window; they count from when they came."""

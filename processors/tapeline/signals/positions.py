@@ -250,6 +250,16 @@ class Position:
                 self._checkpoints = (*self._checkpoints, self._state)
         return self._state
 
+    def share(self, other: "Position") -> None:
+        """Hold the very state of another position that came to the same by as many steps."""
+        held, theirs = self._place, other._place  # noqa: SLF001 - of its own kind
+        if held[0] is not theirs[0] and held == theirs:
+            self._state = theirs[0]
+
+    @property
+    def _place(self) -> tuple[PositionState, int, int]:
+        return (self._state, self._folded, self._dropped)
+
     def steps(self) -> Iterator[Step]:
         """Yield the steps of all executions that are kept."""
         return steps(self.beginning, self._executions, self.instrument)
@@ -293,8 +303,10 @@ class Position:
 class Positions:
     """All positions by account, strategy and instrument."""
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self, instruments: Instruments, names: "Positions | None" = None) -> None:
+        """`names`: other positions, whose keys are held in place of equal ones."""
         self._instruments = instruments
+        self._names = names
         self._positions: dict[PositionKey, Position] = {}
 
     def __len__(self) -> int:
@@ -323,6 +335,7 @@ class Positions:
 
     def begin(self, key: PositionKey, state: PositionState) -> None:
         """Let a position begin with a state that was kept: all that it forgot is in it."""
+        key = self._named(key)
         self._positions[key] = Position(self._instruments[key[2]], state, key)
 
     def replace(self, before: Execution | None, after: Execution | None) -> None:
@@ -338,6 +351,7 @@ class Positions:
             key = key_of(after)
             held = self._positions.get(key)
             if held is None:
+                key = self._named(key)
                 instrument = self._instruments[after.instrument]
                 held = self._positions[key] = Position(instrument, FLAT, key)
             held.add(after)
@@ -346,6 +360,10 @@ class Positions:
         """Drop executions from before a time out of all positions."""
         for position in self._positions.values():
             position.forget(before_ns)
+
+    def _named(self, key: PositionKey) -> PositionKey:
+        named = None if self._names is None else self._names.get(key)
+        return key if named is None else named.key
 
 
 def key_of(execution: Execution) -> PositionKey:

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from tapeline.signals.decimals import ZERO, Amounts, add, added, divide, exact_product, subtract
+from tapeline.signals.decimals import (
+    ZERO,
+    Amounts,
+    add,
+    added,
+    divide,
+    exact_product,
+    negated,
+    subtract,
+)
+from tapeline.signals.positions import FLAT, PositionState
 
 __all__ = ["OpenTrip", "TripTally", "split_fee"]
 
@@ -16,21 +26,41 @@ __all__ = ["OpenTrip", "TripTally", "split_fee"]
 class OpenTrip:
     """What a position has earned and paid since it was flat, by currency."""
 
-    __slots__ = ("amounts",)
+    __slots__ = ("_earned", "_paid", "state")
 
-    def __init__(self, amounts: Amounts = ()) -> None:
-        self.amounts = amounts
+    def __init__(self, amounts: Amounts = (), state: PositionState = FLAT) -> None:
+        self._earned = amounts
+        self._paid: Amounts = ()
+        self.state = state
+        """The position when it was booked last."""
+
+    @property
+    def amounts(self) -> Amounts:
+        """Return what was earned less what was paid."""
+        amounts = self._earned
+        for currency, fee in self._paid:
+            amounts = added(amounts, currency, negated(fee))
+        return amounts
 
     def book(self, currency: str, realized: Decimal, fee: Decimal, fee_currency: str) -> None:
         """Add what an execution, or a leg of one, realised and paid."""
         if realized:
-            self.amounts = added(self.amounts, currency, realized)
+            self._earned = added(self._earned, currency, realized)
         if fee:
-            self.amounts = added(self.amounts, fee_currency, fee.copy_negate())
+            self._paid = added(self._paid, fee_currency, fee)
+
+    def pay(self, fees: Amounts) -> None:
+        """Add fees by currency; the first ones are held as they are given."""
+        if not self._paid:
+            self._paid = fees
+            return
+        for currency, fee in fees:
+            self._paid = added(self._paid, currency, fee)
 
     def close(self, rates: Mapping[str, Decimal | None]) -> Decimal | None:
         """Return the P&L in base currency, and begin anew; None where a rate is missing."""
-        amounts, self.amounts = self.amounts, ()
+        amounts = self.amounts
+        self._earned = self._paid = ()
         total = ZERO
         for currency, amount in amounts:
             rate = rates.get(currency)

@@ -50,13 +50,15 @@ class Submission(NamedTuple):
 class SampledView:
     """What has passed the watermark, and what waits for it."""
 
-    def __init__(self, settings: EngineSettings, market: Market, series: SeriesSet) -> None:
+    def __init__(
+        self, settings: EngineSettings, market: Market, series: SeriesSet, live: Ledger
+    ) -> None:
         limits = settings.limits
         self._settings = settings
         self._market = market
-        self.ledger = Ledger(
-            settings.instruments, Executions(2 * limits.parked)
-        )  # What is live decides.
+        # What is live decides: twice its limit is never reached.
+        executions = Executions(2 * limits.parked)
+        self.ledger = Ledger(settings.instruments, executions, live.positions)
         self.book = OrderBook(
             market.mid, grace_ns=settings.order_grace_ns, max_orders=limits.orders
         )

@@ -23,7 +23,6 @@ class Trips:
     """The open trip of each position, and the closed ones of each account."""
 
     def __init__(self) -> None:
-        self._states: dict[PositionKey, PositionState] = {}
         self._open: dict[PositionKey, OpenTrip] = {}
         self.tallies: dict[str, TripTally] = {}
         """By account."""
@@ -44,11 +43,11 @@ class Trips:
         It `may_close` a trip where an execution came, not where one changed or went. Return whether
         it does: then `close` is to be called.
         """
-        before = self._states.get(key, FLAT)
-        self._states[key] = state
         trip = self._open.get(key)
         if trip is None:
             trip = self._open[key] = OpenTrip()
+        before = trip.state
+        trip.state = state
         is_flip = may_close and _is_flip(before.quantity, state.quantity)
         opening: dict[str, Decimal] = _NOTHING
         if state.realised != before.realised:
@@ -76,8 +75,8 @@ class Trips:
     def open(self) -> Iterator[tuple[PositionKey, Mapping[str, Decimal]]]:
         """Yield what open trips have earned and paid, for a snapshot."""
         for key, trip in self._open.items():
-            if trip.amounts:
-                yield key, dict(trip.amounts)
+            if amounts := trip.amounts:
+                yield key, dict(amounts)
 
     def restore(
         self,
@@ -86,8 +85,9 @@ class Trips:
         tallies: Mapping[str, TripTally],
     ) -> None:
         """Go on from what was kept, with the positions as they are."""
-        self._states = dict(states)
-        self._open = {key: OpenTrip(tuple(amounts.items())) for key, amounts in trips.items()}
+        self._open = {key: OpenTrip((), state) for key, state in states.items()}
+        for key, amounts in trips.items():
+            self._open[key] = OpenTrip(tuple(amounts.items()), states.get(key, FLAT))
         self.tallies = dict(tallies)
 
 
@@ -106,7 +106,12 @@ def _pay(
 ) -> dict[str, Decimal]:
     """Book what was paid, and return the part of it that a flip pays for its opening leg."""
     if not is_flip:
-        for name, fee in after.charges_since(before, instrument):
+        charges = after.charges_since(before, instrument)
+        fees = after.fees
+        if len(fees) == 1 and len(charges) == 1 and charges[0] == fees[0] and fees[0][0]:
+            trip.pay(fees)  # The first of the position: nothing else is made for it.
+            return _NOTHING
+        for name, fee in charges:
             trip.book(currency, ZERO, fee, name or currency)
         return _NOTHING
     opening: dict[str, Decimal] = {}
