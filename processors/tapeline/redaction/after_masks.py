@@ -8,12 +8,11 @@ A rule that matched nowhere in the text before matches nowhere outside of the ma
 one of them changed on which side of a word's boundary it stands.
 """
 
-import re
 import string
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from tapeline.redaction.assignments import is_part_of_path
+from tapeline.redaction.assignments import is_part_of_path, leads_to
 from tapeline.redaction.decoding import blobs, unescaped
 from tapeline.redaction.judge import Judge
 from tapeline.redaction.judged import Hit, Judged, KeyFacts
@@ -27,9 +26,6 @@ __all__ = ["AfterMasks", "Left", "Masked"]
 _BRACKETS: Final = frozenset("[]")
 _OF_NAME: Final = frozenset(f"{string.ascii_letters}{string.digits}_.-")
 """What names are made of (assignments.py), and whatever has a word's boundary beside a bracket."""
-
-# From within a name to a value that begins right after: nothing else can be the value.
-_TO_VALUE: Final = re.compile(r"[\w.\-]*+(?:=[\"']?|[\"']?:[ ]?[\"']?)", re.ASCII)
 
 
 class Left:
@@ -180,12 +176,11 @@ def _are_masked(names: Iterable[int], before: str, hits: Sequence[Hit]) -> bool:
 
     Or of none.
     """
-    to_value = _TO_VALUE.fullmatch
     for end in names:
         if is_part_of_path(before, end):
             continue
         for hit in hits:
-            if end <= hit.start and to_value(before, end - 1, hit.start):
+            if end <= hit.start and leads_to(before, end, hit.start):
                 break
         else:
             return False

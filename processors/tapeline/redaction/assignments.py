@@ -22,7 +22,7 @@ from tapeline.redaction.masks import end_of_mask
 from tapeline.redaction.rule import Strength
 from tapeline.redaction.spans import Spans
 
-__all__ = ["Assignment", "assignments", "is_part_of_path", "judge_value"]
+__all__ = ["Assignment", "assignments", "is_part_of_path", "judge_value", "leads_to"]
 
 
 class Assignment(NamedTuple):
@@ -147,17 +147,20 @@ def assignments(
     masks: Sequence[tuple[int, int]],
     covered: Spans | None = None,
     loose: list[int] | None = None,
+    ends: Sequence[int] | None = None,
 ) -> list[Assignment]:
     """Return the values of a text whose name means a secret, those that pass all the same included.
 
     `masks` are where the masks stand that are in the text already, in order: a mask is no value,
     and what is in it is no name. `covered` are where secrets stand that their own shape gave away:
     a value that is part of one is none the less a secret for what its name says of values. To
-    `loose` a place is added for each name that may mean a secret but has no value here.
+    `loose` a place is added for each name that may mean a secret but has no value here. `ends` are
+    where in the text the names that mean a secret may end, in order, where that is known.
     """
-    found = _scan(_PAIR.match, text, names, masks, covered, loose)
+    last = ends[-1] if ends else len(text)
+    found = _scan(_PAIR.match, text, names, masks, covered, loose, last)
     if "--" in text:
-        found += _scan(_OPTION.search, text, names, masks, covered, loose)
+        found += _scan(_OPTION.search, text, names, masks, covered, loose, last)
     if "<" in text:
         if loose is not None:
             loose.append(0)
@@ -174,6 +177,18 @@ def is_part_of_path(text: str, end: int) -> bool:
     Nothing that gives a name its value begins with a slash.
     """
     return _PART_OF_PATH.match(text, end - 1) is not None
+
+
+# From within a name to a value that begins right after: nothing else can be the value.
+_TO_VALUE: Final = re.compile(r"[\w.\-]*+(?:=[\"']?|[\"']?:[ ]?[\"']?)", re.ASCII)
+
+
+def leads_to(text: str, end: int, value: int) -> bool:
+    """Say whether a name that ends at or behind one place has the value that begins at another.
+
+    False also where that is not plain.
+    """
+    return _TO_VALUE.fullmatch(text, end - 1, value) is not None
 
 
 def judge_value(finding: NameFinding, value: str, *, bare: bool) -> str:
@@ -215,19 +230,22 @@ class _Pair(NamedTuple):
     before: str
 
 
-def _scan(
+def _scan(  # noqa: PLR0913, PLR0917 - private, for speed
     find: Callable[[str, int], re.Match[str] | None],
     text: str,
     names: KeyWords,
     masks: Sequence[tuple[int, int]],
     covered: Spans | None,
     loose: list[int] | None,
+    last: int,
 ) -> list[Assignment]:
+    """Return the values of names; `last` is where the last of them ends that means a secret."""
     asks_nothing = names.asks_nothing
     values: list[Assignment] = []
-    position = 0
-    while match := find(text, position):
-        position = match.end()
+    position = behind = 0
+    # Behind a mark, no name goes on, and none is part of what the next one means.
+    while behind < last and (match := find(text, position)):
+        position = behind = match.end()
         if asks_nothing(match[1]):
             continue
         pair = _pair(text, match, names)

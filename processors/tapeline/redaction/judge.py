@@ -14,6 +14,7 @@ from tapeline.redaction.assignments import (
     assignments,
     is_part_of_path,
     judge_value,
+    leads_to,
 )
 from tapeline.redaction.decoding import (
     BLOB_EXPRESSIONS,
@@ -194,11 +195,10 @@ class Judge:
             hits = _joined(found)
         if said.blobs and not _are_covered(said.blobs, text, covered):
             return None
-        for end in said.names:
-            if not is_part_of_path(text, end):
-                hits, is_settled = self._by_name(text, hits, covered)
-                return Judged(hits, silent, is_settled=is_settled)
-        return Judged(hits, silent, is_settled=False)
+        is_settled = False
+        if said.names and not _are_values_known(said.names, text, hits):
+            hits, is_settled = self._by_name(text, hits, covered, said.names)
+        return Judged(hits, silent, is_settled=is_settled)
 
     def judge_by(
         self, text: str, facts: KeyFacts, rules: Iterable[int], *, has_name: bool
@@ -212,14 +212,17 @@ class Judge:
             for item in _merged(secrets)
         ]
 
-    def _by_name(self, text: str, hits: list[Hit], covered: Spans) -> tuple[list[Hit], bool]:
-        """Return these secrets and those under a name in the text.
+    def _by_name(
+        self, text: str, hits: list[Hit], covered: Spans, ends: Sequence[int]
+    ) -> tuple[list[Hit], bool]:
+        """Return these secrets and those under a name in the text, which end at these places.
 
         And whether no name is left that means a secret, but those of the values among them.
         """
         found: list[_Found] = []
         loose: list[int] = []
-        for rule, start, end, quote, reason in assignments(text, self._names, (), covered, loose):
+        named = assignments(text, self._names, (), covered, loose, ends)
+        for rule, start, end, quote, reason in named:
             if covered.cover(start, end):
                 continue
             if reason or (self._allow_values and self._allowed(text[start:end])):
@@ -399,6 +402,19 @@ def _joined(found: list[tuple[int, int, str]]) -> list[Hit]:
         return [_new(Hit, (start, end, rule, ""))]
     secrets = [_new(_Found, (rule, start, end, "", (0, 0), (), True)) for start, end, rule in found]
     return [_new(Hit, (start, end, rule, "")) for rule, start, end, *_ in _merged(secrets)]
+
+
+def _are_values_known(ends: Sequence[int], text: str, hits: Sequence[Hit]) -> bool:
+    """Say whether the names that end at these places have no values but what is secret already.
+
+    That is certain of a name that is part of a path, and of one right before a secret with which
+    the text ends: whatever its value is, it begins and ends within that one.
+    """
+    last = hits[-1] if hits and hits[-1].end == len(text) else None
+    for end in ends:
+        if not is_part_of_path(text, end) and (last is None or not leads_to(text, end, last.start)):
+            return False
+    return True
 
 
 def _are_covered(blobs: Sequence[int], text: str, covered: Spans) -> bool:
