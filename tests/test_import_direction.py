@@ -56,6 +56,7 @@ PURE = (
     "cardinality/tally.py",
     "recorded/forms.py",
     "recorded/reader.py",
+    "recorded/selection.py",
     "recorded/signal_of.py",
     "recorded/stored.py",
     "kit/attributes.py",
