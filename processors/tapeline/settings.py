@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from tapeline.admin.config import AdminConfig
+from tapeline.kit.configured import MAX_PLUGINS, PLUGINS, check_signals, plugin_factories
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.chain import Chain
 from tapeline.pipeline.loader import (
@@ -105,9 +106,10 @@ class Settings:
 def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """Read and validate a configuration file; raises ConfigError with every problem in it."""
     document = read_document(path, environment)
-    factories = _factories_in_use(document)
+    factories = _factories_in_use(document, path.parent)
     model = _settings_model(factories)
     values = validate_document(document, model)
+    check_signals(document, factories)
     sections = {name: getattr(values, name) for name in factories}
     settings = Settings(
         document=document,
@@ -179,14 +181,16 @@ def config_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _factories_in_use(document: Document) -> dict[str, ProcessorFactory]:
-    """Load what the chain names or a section configures; nothing else is imported."""
+def _factories_in_use(document: Document, folder: Path) -> dict[str, ProcessorFactory]:
+    """Load what the chain names or a section configures; of packages, nothing else is imported."""
     try:
-        available = discover()
+        installed = discover()
+        plugins = plugin_factories(document, folder, installed, {*_FIXED_SECTIONS, PLUGINS})
+        available = {**installed, **plugins}
         named = _chain_names(document, available)
         configured = [name for name in document.data if name in available]
         in_use = dict.fromkeys((*named, *configured))
-        return {name: load_factory(available[name]) for name in in_use}
+        return {name: plugins.get(name) or load_factory(installed[name]) for name in in_use}
     except RegistryError as error:
         raise ConfigError([f"{document.name}: {error}"]) from error
 
@@ -230,6 +234,14 @@ def _settings_model(factories: Mapping[str, ProcessorFactory]) -> type[BaseModel
         name: (model, Field(default_factory=partial(dict), validate_default=True))
         for name, model in models.items()
     }
+    fields[PLUGINS] = (
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        Field(
+            default=(),
+            max_length=MAX_PLUGINS,
+            description="Python files with processors, relative to this file.",
+        ),
+    )
     return create_model(
         "TapelineConfiguration",
         __config__=ConfigDict(extra="forbid", frozen=True),

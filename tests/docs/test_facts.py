@@ -31,6 +31,8 @@ def schema_keys() -> Iterator[tuple[str, str]]:
     """Yield each section of the configuration with each of its keys."""
     schema = config_schema()
     for section, reference in schema["properties"].items():
+        if "type" in reference:
+            continue  # No section: a list of files.
         name = (reference.get("$ref") or reference["allOf"][0]["$ref"]).rpartition("/")[2]
         for key in schema["$defs"][name]["properties"]:
             yield section, key

@@ -20,6 +20,8 @@ from tapeline.kit.values import any_value
 
 __all__ = ["Derive", "DerivedSeries", "Note"]
 
+_INT64: Final = 1 << 63
+
 Label: TypeAlias = str | bool | int | float
 Labels: TypeAlias = tuple[tuple[str, str, Label], ...]
 """Name, the value's type, value: to a tuple, 1, 1.0 and True are one."""
@@ -89,9 +91,19 @@ class Derive:
         attributes: Mapping[str, Label | None] | None,
         unit: str,
     ) -> None:
-        if not name:
-            raise ValueError("a derived metric needs a name")
+        _check(name, unit, value)
         self.notes.append(Note(kind, name, unit, _labels(attributes or {}), value))
+
+
+def _check(name: object, unit: object, value: object) -> None:
+    """Raise TypeError or ValueError for what users may give although the types say otherwise."""
+    if not isinstance(name, str) or not isinstance(unit, str) or not name:
+        raise TypeError("a derived metric has a text as its name, and one as its unit")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"a derived metric has a number, not {type(value).__name__}")
+    if isinstance(value, int) and abs(value) >= _INT64:
+        raise ValueError("a derived metric has a number of 64 bits at most")
+    KeyValue(key=name, value=any_value(unit))
 
 
 def _labels(attributes: Mapping[str, Label | None]) -> Labels:
@@ -103,6 +115,8 @@ def _labels(attributes: Mapping[str, Label | None]) -> Labels:
             raise TypeError(
                 f"an attribute of a metric is a text, number or bool, not {type(value).__name__}"
             )
+        # Raises for what would make the whole request fail later.
+        KeyValue(key=name, value=any_value(value))
         labels.append((name, type(value).__name__, value))
     return tuple(labels)
 
@@ -191,9 +205,6 @@ class DerivedSeries:
         metric.sum.is_monotonic = True
         metric.sum.aggregation_temporality = metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
         return metric.sum.data_points.add(start_time_unix_nano=series.start_unix_nano)
-
-
-_INT64: Final = 1 << 63
 
 
 def _pairs(labels: Labels) -> list[KeyValue]:
