@@ -13,6 +13,7 @@ from bench.payloads import BATCH_RECORDS, attribute
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
+from tapeline.signals.decimals import number as exact_number
 from tapeline.signals.events import BUY, SELL, Event, Execution, Order, Quote, Side, Trace
 
 __all__ = [
@@ -109,12 +110,20 @@ def opening_executions(positions: int, instruments: int) -> Iterator[Execution]:
             sys.intern(f"INSTRUMENT-{number % instruments}"),
             f"execution-{number:09d}",
             side=generator.choice((BUY, SELL)),
-            quantity=Decimal(generator.randrange(1, 500)),
-            price=_price(generator, 9_900, 10_100),
-            fee=_CENT * generator.randrange(1, 90),
+            # It shares numbers that come again, too.
+            quantity=_number(str(generator.randrange(1, 500))),
+            price=_number(str(_price(generator, 9_900, 10_100))),
+            fee=_number(str(_CENT * generator.randrange(1, 90))),
             strategy="strategy-1",
             trace=_trace(generator),
         )
+
+
+def _number(text: str) -> Decimal:
+    found = exact_number(text)
+    if not isinstance(found, Decimal):
+        raise TypeError(f"the bench makes numbers, not {text!r}")
+    return found
 
 
 def batches_of(events: Iterable[Event], count: int) -> list[list[Event]]:

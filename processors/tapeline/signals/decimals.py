@@ -13,6 +13,7 @@ import math
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 __all__ = [
@@ -45,6 +46,8 @@ ZERO: Final = Decimal(0)
 
 _QUOTIENT: Final = Context(prec=QUOTIENT_DIGITS, rounding=ROUND_HALF_EVEN)
 _MAX_TEXT: Final = 128
+_SHORT_TEXT: Final = 16
+_SHORT_TEXTS: Final = 16_384
 _LIMIT: Final = 10**MAX_MAGNITUDE
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?")
 _NOT_FINITE: Final = frozenset({"nan", "inf", "infinity"})
@@ -102,7 +105,7 @@ def number(value: object) -> Decimal | NumberFault:
     as the same double). A boolean is no number. Minus zero is zero.
     """
     if isinstance(value, str):
-        return _of_text(value)
+        return _of_short_text(value) if len(value) <= _SHORT_TEXT else _of_text(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             return NumberFault.NOT_FINITE
@@ -112,6 +115,12 @@ def number(value: object) -> Decimal | NumberFault:
             return NumberFault.OUT_OF_RANGE
         return Decimal(value)
     return NumberFault.NOT_A_NUMBER
+
+
+@lru_cache(maxsize=_SHORT_TEXTS)
+def _of_short_text(text: str) -> Decimal | NumberFault:
+    """Return the same as `_of_text`: prices and quantities come again, and one object does."""
+    return _of_text(text)
 
 
 def _of_text(text: str) -> Decimal | NumberFault:

@@ -66,12 +66,11 @@ class _Layout(Protocol[_S_contra]):
 class _Told(Generic[_S]):
     """A series, and when it was sent."""
 
-    __slots__ = ("attributes", "head", "sent_ns", "series", "time_ns")
+    __slots__ = ("attributes", "sent_ns", "series", "time_ns")
 
-    def __init__(self, series: _S, head: bytes, time_ns: int) -> None:
+    def __init__(self, series: _S, time_ns: int) -> None:
         self.series = series
         self.attributes = series.attributes
-        self.head = head
         self.sent_ns = 0
         self.time_ns = time_ns
 
@@ -91,8 +90,7 @@ class _Cumulative(Generic[_S]):
         layout = self._layout
         if len(of_metric) != len(self.told):
             for series in islice(of_metric.values(), len(self.told), None):
-                head = layout.head(series.attributes)
-                self.told.append(_Told(series, head, moment.floor_ns))
+                self.told.append(_Told(series, moment.floor_ns))
             self.told.sort(key=_BY_ATTRIBUTES)
         points = []
         now_ns, repeat_ns, start_time_ns, _ = moment
@@ -102,7 +100,8 @@ class _Cumulative(Generic[_S]):
                 continue
             told.time_ns = now_ns if now_ns > told.time_ns else told.time_ns + STEP_NS
             told.sent_ns = now_ns
-            points.append(layout.point(told.head, series, start_time_ns, told.time_ns))
+            head = layout.head(told.attributes)  # Kept, it would be most of what a series takes.
+            points.append(layout.point(head, series, start_time_ns, told.time_ns))
             series.settle()
         writer.begin(self._frame)
         writer.add(points)

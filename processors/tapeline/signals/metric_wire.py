@@ -56,8 +56,6 @@ _SPAN_ID_BYTES: Final = 8
 _MAX_TIME_NS: Final = (1 << 63) - 1
 # Pairs of names and values: instruments and accounts come back in every metric.
 _CACHED_PAIRS: Final = 65_536
-# All attributes of a series: the gauges of a position, given one after the other, share them.
-_CACHED_SERIES: Final = 1024
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -76,10 +74,14 @@ def _pair(name: str, value: str) -> bytes:
     return encode_varint(len(content)) + content
 
 
-@lru_cache(maxsize=_CACHED_SERIES)
+@lru_cache(maxsize=_CACHED_PAIRS)
+def _tagged_pair(field: int, name: str, value: str) -> bytes:
+    """Return an attribute as a field."""
+    return bytes((field << 3 | _LENGTH,)) + _pair(name, value)
+
+
 def _attributes(field: int, attributes: Attributes) -> bytes:
-    tag = bytes((field << 3 | _LENGTH,))
-    return b"".join([tag + _pair(name, value) for name, value in attributes])
+    return b"".join([_tagged_pair(field, name, value) for name, value in attributes])
 
 
 def resource_bytes(attributes: Mapping[str, str]) -> bytes:
@@ -93,27 +95,20 @@ def gauge_head(attributes: Attributes) -> bytes:
     return _POINT_TAG + encode_varint(len(encoded) + _GAUGE_BODY.size) + encoded
 
 
-@lru_cache(maxsize=_CACHED_PAIRS)
-def _of_point(name: str, value: str) -> bytes:
-    """Return an attribute as a field of a number's point; nothing where it has no value."""
-    return bytes((_OF_NUMBER << 3 | _LENGTH,)) + _pair(name, value) if value else b""
-
-
 def position_head(labels: tuple[str, ...]) -> bytes:
     """Return the same as `gauge_head`, of account, currency, instrument, source and strategy.
 
     Those that are empty are left off.
     """
     account, currency, instrument, source, strategy = labels
-    encoded = b"".join(
-        (
-            _of_point("trading.account", account),
-            _of_point("trading.currency", currency),
-            _of_point("trading.instrument", instrument),
-            _of_point("trading.price_source", source),
-            _of_point("trading.strategy", strategy),
-        )
+    named = (
+        ("trading.account", account),
+        ("trading.currency", currency),
+        ("trading.instrument", instrument),
+        ("trading.price_source", source),
+        ("trading.strategy", strategy),
     )
+    encoded = b"".join([_tagged_pair(_OF_NUMBER, name, value) for name, value in named if value])
     return _POINT_TAG + encode_varint(len(encoded) + _GAUGE_BODY.size) + encoded
 
 

@@ -40,6 +40,8 @@ POSITION_GAUGES: Final = {
 _UNREALIZED: Final = 5
 _ABSENT: Final = math.nan
 """No figure is: decimals are finite."""
+_WRITTEN_AT_ONCE: Final = 1_000
+"""Points that stand beside each other before they are part of a request."""
 _LONG_AGO_NS: Final = -(1 << 62)
 
 _Labels = tuple[str, ...]
@@ -162,13 +164,19 @@ class PositionSeries:
         points: list[bytes] = []
         shape, values, sent_values = gauge.shape, gauge.values, gauge.sent_values
         sent_ns, times_ns = gauge.sent_ns, gauge.times_ns
-        for row in self._ordered(shape):
+        rows = self._ordered(shape)
+        for row in rows:
+            number = row.number
+            gone: float = sent_values[number]
+            if values[number] != values[number] and gone == gone:  # noqa: PLR0124 - absent, was sent
+                gauge.end(number, row.labels(shape))
+        ended_ns = _write_ends(gauge, now_ns, writer)
+        writer.begin(gauge.frame)
+        for row in rows:
             number = row.number
             value: float = values[number]
             sent_value: float = sent_values[number]
             if value != value:  # noqa: PLR0124 - absent
-                if sent_value == sent_value:  # noqa: PLR0124 - it was sent
-                    gauge.end(number, row.labels(shape))
                 continue
             if value == sent_value and 0 <= now_ns - sent_ns[number] < repeat_ns:
                 continue
@@ -177,8 +185,9 @@ class PositionSeries:
             sent_values[number] = value
             sent_ns[number] = now_ns
             points.append(position_head(row.labels(shape)) + gauge_body(time_ns, value))
-        ended_ns = _write_ends(gauge, now_ns, writer)
-        writer.begin(gauge.frame)
+            if len(points) == _WRITTEN_AT_ONCE:
+                writer.add(points)
+                points = []
         writer.add(points)
         return ended_ns
 

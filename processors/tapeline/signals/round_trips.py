@@ -26,11 +26,13 @@ __all__ = ["OpenTrip", "TripTally", "split_fee"]
 class OpenTrip:
     """What a position has earned and paid since it was flat, by currency."""
 
-    __slots__ = ("_earned", "_paid", "state")
+    __slots__ = ("_earned", "_paid", "currency", "state")
 
     def __init__(self, amounts: Amounts = (), state: PositionState = FLAT) -> None:
         self._earned = amounts
         self._paid: Amounts = ()
+        self.currency = ""
+        """Of its P&L: what was paid in no other one is in it."""
         self.state = state
         """The position when it was booked last."""
 
@@ -39,7 +41,7 @@ class OpenTrip:
         """Return what was earned less what was paid."""
         amounts = self._earned
         for currency, fee in self._paid:
-            amounts = added(amounts, currency, negated(fee))
+            amounts = added(amounts, currency or self.currency, negated(fee))
         return amounts
 
     def book(self, currency: str, realized: Decimal, fee: Decimal, fee_currency: str) -> None:

@@ -48,6 +48,7 @@ class Trips:
             trip = self._open[key] = OpenTrip()
         before = trip.state
         trip.state = state
+        trip.currency = currency
         is_flip = may_close and _is_flip(before.quantity, state.quantity)
         opening: dict[str, Decimal] = _NOTHING
         if state.realised != before.realised:
@@ -108,7 +109,7 @@ def _pay(
     if not is_flip:
         charges = after.charges_since(before, instrument)
         fees = after.fees
-        if len(fees) == 1 and len(charges) == 1 and charges[0] == fees[0] and fees[0][0]:
+        if len(fees) == 1 and len(charges) == 1 and charges[0] == fees[0]:
             trip.pay(fees)  # The first of the position: nothing else is made for it.
             return _NOTHING
         for name, fee in charges:
