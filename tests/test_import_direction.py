@@ -14,7 +14,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"admin", "transport"}),
     frozenset({"settings"}),
     frozenset({"doctor", "recording", "serve", "stack"}),
-    frozenset({"demo"}),
+    frozenset({"demo", "testing"}),
     frozenset({"commands"}),
     frozenset({"cli"}),
 )
@@ -111,7 +111,9 @@ PURE = (
     "tap/sight.py",
     "transport/answers.py",
     "transport/loop_watch.py",
+    "recording/pace.py",
     "recording/process.py",
+    "recording/restamp.py",
     "recording/comparison.py",
     "recording/difference_text.py",
     "recording/event_time.py",

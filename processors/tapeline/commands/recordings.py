@@ -15,6 +15,7 @@ _DEFAULT_CONFIG: Final = Path("config/gate.yaml")
 def add_recording_commands(commands: "Commands") -> None:
     """Add the commands to the command line."""
     _add_process(commands.add_parser("process", help="run recorded telemetry through the chain"))
+    _add_replay(commands.add_parser("replay", help="send recorded telemetry to an endpoint"))
 
 
 def _add_process(parser: argparse.ArgumentParser) -> None:
@@ -67,3 +68,107 @@ def _process(options: argparse.Namespace) -> int:
         None if assumed is None else Signal(assumed),
     )
     return process_command(options.config, options.input, options.output, form)
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Sends recordings to an OTLP endpoint, by default at the pace at which they were recorded:"
+        " a batch is due when its newest record was. What the endpoint may take later is tried"
+        " again. Prints a report on standard error; exits 1 where something was rejected, dropped,"
+        " unreadable or not sent, and says where to go on."
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="in this order")
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="ENDPOINT",
+        help="HOST:PORT for gRPC; http://HOST:PORT or https:// for HTTP",
+    )
+    _add_pace(parser)
+    _add_selection(parser)
+    _add_patience(parser)
+    _add_access(parser)
+    _add_signal_hint(parser)
+    parser.set_defaults(handler=_replay)
+
+
+def _add_pace(parser: argparse.ArgumentParser) -> None:
+    pace = parser.add_argument_group("pace, times and ids")
+    speed = pace.add_mutually_exclusive_group()
+    speed.add_argument(
+        "--speed", type=float, default=1.0, metavar="N", help="so many times as fast (default: 1)"
+    )
+    speed.add_argument("--flat-out", action="store_true", help="as fast as the endpoint takes it")
+    pace.add_argument(
+        "--now", action="store_true", help="shift all times so that the first batch is of now"
+    )
+    pace.add_argument("--loop", type=int, default=1, metavar="N", help="N times (default: 1)")
+    pace.add_argument(
+        "--new-trace-ids",
+        nargs="?",
+        const="",
+        default=None,
+        metavar="SEED",
+        help="other trace and span ids, everywhere the same; others in each loop, and by the seed",
+    )
+    pace.add_argument(
+        "--start-at", default=None, metavar="FILE:NUMBER", help="go on at this message of a file"
+    )
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    selection = parser.add_argument_group("what is sent")
+    selection.add_argument(
+        "--signal",
+        action="append",
+        default=[],
+        choices=("logs", "traces", "metrics"),
+        help="this signal only; may be given several times",
+    )
+    selection.add_argument(
+        "--service",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="this service.name only; may be given several times",
+    )
+    for option, what in (("--from-time", "from this time on"), ("--to-time", "before this time")):
+        selection.add_argument(
+            option, default=None, metavar="TIME", help=f"records {what}: 2026-11-21T15:00:00Z"
+        )
+
+
+def _add_patience(parser: argparse.ArgumentParser) -> None:
+    patience = parser.add_argument_group("retries")
+    patience.add_argument(
+        "--give-up-after",
+        default="60s",
+        metavar="DURATION",
+        help="end the replay when a batch failed for so long (default: 60s)",
+    )
+    patience.add_argument(
+        "--timeout", default="10s", metavar="DURATION", help="of one attempt (default: 10s)"
+    )
+    patience.add_argument(
+        "--in-flight",
+        type=int,
+        default=8,
+        metavar="N",
+        help="batches under way at once; 1 keeps their order for certain (default: 8)",
+    )
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    access = parser.add_argument_group("access to the endpoint")
+    access.add_argument("--token-file", type=Path, default=None, help="a bearer token")
+    access.add_argument("--tls", action="store_true", help="TLS by the system's authorities")
+    access.add_argument("--ca-file", type=Path, default=None, help="TLS by these authorities")
+    access.add_argument("--cert-file", type=Path, default=None, help="our certificate")
+    access.add_argument("--key-file", type=Path, default=None, help="its private key")
+    access.add_argument("--server-name", default=None, help="the name in its certificate")
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from tapeline.recording.replay_command import replay_from
+
+    return replay_from(options)

@@ -18,8 +18,9 @@ from tapeline.pipeline.garbage import settle_garbage
 from tapeline.pipeline.loader import ConfigError
 from tapeline.pipeline.registry import ProcessorContext
 from tapeline.recorded.forms import Compression, Format, MessageError, encoder
-from tapeline.recorded.reader import Flaw, RecordedBatch, read_recording
+from tapeline.recorded.reader import Flaw, RecordedBatch
 from tapeline.recording.process import Counts, Refusal, process_batches
+from tapeline.recording.source import Source
 from tapeline.settings import build_chain, load_settings
 
 __all__ = ["Form", "process_command"]
@@ -39,8 +40,9 @@ class Form:
 def process_command(config: Path, source: str, output: str, form: Form | None = None) -> int:
     """Run a recording through the chain; `-` is standard input or output.
 
-    Returns 0 where every message was processed, 1 where some were refused (each is named on
-    standard error and left out of the output), 2 where the configuration or a file can't be used.
+    Returns 0 where every message was processed; 1 where some were refused (each is named on
+    standard error and left out of the output) or the file is not what its metadata says; 2 where
+    the configuration or a file can't be used.
     """
     try:
         settings = load_settings(config)
@@ -53,7 +55,7 @@ def process_command(config: Path, source: str, output: str, form: Form | None = 
     counts = Counts()
     try:
         with _reading(source) as reader, _writing(output) as writer:
-            _run(reader, chain, writer, counts, (form or Form(), source))
+            complaint = _run(reader, chain, writer, counts, (form or Form(), source))
     except BrokenPipeError:
         raise  # Whoever read the output went away: the command line ends quietly.
     except _InputError as error:
@@ -62,8 +64,10 @@ def process_command(config: Path, source: str, output: str, form: Form | None = 
     except OSError as error:
         _say(f"{_shown(output, 'standard output')}: can't be written: {error.strerror}")
         return 2
+    if complaint:
+        _say(f"{_shown(source, 'standard input')}: {complaint}")
     _summarise(counts)
-    return 1 if counts.refused else 0
+    return 1 if counts.refused or complaint else 0
 
 
 class _InputError(Exception):
@@ -72,12 +76,14 @@ class _InputError(Exception):
 
 def _run(
     reader: BinaryIO, chain: Chain, writer: BinaryIO, counts: Counts, how: tuple[Form, str]
-) -> None:
-    form, source = how
+) -> str:
+    """Return what did not fit the recording's metadata, or nothing."""
+    form, name = how
+    source = Source(reader, None if name == "-" else Path(name), form.signal)
     encode = encoder(form.format, form.compression)
-    for result in process_batches(_items(reader, form.signal), chain, counts):
+    for result in process_batches(_items(source), chain, counts):
         if isinstance(result, Refusal):
-            _report(result, source, counts.refused)
+            _report(result, name, counts.refused)
             continue
         try:
             written = encode(result)
@@ -87,11 +93,12 @@ def _run(
             _say(f"{result.signal} that the chain made can't be written: {error}")
             continue
         writer.write(written)
+    return source.complaint
 
 
-def _items(reader: BinaryIO, signal: Signal | None) -> Iterator[RecordedBatch | Flaw]:
+def _items(source: Source) -> Iterator[RecordedBatch | Flaw]:
     try:
-        yield from read_recording(reader, signal=signal)
+        yield from source.items()
     except OSError as error:
         raise _InputError(error.strerror) from error
 

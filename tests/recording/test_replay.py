@@ -1,0 +1,480 @@
+"""`tapeline replay` into an endpoint that answers as it is told."""
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from scripted_downstream import Downstream, Reply, running_downstream
+from sdk_requests import sdk_request
+from tapeline.cli import main
+from tapeline.otlp.signals import Signal
+from tapeline.pipeline.batch import Batch
+from tapeline.recorded.forms import Compression, Format, encoder
+from tapeline.recorded.metadata import Policy
+from tapeline.recorded.writer import RecordingWriter
+from tapeline.recording.event_time import greatest_time_unix_nano
+from tapeline.transport.answers import Answer, Code, Event, status_details
+
+SECOND = 1_000_000_000
+BASE = 1_700_000_000 * SECOND
+
+
+def logs(*times: int, service: str = "") -> Batch:
+    """Return a batch with a log record of each time, in nanoseconds after a fixed one."""
+    request = ExportLogsServiceRequest()
+    group = request.resource_logs.add()
+    if service:
+        group.resource.attributes.add(key="service.name").value.string_value = service
+    scope = group.scope_logs.add()
+    for time_nano in times:
+        scope.log_records.add(time_unix_nano=BASE + time_nano)
+    return Batch(Signal.LOGS, request.SerializeToString())
+
+
+def recording(path: Path, batches: Sequence[Batch], form: Format = Format.PROTO) -> Path:
+    """Write a recording."""
+    encode = encoder(form, Compression.NONE)
+    path.write_bytes(b"".join(encode(batch) for batch in batches))
+    return path
+
+
+def closed_recording(path: Path, batches: Sequence[Batch]) -> Path:
+    """Write a recording as `record` does, with its metadata."""
+    writer = RecordingWriter(
+        path, Format.PROTO, Compression.NONE, source="a test", policy=Policy(raw=True)
+    )
+    for batch in batches:
+        writer.append(batch)
+    writer.close()
+    return path
+
+
+def replay(*arguments: object) -> int:
+    """Run the command with short patience."""
+    return main(["replay", "--give-up-after", "5s", *(str(each) for each in arguments)])
+
+
+def numbers(downstream: Downstream) -> list[int]:
+    """Return the time of the first record of each batch that arrived, as `logs` was given it."""
+    found = []
+    for payload in downstream.payloads(Signal.LOGS):
+        request = ExportLogsServiceRequest.FromString(payload)
+        record = request.resource_logs[0].scope_logs[0].log_records[0]
+        found.append(record.time_unix_nano - BASE)
+    return found
+
+
+@pytest.fixture
+def downstream() -> Iterator[Downstream]:
+    """An endpoint that says OK until it is told otherwise."""
+    with running_downstream() as running:
+        yield running
+
+
+@pytest.mark.parametrize("form", Format)
+def test_flat_out_sends_the_very_bytes_of_every_signal(
+    form: Format, tmp_path: Path, downstream: Downstream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And reports what was accepted, by signal."""
+    batches = [
+        Batch(signal, sdk_request(signal).SerializeToString(deterministic=True))
+        for signal in Signal
+    ]
+    file = recording(tmp_path / "in", batches, form)
+
+    assert replay(file, "--to", downstream.address, "--flat-out") == 0
+
+    assert sorted(downstream.received) == sorted((each.signal, each.payload) for each in batches)
+    reported = capfd.readouterr().err
+    for noun in ("log records", "spans", "data points"):
+        assert f"{noun} sent: " in reported
+    assert "0 rejected, 0 dropped" in reported
+
+
+def test_files_are_sent_in_their_order_and_loops_after_each_other(
+    tmp_path: Path, downstream: Downstream
+) -> None:
+    """One in flight keeps the order for certain."""
+    first = recording(tmp_path / "a", [logs(1), logs(2)])
+    second = recording(tmp_path / "b", [logs(3)])
+    options = ("--to", downstream.address, "--flat-out", "--in-flight", 1, "--loop", 2)
+
+    assert replay(first, second, *options) == 0
+
+    assert numbers(downstream) == [1, 2, 3, 1, 2, 3]
+
+
+def test_the_pace_is_that_of_the_records(tmp_path: Path, downstream: Downstream) -> None:
+    """At twice the speed two seconds of records take one; none comes before it is due."""
+    offsets = [number * SECOND // 10 for number in range(21)]
+    arrived: list[float] = []
+
+    def note(_signal: Signal, _payload: bytes) -> Reply:
+        arrived.append(time.monotonic())
+        return Reply()
+
+    downstream.reply = note
+    file = recording(tmp_path / "in", [logs(offset) for offset in offsets])
+
+    assert replay(file, "--to", downstream.address, "--speed", 2) == 0
+
+    # The first one may be late by making the connection, so it is no beginning to measure from:
+    # from any batch to the last one it can't take less than it was recorded, less that lateness.
+    assert len(arrived) == 21
+    assert 0.8 < arrived[-1] - arrived[0] < 3.0
+    spans = [later - earlier for earlier, later in zip(arrived[5:], arrived[15:], strict=False)]
+    assert sum(spans) / len(spans) == pytest.approx(0.5, rel=0.25)
+
+
+def test_now_shifts_every_time_by_one_constant(tmp_path: Path, downstream: Downstream) -> None:
+    """The first batch is of now; what is between records stays."""
+    file = recording(tmp_path / "in", [logs(5, 7), logs(3 * SECOND)])
+    before = time.time_ns()
+
+    assert replay(file, "--to", downstream.address, "--flat-out", "--now") == 0
+
+    after = time.time_ns()
+    requests = sorted(
+        (ExportLogsServiceRequest.FromString(each) for each in downstream.payloads(Signal.LOGS)),
+        key=lambda request: -len(request.resource_logs[0].scope_logs[0].log_records),
+    )
+    first, second = (request.resource_logs[0].scope_logs[0].log_records for request in requests)
+    assert before <= first[1].time_unix_nano <= after
+    assert first[1].time_unix_nano - first[0].time_unix_nano == 2
+    assert second[0].time_unix_nano - first[0].time_unix_nano == 3 * SECOND - 5
+
+
+def spans_of(payload: bytes) -> list[Any]:
+    """Return the spans of a request."""
+    request = ExportTraceServiceRequest.FromString(payload)
+    return [
+        span
+        for group in request.resource_spans
+        for scope in group.scope_spans
+        for span in scope.spans
+    ]
+
+
+def test_new_trace_ids_are_the_same_everywhere_and_others_in_each_loop(
+    tmp_path: Path, downstream: Downstream
+) -> None:
+    """A child finds its parent, a log its span; the seed gives the same ids again."""
+    request = ExportTraceServiceRequest()
+    spans = request.resource_spans.add().scope_spans.add().spans
+    spans.add(name="parent", end_time_unix_nano=2, trace_id=b"t" * 16, span_id=b"p" * 8)
+    spans.add(name="child", trace_id=b"t" * 16, span_id=b"c" * 8, parent_span_id=b"p" * 8)
+    correlated = ExportLogsServiceRequest()
+    record = correlated.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=1)
+    record.trace_id, record.span_id = b"t" * 16, b"c" * 8
+    batches = [
+        Batch(Signal.TRACES, request.SerializeToString()),
+        Batch(Signal.LOGS, correlated.SerializeToString()),
+    ]
+    file = recording(tmp_path / "in", batches)
+    options = ("--to", downstream.address, "--flat-out", "--in-flight", 1)
+
+    assert replay(file, *options, "--new-trace-ids", "seed", "--loop", 2) == 0
+    assert replay(file, *options, "--new-trace-ids", "seed") == 0
+
+    traces = [spans_of(payload) for payload in downstream.payloads(Signal.TRACES)]
+    for (parent, child), payload in zip(traces, downstream.payloads(Signal.LOGS), strict=True):
+        found = ExportLogsServiceRequest.FromString(payload)
+        record = found.resource_logs[0].scope_logs[0].log_records[0]
+        assert child.parent_span_id == parent.span_id
+        assert (record.trace_id, record.span_id) == (child.trace_id, child.span_id)
+        assert parent.trace_id == child.trace_id != b"t" * 16
+    assert traces[0][0].trace_id != traces[1][0].trace_id
+    assert traces[0] == traces[2]
+
+
+def test_what_the_endpoint_may_take_later_is_sent_again(
+    tmp_path: Path, downstream: Downstream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """After at least the time that it asks for."""
+    asked = status_details(Answer(Event.OVERLOADED, Code.UNAVAILABLE, retry_after_s=0.4))
+    attempts: list[float] = []
+
+    def reply(_signal: Signal, _payload: bytes) -> Reply:
+        attempts.append(time.monotonic())
+        if len(attempts) < 3:
+            return Reply(grpc.StatusCode.UNAVAILABLE, details=asked)
+        return Reply()
+
+    downstream.reply = reply
+    file = recording(tmp_path / "in", [logs(1, 2)])
+
+    assert replay(file, "--to", downstream.address, "--flat-out") == 0
+
+    assert len(attempts) == 3
+    pauses = [later - earlier for earlier, later in pairwise(attempts)]
+    assert all(pause >= 0.4 for pause in pauses)
+    assert "2 log records sent: 2 accepted" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED]
+)
+def test_what_is_refused_for_good_is_counted_and_the_rest_goes_on(
+    code: grpc.StatusCode,
+    tmp_path: Path,
+    downstream: Downstream,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """RESOURCE_EXHAUSTED without a delay is for good, too. Exit code 1."""
+    bad = logs(1, 2, 3)
+    downstream.reply = lambda _signal, payload: Reply(code) if payload == bad.payload else Reply()
+    file = recording(tmp_path / "in", [logs(9), bad, logs(10)])
+
+    assert replay(file, "--to", downstream.address, "--flat-out") == 1
+
+    assert len(downstream.received) == 3
+    reported = capfd.readouterr().err
+    assert "5 log records sent: 2 accepted, 0 rejected, 3 dropped" in reported
+    assert f"refused 1 batches for good: {code.name}" in reported
+
+
+def test_a_partial_success_is_counted_and_not_sent_again(
+    tmp_path: Path, downstream: Downstream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """OTLP forbids it."""
+    response = ExportLogsServiceResponse()
+    response.partial_success.rejected_log_records = 2
+    downstream.always(Reply(response=response.SerializeToString()))
+    file = recording(tmp_path / "in", [logs(1, 2, 3)])
+
+    assert replay(file, "--to", downstream.address, "--flat-out") == 1
+
+    assert len(downstream.received) == 1
+    assert "3 log records sent: 1 accepted, 2 rejected, 0 dropped" in capfd.readouterr().err
+
+
+def test_an_endpoint_that_dies_ends_the_replay_which_says_where_to_go_on(
+    tmp_path: Path, downstream: Downstream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Going on from there sends the rest: nothing is missing, what was before comes not again."""
+    settled: set[int] = set()
+
+    def dying(_signal: Signal, payload: bytes) -> Reply:
+        if len(settled) >= 4:
+            return Reply(grpc.StatusCode.UNAVAILABLE)
+        settled.add(hash(payload))
+        return Reply()
+
+    downstream.reply = dying
+    file = recording(tmp_path / "in", [logs(number) for number in range(10)])
+    options = (file, "--to", downstream.address, "--flat-out", "--in-flight", 1)
+
+    assert replay(*options, "--give-up-after", "300ms") == 1
+
+    reported = capfd.readouterr().err
+    assert f"go on with: --start-at {file}:5" in reported
+    assert "did not take more: UNAVAILABLE" in reported
+    downstream.received.clear()
+    downstream.always(Reply())
+    assert replay(*options, "--start-at", f"{file}:5") == 0
+    assert numbers(downstream) == [4, 5, 6, 7, 8, 9]
+
+
+def test_with_several_in_flight_the_first_unsettled_one_is_where_to_go_on(
+    tmp_path: Path, downstream: Downstream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What came through behind it comes again; nothing is left out."""
+    stuck = logs(3)
+    downstream.reply = lambda _signal, payload: Reply(
+        grpc.StatusCode.UNAVAILABLE if payload == stuck.payload else grpc.StatusCode.OK
+    )
+    file = recording(tmp_path / "in", [logs(number) for number in range(10)])
+
+    assert replay(file, "--to", downstream.address, "--flat-out", "--give-up-after", "300ms") == 1
+
+    assert f"--start-at {file}:4" in capfd.readouterr().err
+
+
+def test_nobody_there_is_said_and_it_exits_1(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With the place to go on from: the beginning."""
+    file = recording(tmp_path / "in", [logs(1)])
+
+    assert replay(file, "--to", "127.0.0.1:1", "--give-up-after", "300ms") == 1
+
+    assert f"--start-at {file}:1" in capfd.readouterr().err
+
+
+def test_an_endpoint_that_comes_back_gets_everything(tmp_path: Path) -> None:
+    """It was away when the replay began."""
+    file = recording(tmp_path / "in", [logs(number) for number in range(5)])
+    with running_downstream() as gone:
+        address = gone.address
+    codes: list[int] = []
+    thread = threading.Thread(
+        target=lambda: codes.append(
+            replay(file, "--to", address, "--flat-out", "--give-up-after", "30s")
+        )
+    )
+    thread.start()
+    time.sleep(0.5)
+    with running_downstream(address) as back:
+        thread.join(30)
+
+        assert codes == [0]
+        assert sorted(numbers(back)) == [0, 1, 2, 3, 4]
+
+
+def test_signal_service_and_time_choose_what_is_sent(
+    tmp_path: Path, downstream: Downstream
+) -> None:
+    """A batch is split where only a part of it is wanted."""
+    spans = Batch(Signal.TRACES, sdk_request(Signal.TRACES).SerializeToString())
+    batches = [logs(1, SECOND, 2 * SECOND, service="a"), logs(SECOND, service="b"), spans]
+    file = recording(tmp_path / "in", batches)
+    times = ("--from-time", "2023-11-14T22:13:21Z", "--to-time", "2023-11-14T22:13:22Z")
+
+    options = ("--to", downstream.address, "--flat-out", "--signal", "logs", "--service", "a")
+    assert replay(file, *options, *times) == 0
+
+    ((signal, payload),) = downstream.received
+    assert signal is Signal.LOGS
+    assert Batch(signal, payload).framing.record_count == 1
+    assert greatest_time_unix_nano(Batch(signal, payload)) == BASE + SECOND
+
+
+def test_a_damaged_file_is_sent_as_far_as_it_is_whole(
+    tmp_path: Path, downstream: Downstream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The byte is named, and the exit code is 1."""
+    file = recording(tmp_path / "in", [logs(1), logs(2)])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-3])
+
+    assert replay(file, "--to", downstream.address, "--flat-out") == 1
+
+    assert numbers(downstream) == [1]
+    assert f"{file}:2: not sent: " in (reported := capfd.readouterr().err)
+    assert f"at byte {len(whole) // 2}" in reported
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--to", "http//x"), "not an address"),
+        (("--to", "ftp://x"), "write HOST:PORT"),
+        (("--to", "127.0.0.1:1", "--speed", "0"), "--speed"),
+        (("--to", "127.0.0.1:1", "--loop", "0"), "--loop"),
+        (("--to", "127.0.0.1:1", "--in-flight", "0"), "in flight"),
+        (("--to", "127.0.0.1:1", "--start-at", "other:1"), "--start-at"),
+        (("--to", "127.0.0.1:1", "--from-time", "soon"), "soon"),
+        (("--to", "127.0.0.1:1", "--token-file", "absent"), "absent"),
+        (("--to", "127.0.0.1:1", "--cert-file", "absent"), "belong together"),
+    ],
+)
+def test_what_can_not_be_meant_is_wrong_usage(
+    arguments: tuple[str, ...],
+    complaint: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Exit code 2, before anything is sent."""
+    file = recording(tmp_path / "in", [logs(1)])
+
+    assert replay(file, *arguments) == 2
+
+    assert complaint in capfd.readouterr().err
+
+
+def test_a_missing_file_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Before anything of the others is sent."""
+    assert replay(tmp_path / "absent", "--to", "127.0.0.1:1") == 2
+
+    assert "absent: No such file" in capfd.readouterr().err
+
+
+def test_the_token_goes_with_every_call(tmp_path: Path, downstream: Downstream) -> None:
+    """As a bearer token, the first of its file."""
+    file = recording(tmp_path / "in", [logs(1)])
+    token = tmp_path / "token"
+    token.write_text("not-a-real-token\n", encoding="utf-8")
+
+    assert replay(file, "--to", downstream.address, "--flat-out", "--token-file", token) == 0
+
+    assert downstream.metadata[0]["authorization"] == "Bearer not-a-real-token"
+
+
+def test_a_recording_that_was_changed_since_is_sent_and_said(
+    tmp_path: Path, downstream: Downstream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its metadata has the checksum. Exit code 1."""
+    file = closed_recording(tmp_path / "in.otlp.pb", [logs(1), logs(2)])
+    assert replay(file, "--to", downstream.address, "--flat-out") == 0
+    with file.open("ab") as appended:
+        appended.write(encoder(Format.PROTO, Compression.NONE)(logs(3)))
+
+    assert replay(file, "--to", downstream.address, "--flat-out") == 1
+
+    assert len(downstream.received) == 5
+    assert "checksum" in capfd.readouterr().err
+
+
+@contextmanager
+def running_http(statuses: Sequence[int]) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """Run an HTTP endpoint that answers with these statuses in turn, then with 200."""
+    received: list[tuple[str, bytes]] = []
+    left = list(statuses)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append((self.path, body))
+            assert self.headers["Content-Type"] == "application/x-protobuf"
+            self.send_response(left.pop(0) if left else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", received
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_http_goes_to_each_signals_path_and_is_tried_again(tmp_path: Path) -> None:
+    """503 may be tried again."""
+    batches = [Batch(signal, sdk_request(signal).SerializeToString()) for signal in Signal]
+    file = recording(tmp_path / "in", batches)
+    with running_http([503]) as (url, received):
+        assert replay(file, "--to", url, "--flat-out", "--in-flight", 1) == 0
+
+    assert [path for path, _ in received] == ["/v1/logs", "/v1/logs", "/v1/traces", "/v1/metrics"]
+    assert [body for _, body in received[1:]] == [batch.payload for batch in batches]
+
+
+def test_http_refusals_are_for_good(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """400 is."""
+    file = recording(tmp_path / "in", [logs(1)])
+    with running_http([400]) as (url, received):
+        assert replay(file, "--to", url, "--flat-out") == 1
+
+    assert len(received) == 1
+    assert "for good: HTTP 400" in capfd.readouterr().err
