@@ -8,18 +8,20 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-__all__ = ["MAX_READERS", "LiveFeed"]
+__all__ = ["EVENT_HEADERS", "MAX_READERS", "LiveFeed", "unless_stopped"]
+
+T = TypeVar("T")
 
 MAX_READERS: Final = 32
 """Further ones are told to come back."""
 DEFAULT_PERIOD_S: Final = 2.0
 _WRITE_TIMEOUT_S: Final = 10.0
-_HEADERS: Final = {
+EVENT_HEADERS: Final = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -52,13 +54,13 @@ class LiveFeed:
 
         if self.reader_count >= MAX_READERS:
             return web.Response(status=503, text="too many look at this page\n")
-        response = web.StreamResponse(headers=_HEADERS)
+        response = web.StreamResponse(headers=EVENT_HEADERS)
         self.reader_count += 1
         try:
             await response.prepare(request)
             while not self._stop.is_set():
                 event = await self._current()
-                await self._write(response, event)
+                await unless_stopped(response.write(event), self._stop)
                 await self._pause()
         except (ConnectionError, TimeoutError):
             # The reader went, or does not read: what is not sent yet must not wait for it.
@@ -67,21 +69,6 @@ class LiveFeed:
         finally:
             self.reader_count -= 1
         return response
-
-    async def _write(self, response: "web.StreamResponse", event: bytes) -> None:
-        """Send an event; raises TimeoutError where the reader takes too long, or all ends."""
-        writing = asyncio.ensure_future(response.write(event))
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait(
-                {writing, stopping}, timeout=_WRITE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not writing.done():
-                raise TimeoutError
-            await writing
-        finally:
-            stopping.cancel()
-            writing.cancel()
 
     async def _pause(self) -> None:
         try:
@@ -102,3 +89,22 @@ class LiveFeed:
                 )
                 self._made_s = time.monotonic()
             return self._event
+
+
+async def unless_stopped(work: Awaitable[T], stop: asyncio.Event) -> T:
+    """Wait for some work for one reader; raises TimeoutError where it takes too long, or all ends.
+
+    A reader who does not read makes a write take too long.
+    """
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait(
+            {working, stopping}, timeout=_WRITE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not working.done():
+            raise TimeoutError
+        return await working
+    finally:
+        stopping.cancel()
+        working.cancel()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from tapeline.admin.live import EVENT_HEADERS, unless_stopped
 from tapeline.admin.tap_page import PAGE_HEADERS, page_text
 from tapeline.tap.allowance import Allowance
 from tapeline.tap.config import TapConfig
@@ -32,16 +33,8 @@ MIN_TOKEN_CHARACTERS: Final = 16
 """A guess a second makes 32 million in a year; 16 random hexadecimal digits are 1.8e19."""
 WRONG_TOKENS_AT_ONCE: Final = 10
 WRONG_TOKENS_PER_S: Final = 1.0
-_WRITE_TIMEOUT_S: Final = 10.0
 _LOOK_AGAIN_S: Final = 5.0
 """So long may one go on to look whose token was taken away."""
-_EVENT_HEADERS: Final = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Accel-Buffering": "no",
-}
-
 FeedMaker: TypeAlias = Callable[[TapFilter, str], Feed | None]
 """Begins to look, for a filter and the Authorization header; None where there is nothing yet.
 Called in the admin server's loop."""
@@ -164,7 +157,7 @@ class TapDoor:
     async def _stream(self, request: "web.Request", feed: Feed) -> "web.StreamResponse":
         from aiohttp import web  # noqa: PLC0415 - loaded long ago
 
-        response = web.StreamResponse(headers=_EVENT_HEADERS)
+        response = web.StreamResponse(headers=EVENT_HEADERS)
         try:
             await response.prepare(request)
             look_again_s = time.monotonic() + _LOOK_AGAIN_S
@@ -173,8 +166,8 @@ class TapDoor:
                     look_again_s = time.monotonic() + _LOOK_AGAIN_S
                     if not await self._may_stay(request):
                         break
-                events = await feed.next()
-                await asyncio.wait_for(response.write(encoded(events)), _WRITE_TIMEOUT_S)
+                events = await unless_stopped(feed.next(), self._stop)
+                await unless_stopped(response.write(encoded(events)), self._stop)
         except (ConnectionError, TimeoutError):
             # The reader went, or does not read: what is not sent yet must not wait for it.
             if request.transport is not None:

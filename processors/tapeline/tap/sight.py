@@ -52,14 +52,15 @@ def _withheld(batch: Batch, before: Batch, clean_before: Batch, mask: Mask) -> S
     was = views_of(before.signal, before.request)
     clean = views_of(before.signal, clean_before.request)
     after = views_of(batch.signal, _masked(batch, mask).request)
+    count = batch.framing.record_count
     if not _stand_alike(was, clean) or not _stand_alike(was, after):
-        return Sight([], len(after))
+        return Sight([], count)
     pairs = [
         Pair(one, left)
         for one, other, left in zip(was, clean, after, strict=True)
         if one.wire == other.wire
     ]
-    return Sight(pairs, len(after) - len(pairs))
+    return Sight(pairs, count - len(pairs))
 
 
 def _stand_alike(views: Sequence[RecordView], others: Sequence[RecordView]) -> bool:
