@@ -27,6 +27,7 @@ MAX_NODES: Final = 100_000
 _REFERENCE: Final = re.compile(r"\$\$|\$\{(?:(env|file):)?([^{}]*)\}")
 _SHORT: Final = 3
 """Characters of a value that may stand in a message by chance; only in quotes it is the value."""
+_TIME_TAG: Final = "tag:yaml.org,2002:timestamp"
 _LITERAL_TAGS: Final = frozenset({"tag:yaml.org,2002:str"})
 
 ModelType = TypeVar("ModelType", bound=BaseModel)
@@ -64,10 +65,12 @@ def read_document(
     environment: Mapping[str, str] | None = None,
     *,
     unset_is_empty: bool = False,
+    as_written: bool = False,
 ) -> Document:
     """Read a YAML file; raises ConfigError where it can't be read, parsed or expanded.
 
     `unset_is_empty` reads an unset variable as empty, as the collector does with its own files.
+    `as_written` expands nothing, and leaves times the texts that they are.
     """
     try:
         size_bytes = path.stat().st_size
@@ -81,7 +84,8 @@ def read_document(
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 (byte {error.start})"]) from error
     variables = os.environ if environment is None else environment
-    return _Reader(str(path), path.parent, variables, unset_is_empty=unset_is_empty).read(text)
+    reader = _Reader(str(path), path.parent, variables, unset_is_empty=unset_is_empty)
+    return reader.read(text, as_written=as_written)
 
 
 class _Reader:
@@ -94,12 +98,14 @@ class _Reader:
         self._folder = folder
         self._environment = environment
         self._unset_is_empty = unset_is_empty
+        self._as_written = False
         self._lines: dict[KeyPath, int] = {}
         self._expanded: set[KeyPath] = set()
         self._problems: list[str] = []
         self._nodes_seen = 0
 
-    def read(self, text: str) -> Document:
+    def read(self, text: str, *, as_written: bool = False) -> Document:
+        self._as_written = as_written
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
@@ -160,7 +166,9 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         text: str = node.value
-        if "$" not in text:
+        if self._as_written and node.tag == _TIME_TAG:
+            return text
+        if self._as_written or "$" not in text:
             return self._resolve(node.tag, text, node)
         whole = _REFERENCE.fullmatch(text)
         if whole and whole.group(0) != "$$":

@@ -130,10 +130,19 @@ class Record:
         return {"resource": self.resource, "scope": self.scope, **self.content}
 
     @cached_property
-    def order(self) -> tuple[str, bytes, bytes, int, bytes]:
-        """What records are sorted by: signal, resource, scope, time, content."""
-        place = (encoded(self.resource), encoded(self.scope))
-        return (self.signal.value, *place, self.time_unix_nano, encoded(self.content))
+    def order(self) -> tuple[str | int | bytes, ...]:
+        """What records are sorted by: signal, service, resource, scope, metric, time, content."""
+        service = self.resource_attributes.get("service.name", "")
+        return (
+            self.signal.value,
+            str(service),
+            encoded(self.resource),
+            str(self.scope.get("name", "")),
+            encoded(self.scope),
+            self.name if self.signal is Signal.METRICS else "",
+            self.time_unix_nano,
+            encoded(self.content),
+        )
 
 
 def records_of(batch: Batch, ignored: Ignored = NOTHING) -> Iterator[Record]:
