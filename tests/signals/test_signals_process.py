@@ -121,6 +121,34 @@ def test_a_recording_has_the_figures_of_the_live_run(seed: int) -> None:
     assert len(latest(replayed)) > 60
 
 
+@pytest.mark.parametrize("size", [2, 7, 40])
+def test_batches_of_any_size_have_the_same_last_values(size: int) -> None:
+    """Requests of a signal that are joined are one request; the order of events stays.
+
+    What comes ten minutes late stays by itself: risk was sampled before anybody knew of it.
+    """
+    *in_time, late = session(1)
+    joined: list[tuple[float, Batch]] = []
+    for begin in range(0, len(in_time), size):
+        group = in_time[begin : begin + size]
+        for signal in Signal:
+            payload = b"".join(each.payload for _, each in group if each.signal is signal)
+            if payload:
+                joined.append((max(second for second, _ in group), Batch(signal, payload)))
+
+    assert latest(replayed([*joined, late])) == latest(replayed([*in_time, late]))
+
+
+def replayed(batches: Iterable[tuple[float, Batch]]) -> list[Batch]:
+    """Return what is emitted offline."""
+    offline, now_ns, emitted = built(SECTION, is_live=False), 0, list[Batch]()
+    for second, each in batches:
+        now_ns = max(now_ns, at(second))
+        offline.process(each, now_ns)
+        emitted += offline.tick(now_ns)
+    return [*emitted, *offline.close(now_ns)]
+
+
 def test_the_recording_is_what_the_command_reads(tmp_path: Path, recording: Path) -> None:
     """Its output has the figures of the processor alone, after the same last emission."""
     written = [
