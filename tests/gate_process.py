@@ -113,10 +113,12 @@ def running_gate(
     """
     port, admin_port = free_port(), free_port()
     server = dict(config["server"]) if isinstance(config["server"], dict) else {}
+    given = config.get("admin")
+    admin = dict(given) if isinstance(given, dict) else {}
     document = {
         **config,
         "server": {**server, "listen": f"127.0.0.1:{port}"},
-        "admin": {"listen": f"127.0.0.1:{admin_port}"},
+        "admin": {**admin, "listen": f"127.0.0.1:{admin_port}"},
     }
     path, log = folder / "gate.yaml", folder / "gate.log"
     path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML

@@ -128,7 +128,7 @@ def test_no_event_holds_a_secret(
     """Whatever a sender, a processor in front of the redaction or one behind it writes."""
 
     def bring(request: Message) -> None:
-        name = next(iter(request.DESCRIPTOR.fields)).name
+        name = request.DESCRIPTOR.fields[0].name
         for group in getattr(request, name):
             group.resource.attributes.extend(key_values({"brought": brought}))
 

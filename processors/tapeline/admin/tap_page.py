@@ -15,7 +15,9 @@ __all__ = ["PAGE_HEADERS", "page_text"]
 _OWN_STYLE: Final = """
 form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: end; margin: 1rem 0; }
 label { display: flex; flex-direction: column; font-size: .85rem; gap: .2rem; }
-input, select, button { font: inherit; padding: .3rem .5rem; }
+input, select, button { font: inherit; padding: .3rem .5rem; height: 2.2rem;
+  box-sizing: border-box; }
+#records details { border: 0; }
 #records { list-style: none; padding: 0; }
 #records > li { border-bottom: 1px solid var(--line); padding: .45rem 0; }
 .head { display: flex; flex-wrap: wrap; gap: .1rem .8rem; align-items: baseline; }
@@ -27,7 +29,6 @@ input, select, button { font: inherit; padding: .3rem .5rem; }
 table.change { margin: .3rem 0 .3rem 1rem; width: calc(100% - 1rem); }
 table.change td, table.fields td { overflow-wrap: anywhere; white-space: pre-wrap; }
 table.change td:first-child, table.fields td:first-child { width: 16rem; }
-.was { text-decoration-line: none; opacity: .8; }
 """
 _SCRIPT: Final = """
 "use strict";
@@ -74,7 +75,10 @@ _SCRIPT: Final = """
     head.append(make("span", visible(told.service)), make("b", visible(told.name)));
     if (told.fate !== "kept") head.append(make("span", told.fate, "tag warn"));
     item.append(head);
-    if (told.fields.body !== undefined) item.append(make("p", visible(told.fields.body), "body"));
+    const body = told.fields.body;
+    if (body !== undefined && !told.changed.some((one) => one.field === "body")) {
+      item.append(make("p", visible(body), "body"));
+    }
     if (told.changed.length) {
       item.append(table("change", ["field", "behind the redaction", "as it left"],
         told.changed.map((one) => row([one.field, one.before, one.after]))));
@@ -164,6 +168,7 @@ _SCRIPT: Final = """
   by("pause").addEventListener("click", () => {
     paused = !paused;
     by("pause").textContent = paused ? "Go on" : "Pause";
+    if (reading && paused) tell("Paused.", false);
     show();
   });
 })();
