@@ -35,7 +35,14 @@ from tapeline.pipeline.watch import Mask, Watch
 from tapeline.redaction.config import Mode, RedactionConfig
 from tapeline.transport.config import DownstreamConfig, ServerConfig
 
-__all__ = ["ChainConfig", "Settings", "build_chain", "config_schema", "load_settings"]
+__all__ = [
+    "ChainConfig",
+    "Settings",
+    "build_chain",
+    "config_schema",
+    "load_settings",
+    "taken_names",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -172,6 +179,11 @@ def _watch(
         return None
     # `load_settings` has seen to it that each signal has one.
     return Watch(dict.fromkeys(Signal, processors[_REDACTION]), mask)
+
+
+def taken_names() -> frozenset[str]:
+    """Return the names that a new processor can't have: of sections, and of what is installed."""
+    return frozenset((*_FIXED_SECTIONS, PLUGINS, *discover()))
 
 
 def config_schema() -> dict[str, Any]:

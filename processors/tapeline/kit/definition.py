@@ -17,12 +17,12 @@ from tapeline.kit.sections import section_model, settings_from
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.registry import FACTORY_ATTRIBUTE, ProcessorFactory
 
-__all__ = ["DefinitionError", "processor"]
+__all__ = ["NAME", "DefinitionError", "processor"]
 
 Definition = TypeVar("Definition", bound=Callable[..., Any])
 
 MAX_CONTAINING: Final = 100
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RECORDS: Final = "LogRecord, Span or DataPoint"
 _EXAMPLE: Final = "def {name}(record: LogRecord) -> None"
 
@@ -78,7 +78,7 @@ def _read(
     signals: str | Sequence[str] | None,
     containing: Sequence[str],
 ) -> _Found:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise DefinitionError(
             f"the name {name!r} can't be a key of the configuration: begin it with a letter, and"
             " use only a-z, 0-9 and _"
