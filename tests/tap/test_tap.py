@@ -94,12 +94,14 @@ def bodies(events: list[dict[str, Any]]) -> list[str]:
 def test_nobody_who_looks_costs_nothing(tapped: Tapped) -> None:
     """No thread, nothing noted; the first reader changes that, and the last one to go."""
     before = threading.active_count()
-    assert not tapped.tap.is_open
+    was_open = [tapped.tap.is_open]
     one, other = tapped.look(), tapped.look()
-    assert tapped.tap.is_open
+    was_open.append(tapped.tap.is_open)
     tapped.tap.unsubscribe(one)
-    assert tapped.tap.is_open
+    was_open.append(tapped.tap.is_open)
     tapped.tap.unsubscribe(other)
+    was_open.append(tapped.tap.is_open)
+    assert was_open == [False, True, True, False]
     assert tapped.watched == [True, True, False]
     eventually(lambda: threading.active_count() == before, timeout_s=5, poll_s=0.01)
     again = tapped.look()
