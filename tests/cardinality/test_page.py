@@ -1,8 +1,6 @@
 """The page: hostile label values stay text, and a real browser shows it in light and in dark."""
 
 import json
-import shutil
-import subprocess
 import zlib
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
@@ -12,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from browser import Browser, browsing
 from label_streams import ids, streams
-from tapeline.admin.config import AdminConfig
-from tapeline.admin.server import AdminServer, Health, bind
+from served_page import serving_page
 from tapeline.cardinality.demand import Demand
 from tapeline.cardinality.page import PAGE, body
 from tapeline.cardinality.report import (
@@ -27,7 +25,6 @@ from tapeline.cardinality.report import (
 )
 from tapeline.pipeline.markup import visible
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ATTACK = "</code><script>document.title='owned'</script><img src=x onerror=alert(1)>"
 
 
@@ -136,78 +133,39 @@ def test_a_gate_that_has_seen_nothing_has_a_page() -> None:
     assert "table" in seen.tags
 
 
-class Told:
-    """A subject with one report."""
-
-    async def health(self) -> Health:
-        return Health(())
-
-    async def exposition(self) -> bytes:
-        return b""
-
-    async def reports(self, name: str) -> Sequence[Report | None]:
-        assert name == "cardinality"
-        return [attacked()]
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """Serve the page as the gate does, with its policy."""
-    server = AdminServer(bind(AdminConfig(listen="127.0.0.1:0")), Told(), {"cardinality": PAGE})
-    server.start()
-    try:
-        yield f"http://{server.address}/cardinality"
-    finally:
-        server.stop()
+    with serving_page("cardinality", PAGE, attacked) as address:
+        yield address
 
 
-def browse(folder: Path, *arguments: str) -> str:
-    """Run a browser on its own profile, and return what it prints."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium in PATH; the Debian package is called chromium")
-    return subprocess.run(
-        [
-            CHROMIUM,
-            "--headless=new",
-            "--no-sandbox",  # which root can't have
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--no-proxy-server",
-            f"--user-data-dir={folder / 'profile'}",
-            *arguments,
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    ).stdout
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a browser for all tests of this file."""
+    with browsing() as found:
+        yield found
 
 
-def test_a_browser_finds_no_script_and_runs_none(url: str, tmp_path: Path) -> None:
+def test_a_browser_finds_no_script_and_runs_none(url: str, browser: Browser) -> None:
     """Its own parser, after whatever would have run has run."""
-    document = browse(tmp_path, "--dump-dom", url)
+    browser.open(url)
 
-    assert "<title>Cardinality · Tapeline</title>" in document
-    seen = Seen(document)
+    assert browser.value("document.title") == "Cardinality · Tapeline"
+    seen = Seen(browser.value("document.documentElement.outerHTML"))
     assert not seen.tags & {"script", "img"}
     assert ATTACK[:40] in seen.text
 
 
-@pytest.mark.parametrize(("scheme", "is_dark"), [("0", True), ("1", False)])
+@pytest.mark.parametrize("is_dark", [True, False])
 def test_a_browser_shows_it_in_light_and_dark(
-    url: str, tmp_path: Path, scheme: str, *, is_dark: bool
+    url: str, browser: Browser, tmp_path: Path, *, is_dark: bool
 ) -> None:
     """The style is let through by the policy, and follows the reader's preference."""
     picture = tmp_path / "page.png"
-    browse(
-        tmp_path,
-        f"--screenshot={picture}",
-        "--window-size=1280,1600",
-        "--hide-scrollbars",
-        f"--blink-settings=preferredColorScheme={scheme}",
-        url,
-    )
+    browser.show_as(1280, 1600, is_dark=is_dark)
+    browser.open(url)
+    browser.picture(picture)
 
     brightness = max(_first_pixel(picture.read_bytes()))
     assert brightness < 60 if is_dark else brightness > 200

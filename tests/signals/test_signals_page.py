@@ -3,8 +3,8 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 
 from browser import Browser, browsing
 from execution_events import bust, trade
+from served_page import serving_page
 from signal_events import SETTINGS, random_events
-from tapeline.admin.config import AdminConfig
-from tapeline.admin.server import AdminServer, Health, bind
 from tapeline.signals.engine import Engine
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.events import Cash, Quote, Trace
@@ -298,33 +297,21 @@ def test_the_vendored_files_are_those_of_the_package() -> None:
 
 
 class Told:
-    """A subject with one worker."""
+    """An engine whose report is asked for, as long as nobody has its lock."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.lock = threading.Lock()
 
-    async def health(self) -> Health:
-        return Health(())
-
-    async def exposition(self) -> bytes:
-        return b""
-
-    async def reports(self, name: str) -> Sequence[Report | None]:
-        assert name == "signals"
+    def report(self) -> Report:
+        """Return the report of now."""
         with self.lock:
-            return [report_of(self.engine)]
+            return report_of(self.engine)
 
 
-@contextmanager
-def serving(told: Told) -> Iterator[str]:
-    """Serve the page as the sidecar does, with its policy."""
-    server = AdminServer(bind(AdminConfig(listen="127.0.0.1:0")), told, {"signals": PAGE})
-    server.start()
-    try:
-        yield f"http://{server.address}/signals"
-    finally:
-        server.stop()
+def serving(told: Told) -> AbstractContextManager[str]:
+    """Serve the page; give its address."""
+    return serving_page("signals", PAGE, told.report)
 
 
 @pytest.fixture(scope="module")
