@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tapeline.commands.record import add_record_command
+
 if TYPE_CHECKING:
     from tapeline.commands.parsers import Commands
 
@@ -14,6 +16,7 @@ _DEFAULT_CONFIG: Final = Path("config/gate.yaml")
 
 def add_recording_commands(commands: "Commands") -> None:
     """Add the commands to the command line."""
+    add_record_command(commands)
     _add_process(commands.add_parser("process", help="run recorded telemetry through the chain"))
     _add_replay(commands.add_parser("replay", help="send recorded telemetry to an endpoint"))
 
