@@ -58,7 +58,7 @@ def given_secrets_in(batches: Sequence[Batch], secrets: Iterable[str | bytes]) -
             for batch in batches:
                 # Whatever field it stands in, known or not: the bytes are searched, then named.
                 if needle in batch.payload.lower():
-                    found.extend(_places(batch, needle, f"{what}{spelling}", secret))
+                    found.extend(_places(batch, needle, f"{what}{spelling}"))
     return list(dict.fromkeys(found))
 
 
@@ -104,13 +104,13 @@ def _spellings(secret: bytes) -> Mapping[str, bytes]:
     }
 
 
-def _places(batch: Batch, needle: bytes, what: str, secret: str | bytes) -> Iterator[Leak]:
+def _places(batch: Batch, needle: bytes, what: str) -> Iterator[Leak]:
     named = False
     for record in records_of(batch):
         for path, value in leaves(record).items():
             if needle in _searchable(path, value):
                 named = True
-                yield Leak(what, _masked(path, secret), _kind_of(record))
+                yield Leak(what, _masked(path, needle), _kind_of(record))
     if not named:
         yield Leak(what, "a field that OTLP does not define", f"a request of {batch.signal}")
 
@@ -134,9 +134,13 @@ def _bytes_in(value: Value) -> Iterator[bytes]:
             yield from _bytes_in(inner)
 
 
-def _masked(path: str, secret: str | bytes) -> str:
-    text = secret if isinstance(secret, str) else secret.decode("utf-8", "replace")
-    return path.replace(text, "(the secret)")
+def _masked(path: str, needle: bytes) -> str:
+    """Return a path as far as nothing of the secret stands in it."""
+    place = path.lower().encode().find(needle)
+    if place < 0:
+        return path
+    before = path.encode()[:place].decode("utf-8", "ignore")
+    return f"{before.rpartition('.')[0]}, in a key,"
 
 
 def _kind_of(record: Record) -> str:

@@ -164,9 +164,13 @@ def _marking_chain(
     chain = build_chain(settings, ProcessorContext(registry, live=False))
     marking = {processor.name: _Marking(processor) for processor in chain.processors}
     from_signals = {
-        signal: [marking[name] for name in settings.chain.of(signal)] for signal in Signal
+        signal: [marking[name] for name in _names(settings, signal)] for signal in Signal
     }
     return Chain(from_signals, max_value_bytes=settings.server.max_value_bytes)
+
+
+def _names(settings: Settings, signal: Signal) -> tuple[str, ...]:
+    return settings.chain.of(signal)
 
 
 def _settings(
