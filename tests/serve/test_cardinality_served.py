@@ -1,8 +1,6 @@
 """`/cardinality` of a running gate: what two workers limit, on one page, after the redaction."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fake_secrets import secret_text, seeded
 from gate_ports import HOST, ask, ports_in_a_row
+from gate_workers import running_workers
 from otlp_client import key_values
 from sidecars import client
 from tapeline.otlp.signals import Signal
@@ -36,7 +35,6 @@ UUIDS = [str(uuid.UUID(int=seeded(number).getrandbits(128), version=4)) for numb
 class Gate:
     """A running gate of two workers."""
 
-    process: subprocess.Popen[bytes]
     config: Path
     port: int
 
@@ -96,13 +94,8 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
         "cardinality": {"default_limit": LIMIT},
     }
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tapeline.cli", "serve", "--config", str(config)],
-        env={**os.environ, "TMPDIR": str(folder)},
-    )
-    running = Gate(process, config, port)
-    try:
-        eventually(lambda: running.get("/health/ready")[0] == 200, timeout_s=60, poll_s=0.1)
+    with running_workers(config, port + 2):
+        running = Gate(config, port)
         running.send(
             0,
             "orders.placed",
@@ -110,12 +103,6 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
         )
         running.send(1, "fills", [{"venue": f"venue-{number}"} for number in range(5)])
         yield running
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
 
 
 def test_both_workers_are_on_one_page(gate: Gate) -> None:

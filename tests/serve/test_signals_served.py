@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +16,10 @@ import yaml
 
 from browser import browsing
 from gate_ports import HOST, ask, ports_in_a_row
+from gate_workers import running_workers
 from sidecars import client
 from tapeline.cli import main
 from trading_requests import log
-from waiting import eventually
 
 SECOND_NS = 1_000_000_000
 TRACE = (bytes(range(16)), b"s" * 8)
@@ -68,21 +67,8 @@ class Sidecar:
 @contextmanager
 def running(config: Path, port: int) -> Iterator[Sidecar]:
     """Run a sidecar until the test ends it, or the block does."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tapeline.cli", "serve", "--config", str(config)],
-        env={**os.environ, "TMPDIR": str(config.parent)},
-    )
-    sidecar = Sidecar(process, config, port)
-    try:
-        ready = "/health/ready"
-        eventually(lambda: ask(port + 2, ready)[0] == 200, timeout_s=60, poll_s=0.1)
-        yield sidecar
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
+    with running_workers(config, port + 2) as process:
+        yield Sidecar(process, config, port)
 
 
 @pytest.fixture
