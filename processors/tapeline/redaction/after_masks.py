@@ -126,7 +126,7 @@ class AfterMasks:
             has_name = not _are_masked(left.names, before, hits)
         if not has_name and not (
             rules
-            and judge.matcher.has_match_outside(text.encode("ascii"), rules, Spans(_masks(hits)))
+            and judge.matcher.has_match_outside(text, facts.context, rules, Spans(_masks(hits)))
         ):
             return ()
         return judge.judge_by(text, facts, rules, has_name=has_name)

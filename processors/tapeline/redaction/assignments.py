@@ -90,8 +90,8 @@ _SCHEMA: Final = re.compile(
 )
 
 # How far a value goes that stands in no quotes, by the rule of its name and by what is around it.
-_WORD: Final = re.compile(r"(?:[^\s&;,\"'`<>|)}\]\\\x00-\x1f]|\\(?![nrt\"'`u\\]))++")
-_HEADER_WORD: Final = re.compile(r"(?:[^\s;,\"'`<>)}\]\\\x00-\x1f]|\\(?![nrt\"'`u\\]))++")
+_WORD: Final = re.compile(r"(?:[^\s&;,\"'`<>|)}\]\\\x00-\x1f]++|\\(?![nrt\"'`u\\]))++")
+_HEADER_WORD: Final = re.compile(r"(?:[^\s;,\"'`<>)}\]\\\x00-\x1f]++|\\(?![nrt\"'`u\\]))++")
 _QUERY_WORD: Final = re.compile(r"[^\s&\"'<>#\\\x00-\x1f]++")
 _CONNECTION_WORD: Final = re.compile(r"[^;\r\n\"'`]++")
 _LINE: Final = re.compile(r"[^\r\n\"'`]++")

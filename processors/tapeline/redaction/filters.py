@@ -205,9 +205,10 @@ _SMALL_NUMBER: Final = re.compile(r"[+\-]?[0-9]{1,5}(?:\.[0-9]+)?%?\Z")
 
 # A short cut: what is surely none of the things below, for most real credentials are random. As
 # many different characters as the filters ask for are in these schemes alone.
-_RANDOM: Final = re.compile(
-    r"(?=(?:[^0-9]{0,40}+[0-9]){4})(?:(?:[Bb]earer|[Bb]asic) )?[A-Za-z0-9+=_~\-]{16,200}+\Z"
-)
+_RANDOM_FORM: Final = r"(?:(?:[Bb]earer|[Bb]asic) )?[A-Za-z0-9+=_~\-]"
+_RANDOM: Final = re.compile(rf"(?=(?:[^0-9]{{0,40}}+[0-9]){{4}}){_RANDOM_FORM}{{16,200}}+\Z")
+# Where any value counts that no one would take for a name or a placeholder, less is enough.
+_NO_NAME: Final = re.compile(rf"(?=[^0-9]{{0,200}}+[0-9]){_RANDOM_FORM}{{8,200}}+\Z")
 _SUSPECT: Final = _vocabulary(
     """
     abcdefghij klmnopqrst mnopqrstuv qrstuvwxyz 123456789012 012345678901 api app auth access
@@ -223,8 +224,8 @@ _SUSPICIOUS: Final = compile_pattern(
 _suspicion: Final = _SUSPICIOUS._regexp.Match  # noqa: SLF001 - see value_matcher._matching
 
 
-def _is_random(value: str) -> bool:
-    if not _RANDOM.match(value):
+def _is_random(value: str, strength: Strength) -> bool:
+    if not (_NO_NAME if strength is Strength.ANY else _RANDOM).match(value):
         return False
     data = value.encode("ascii")
     found: Sequence[tuple[int, int]] = _suspicion(_ANYWHERE, data, 0, len(data))
@@ -236,7 +237,7 @@ def value_reason(value: str, strength: Strength, *, bare: bool) -> str:
 
     `bare` values stand in no quotes, so they may as well be words of a sentence or of a program.
     """
-    if strength is not Strength.OPAQUE and _is_random(value):
+    if strength is not Strength.OPAQUE and _is_random(value, strength):
         return ""
     value = value.strip()
     reason = placeholder_reason(value)

@@ -169,11 +169,20 @@ class ValueMatcher:
         """How many rules there are."""
         return len(self._compiled)
 
-    def has_match_outside(self, data: bytes, rules: Iterable[int], spans: Spans) -> bool:
-        """Say whether one of these rules' patterns finds anything that is not part of a span."""
+    def has_match_outside(
+        self, text: str, context: str, rules: Iterable[int], spans: Spans
+    ) -> bool:
+        """Say whether one of these rules' patterns finds anything that is not part of a span.
+
+        Patterns of rules whose keywords are missing, as `candidates` asks for them, count not.
+        """
+        lowered = f"{text}\0{context}".lower()
+        data = text.encode("ascii")
         length = len(data)
         for number in rules:
             compiled = self._compiled[number]
+            if not _has_keyword(compiled, lowered):
+                continue
             match, shortest_bytes = compiled.match, compiled.shortest
             position = 0
             while length - position >= shortest_bytes:
