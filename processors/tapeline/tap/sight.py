@@ -40,9 +40,9 @@ def sight_of(batch: Batch, before: Batch, mask: Mask) -> Sight:
     """
     clean_before = _masked(before, mask)
     if clean_before is before:
-        after = views_of(batch.signal, _masked(batch, mask).request)
         if batch.payload == before.payload:
-            return Sight([Pair(view, view) for view in after], 0)
+            return Sight([Pair(view, view) for view in views_of(before.signal, before.request)], 0)
+        after = views_of(batch.signal, _masked(batch, mask).request)
         return Sight(pairs_of(views_of(before.signal, before.request), after), 0)
     return _withheld(batch, before, clean_before, mask)
 
