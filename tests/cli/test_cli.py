@@ -18,7 +18,7 @@ GATE = ROOT / "config" / "gate.yaml"
 COLLECTOR = tuple(
     str(ROOT / "collector" / f"{name}.yaml") for name in ("ingress", "egress", "one_process")
 )
-COMMANDS = ("serve", "check", "process", "replay", "explain", "stack", "doctor", "demo")
+COMMANDS = ("serve", "check", "process", "replay", "explain", "stack", "doctor", "demo", "tap")
 
 
 def test_help_names_every_command_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
