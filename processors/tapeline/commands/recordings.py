@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tapeline.commands.diff import add_diff_command
 from tapeline.commands.record import add_record_command
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def add_recording_commands(commands: "Commands") -> None:
     add_record_command(commands)
     _add_process(commands.add_parser("process", help="run recorded telemetry through the chain"))
     _add_replay(commands.add_parser("replay", help="send recorded telemetry to an endpoint"))
+    add_diff_command(commands)
 
 
 def _add_process(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tapeline.pipeline.batch import Batch
-from tapeline.recorded.reader import Flaw, read_recording
+from tapeline.recorded.reader import Flaw
+from tapeline.recording.source import Source
 from tapeline.testing.given import DEFAULT_START_UNIX_NANO, BadRecordError, batch_of
 
 __all__ = ["Feed", "UnusableRecordingError", "batches_of"]
@@ -42,7 +43,7 @@ def batches_of(
 def _recorded(path: Path, *, flawed: bool) -> Iterator[Batch]:
     try:
         with path.open("rb") as source:
-            for item in read_recording(source):
+            for item in Source(source, path).items():
                 if not isinstance(item, Flaw):
                     yield item.batch
                 elif not flawed:
