@@ -280,7 +280,7 @@ def test_book_keeping_agrees_with_a_plain_count(steps: list[tuple[Any, ...]]) ->
         if found is None:
             continue
         assert found.filled == sum(item.quantity for item in book.fills(found))
-        book._closures.clear()
+        found.closure = None  # So that it is found anew.
         state_now = book.closure(found)
         opened += name in seen and state_now.closed_ns is None
         assert state_now.closed_ns == book._closed.get(("a", name)) or name not in seen

@@ -23,7 +23,7 @@ from tapeline.signals.metric_wire import (
     resource_bytes,
 )
 from tapeline.signals.points import Attributes, GaugePoint, PositionPoint
-from tapeline.signals.position_series import STEP_NS, PositionSeries
+from tapeline.signals.position_series import STEP_NS, WRITTEN_AT_ONCE, PositionSeries
 from tapeline.signals.series import Histogram, SeriesSet, Sum
 
 __all__ = ["REPEAT_NS", "Emitter"]
@@ -92,7 +92,8 @@ class _Cumulative(Generic[_S]):
             for series in islice(of_metric.values(), len(self.told), None):
                 self.told.append(_Told(series, moment.floor_ns))
             self.told.sort(key=_BY_ATTRIBUTES)
-        points = []
+        points: list[bytes] = []
+        writer.begin(self._frame)
         now_ns, repeat_ns, start_time_ns, _ = moment
         for told in self.told:
             series = told.series
@@ -103,7 +104,9 @@ class _Cumulative(Generic[_S]):
             head = layout.head(told.attributes)  # Kept, it would be most of what a series takes.
             points.append(layout.point(head, series, start_time_ns, told.time_ns))
             series.settle()
-        writer.begin(self._frame)
+            if len(points) == WRITTEN_AT_ONCE:
+                writer.add(points)
+                points = []
         writer.add(points)
 
     def times_ns(self) -> Iterable[int]:
@@ -222,6 +225,7 @@ class Emitter:
             self._forget_series()
             self._contents = series.sums
         moment = _Moment(now_ns, self._repeat_ns, self._start_time_ns, self._floor_ns)
+        self._positions.order()
         writer = RequestWriter(self._resource, SCOPE_NAME)
         for name in self._names:
             if name in self._gauges:

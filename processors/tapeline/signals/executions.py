@@ -18,7 +18,7 @@ MAX_LINKS: Final = 1_000
 """Corrections of one trade that are followed."""
 MAX_PARKED: Final = 10_000
 
-_OrderIdentity = tuple[str, str]
+_OrderIdentity = tuple[str, ...]
 
 
 class Change(NamedTuple):
@@ -89,7 +89,7 @@ class Executions:
         order = (account, order_id)
         before = self._terms.get(order)
         self._terms[order] = terms
-        if before is not None and before[:2] == terms[:2]:
+        if before is not None and before.side == terms.side and before.strategy == terms.strategy:
             return ()
         return self._changes(tuple(self._dependents.get(order, ())))
 
@@ -99,12 +99,12 @@ class Executions:
         own = event if event is not None and event.kind == "trade" else None
         return self._effective.get(identity, own)
 
-    def terms(self) -> Iterator[tuple[tuple[str, str], OrderTerms]]:
+    def terms(self) -> Iterator[tuple[tuple[str, ...], OrderTerms]]:
         """Yield what orders told, by account and order id, for a snapshot."""
         return iter(self._terms.items())
 
     @property
-    def dependents(self) -> Container[tuple[str, str]]:
+    def dependents(self) -> Container[tuple[str, ...]]:
         """The orders that an execution which is held took side or strategy from, or would."""
         return self._dependents
 
@@ -113,7 +113,7 @@ class Executions:
         """The executions that a correction or bust refers to, known or not."""
         return self._references
 
-    def forget_terms(self, before_ns: int, kept: Container[tuple[str, str]]) -> None:
+    def forget_terms(self, before_ns: int, kept: Container[tuple[str, ...]]) -> None:
         """Drop the terms of orders that were quiet since before a time, unless they are kept.
 
         What an execution took from its order stays as long as the execution.

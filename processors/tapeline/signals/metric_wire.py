@@ -134,9 +134,8 @@ class SumLayout:
     def point(self, head: bytes, series: Sum, start_time_ns: int, time_ns: int) -> bytes:
         """Return a point as a field; `head` is what `head` returned."""
         body = _SUM_BODY.pack(_START, start_time_ns, _TIME, time_ns, _VALUE, float(series.total))
-        if series.exemplar is None:
-            return head + body
-        return _longer(head, body + _exemplar(5, series.exemplar))
+        shown = series.exemplar
+        return head + body if shown is None else _longer(head, body + _exemplar(5, shown))
 
 
 class HistogramLayout:

@@ -81,6 +81,7 @@ class OrderLife:
         "arrival_price",
         "children",
         "close_mid",
+        "closure",
         "decision_price",
         "events",
         "filled",
@@ -92,6 +93,7 @@ class OrderLife:
         "is_sampled",
         "last_ns",
         "limit_price",
+        "name",
         "parent_id",
         "quantity",
         "receipt_mid",
@@ -105,6 +107,10 @@ class OrderLife:
     def __init__(self, account: str, order_id: str) -> None:
         self.account = account
         self.id = order_id
+        self.name: tuple[str, ...] = (account, order_id)
+        """What it is held by, wherever it is: of any length to mypyc, so that it stays one."""
+        self.closure: Closure | None = None
+        """What was found of it, until something happens to it or to a descendant."""
         self.events: list[Order] = []
         self.fills: dict[Identity, Fill] = {}
         """By the identity of the trade that began the chain."""

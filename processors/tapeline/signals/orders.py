@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final, NamedTuple
 
-from tapeline.signals.decimals import EXACT, ZERO, divide
+from tapeline.signals.decimals import EXACT, ZERO, add, divide, subtract
 from tapeline.signals.events import Identity, Order
 from tapeline.signals.order_life import Closure, Fill, OrderLife, OrderStatus, closure
 
@@ -28,8 +28,8 @@ _STAGES: Final = ((1, "submit_to_ack", 0, 1), (2, "ack_to_fill", 1, 2), (4, "sub
 """The bit, the name, and of submission, acknowledgement and fill the two between which it is."""
 _ALL_STAGES: Final = 7
 
-OrderName = tuple[str, str]
-"""Account and order id."""
+OrderName = tuple[str, ...]
+"""Account and order id: of any length to mypyc, as `PositionKey` is."""
 MidPrice = Callable[[str, str, int], Decimal | None]
 """Venue, instrument and time to the mid then."""
 
@@ -97,8 +97,6 @@ class OrderBook:
         self._grace_ns = grace_ns
         self._max_orders = max_orders
         self._orders: dict[OrderName, OrderLife] = {}
-        self._closures: dict[OrderName, Closure] = {}
-        """Of the orders that did not change since it was found."""
         self._open: set[OrderName] = set()
         self._closed: dict[OrderName, int] = {}
         """Since when an order is closed."""
@@ -181,10 +179,9 @@ class OrderBook:
 
     def closure(self, life: OrderLife) -> Closure:
         """Return whether an order is closed, by its own executions and its descendants'."""
-        name = (life.account, life.id)
-        found = self._closures.get(name)
+        found = life.closure
         if found is None:
-            found = self._closures[name] = closure(life, self.fills(life))
+            found = life.closure = closure(life, self.fills(life))
         return found
 
     def fills(self, life: OrderLife) -> list[Fill]:
@@ -372,14 +369,15 @@ class OrderBook:
     def _is_done(self, life: OrderLife, cut_ns: int) -> bool:
         if life.last_ns >= cut_ns:
             return False
-        return not life.events or (life.account, life.id) in self._closed
+        return not life.events or life.name in self._closed
 
     def _at(self, account: str, order_id: str) -> OrderLife:
         life = self._orders.get((account, order_id))
         if life is None:
             if len(self._orders) >= self._max_orders:
                 self._evict()
-            life = self._orders[account, order_id] = OrderLife(account, order_id)
+            life = OrderLife(account, order_id)
+            self._orders[life.name] = life
         return life
 
     def _evict(self) -> None:
@@ -393,9 +391,8 @@ class OrderBook:
             self._drop(member)
 
     def _drop(self, life: OrderLife) -> None:
-        name = (life.account, life.id)
+        name = life.name
         self._orders.pop(name, None)
-        self._closures.pop(name, None)
         self._open.discard(name)
         self._closed.pop(name, None)
 
@@ -419,15 +416,15 @@ class OrderBook:
         return self.ancestors(life) if life.parent_id else (life,)
 
     def _add_filled(self, life: OrderLife, more: Decimal, less: Decimal) -> None:
-        with localcontext(EXACT):
-            for member in self._line(life):
-                member.filled += more - less
+        change = subtract(more, less)
+        for member in self._line(life):
+            member.filled = add(member.filled, change)
 
     def _changed(self, life: OrderLife) -> None:
         """Find anew what an order and its ancestors are, and when their shortfall is due."""
         for member in self._line(life):
-            name = (member.account, member.id)
-            self._closures.pop(name, None)
+            name = member.name
+            member.closure = None
             if not member.events:
                 continue
             # Told without a look at the executions, of which a parent may have thousands.

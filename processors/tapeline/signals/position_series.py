@@ -20,7 +20,7 @@ from tapeline.signals.metric_wire import (
 from tapeline.signals.points import Attributes, GaugePoint, PositionPoint, attributes_of
 from tapeline.signals.positions import PositionKey
 
-__all__ = ["POSITION_GAUGES", "STEP_NS", "PositionSeries", "gauges_of"]
+__all__ = ["POSITION_GAUGES", "STEP_NS", "WRITTEN_AT_ONCE", "PositionSeries", "gauges_of"]
 
 STEP_NS: Final = 1_000_000
 """How much later a point is at least than the one before it in its series, whatever the clock."""
@@ -40,7 +40,7 @@ POSITION_GAUGES: Final = {
 _UNREALIZED: Final = 5
 _ABSENT: Final = math.nan
 """No figure is: decimals are finite."""
-_WRITTEN_AT_ONCE: Final = 1_000
+WRITTEN_AT_ONCE: Final = 1_000
 """Points that stand beside each other before they are part of a request."""
 _LONG_AGO_NS: Final = -(1 << 62)
 
@@ -156,6 +156,15 @@ class PositionSeries:
                 gauge.sent_ns[number] = _LONG_AGO_NS
                 gauge.times_ns[number] = floor_ns
 
+    def order(self) -> None:
+        """Sort the positions before anything is written.
+
+        What stays is made before what goes: else it stands between the requests, and the memory of
+        those can't be given back.
+        """
+        for shape in range(_SOURCE + 1):
+            self._ordered(shape)
+
     def emit(self, name: str, now_ns: int, repeat_ns: int, writer: RequestWriter) -> int:
         """Write the ends of a metric, then what is due; return the time of the last end, or 0."""
         gauge = self._gauges.get(name)
@@ -185,7 +194,7 @@ class PositionSeries:
             sent_values[number] = value
             sent_ns[number] = now_ns
             points.append(position_head(row.labels(shape)) + gauge_body(time_ns, value))
-            if len(points) == _WRITTEN_AT_ONCE:
+            if len(points) == WRITTEN_AT_ONCE:
                 writer.add(points)
                 points = []
         writer.add(points)

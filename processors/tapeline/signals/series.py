@@ -40,7 +40,15 @@ class Sum:
     An amount of 0 changes nothing. A monotonic one takes no amount below 0: it is counted instead.
     """
 
-    __slots__ = ("_faults", "attributes", "exemplar", "is_changed", "is_monotonic", "total")
+    __slots__ = (
+        "_event",
+        "_faults",
+        "_sample",
+        "attributes",
+        "is_changed",
+        "is_monotonic",
+        "total",
+    )
 
     def __init__(self, attributes: Attributes, faults: Faults, *, is_monotonic: bool) -> None:
         self.attributes = attributes
@@ -49,8 +57,13 @@ class Sum:
         self.total = ZERO
         self.is_changed = True
         """Since it was last emitted; a new series is."""
-        self.exemplar: Shown | None = None
-        """The latest event, by its key, since then."""
+        self._event: Exemplar | None = None
+        self._sample = ZERO
+
+    @property
+    def exemplar(self) -> Shown | None:
+        """The latest event, by its key, since it was last emitted."""
+        return None if self._event is None else (self._sample, self._event)
 
     def add(self, amount: Decimal, exemplar: Exemplar | None = None) -> None:
         """Add an amount; one exemplar, or none, may serve for all samples of an event."""
@@ -58,16 +71,17 @@ class Sum:
             self.total = _EXACT_SUM(self.total, amount)
             self.is_changed = True
             if exemplar is not None:
-                held = self.exemplar
-                if held is None or held[1].key <= exemplar.key:
-                    self.exemplar = (amount, exemplar)
+                held = self._event
+                if held is None or held.key <= exemplar.key:
+                    self._event = exemplar
+                    self._sample = amount
         elif amount:
             self._faults.negative_count += 1
 
     def settle(self) -> None:
         """Count all that was added as emitted."""
         self.is_changed = False
-        self.exemplar = None
+        self._event = None
 
 
 class Histogram:
