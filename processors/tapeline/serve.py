@@ -4,6 +4,7 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +18,13 @@ from tapeline.pipeline.loader import ConfigError
 from tapeline.pipeline.pages import Page
 from tapeline.pipeline.processor import Processor
 from tapeline.pipeline.registry import ProcessorContext, discover, load_factory
+from tapeline.recorded.metadata import Policy
 from tapeline.redaction.config import RedactionConfig
-from tapeline.settings import Settings, build_chain, load_settings
+from tapeline.redaction.enforced import version_of
+from tapeline.settings import Settings, build_chain, check_record, load_settings
 from tapeline.transport.service import ServiceSettings, run
 
-__all__ = ["QuarantineRedaction", "serve_command"]
+__all__ = ["QuarantineRedaction", "RecordPolicy", "serve_command"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +42,18 @@ def serve_command(config: Path) -> int:
     try:
         settings = load_settings(config)
         form = QuarantineRedaction(settings)
+        policy = RecordPolicy(settings)
         return run(
             ServiceSettings(
-                settings.server, settings.downstream, settings.admin, _pages_of(settings)
+                settings.server,
+                settings.downstream,
+                settings.admin,
+                _pages_of(settings),
+                settings.record,
+                policy,
             ),
             lambda context: _settled(build_chain(settings, context, _mask(settings))),
-            reload_chain=lambda context: _reload(config, settings, form, context),
+            reload_chain=lambda context: _reload(config, settings, (form, policy), context),
             quarantine_form=form,
             worker_command=(sys.executable, "-m", "tapeline.cli", "serve", "--config", str(config)),
         )
@@ -68,17 +77,23 @@ def _pages_of(settings: Settings) -> dict[str, Page]:
 
 
 def _reload(
-    config: Path, running: Settings, form: "QuarantineRedaction", context: ProcessorContext
+    config: Path,
+    running: Settings,
+    followers: tuple["QuarantineRedaction", "RecordPolicy"],
+    context: ProcessorContext,
 ) -> Chain:
     """Build the chain of the configuration as it is now; raises ConfigError where it is bad."""
     fresh = load_settings(config)
-    for name in ("server", "downstream", "admin"):
+    # What is recorded now goes on being recorded, whatever the section says by now.
+    check_record(fresh, running.record)
+    for name in ("server", "downstream", "admin", "record"):
         if getattr(fresh, name) != getattr(running, name):
             logger.warning(
                 "%s: the section %r changed; that takes effect at the next start", config, name
             )
     chain = build_chain(fresh, context, _mask(fresh))
-    form.follow(fresh)
+    for follower in followers:
+        follower.follow(fresh)
     return _settled(chain)
 
 
@@ -86,6 +101,37 @@ def _settled(chain: Chain) -> Chain:
     """Return a chain before its first batch, with nothing of it in the way of a batch."""
     settle_garbage()
     return chain
+
+
+class RecordPolicy:
+    """Tells by which rules the chain redacts now, for the metadata of recordings. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Work nothing out yet: mostly nothing is recorded."""
+        self._settings = settings
+        self._policy: Policy | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Policy:
+        """Return the policy of now; raises ValueError where the rules can't be used."""
+        with self._lock:
+            if self._policy is None:
+                self._policy = _record_policy(self._settings)
+            return self._policy
+
+    def follow(self, settings: Settings) -> None:
+        """Tell of other settings from now on. Whether it records raw changes at a start alone."""
+        with self._lock:
+            self._settings = replace(settings, record=self._settings.record)
+            self._policy = None
+
+
+def _record_policy(settings: Settings) -> Policy:
+    section = settings.sections.get("redaction")
+    if settings.record.raw or not isinstance(section, RedactionConfig):
+        return Policy(raw=True)
+    config_sha256, rules = version_of(section)
+    return Policy(raw=False, config_sha256=config_sha256, rules=rules)
 
 
 class QuarantineRedaction:

@@ -34,11 +34,13 @@ from tapeline.pipeline.registry import (
 from tapeline.pipeline.watch import Mask, Watch
 from tapeline.redaction.config import Mode, RedactionConfig
 from tapeline.transport.config import DownstreamConfig, ServerConfig
+from tapeline.transport.record_config import RecordConfig
 
 __all__ = [
     "ChainConfig",
     "Settings",
     "build_chain",
+    "check_record",
     "config_schema",
     "load_settings",
     "taken_names",
@@ -79,6 +81,7 @@ _FIXED_SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "downstream": DownstreamConfig,
     "admin": AdminConfig,
     "chain": ChainConfig,
+    "record": RecordConfig,
 }
 
 
@@ -91,6 +94,7 @@ class Settings:
     downstream: DownstreamConfig
     admin: AdminConfig
     chain: ChainConfig
+    record: RecordConfig
     factories: Mapping[str, ProcessorFactory]
     sections: Mapping[str, BaseModel]
 
@@ -124,11 +128,48 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
         downstream=_section(values, "downstream", DownstreamConfig),
         admin=_section(values, "admin", AdminConfig),
         chain=_section(values, "chain", ChainConfig),
+        record=_section(values, "record", RecordConfig),
         factories=factories,
         sections=sections,
     )
     _check_tap(settings)
+    check_record(settings, settings.record)
     return settings
+
+
+def check_record(settings: Settings, record: RecordConfig) -> None:
+    """Raise ConfigError where something would be recorded that no redaction has been over.
+
+    `record` is the section in effect: at a reload, that of the start.
+    """
+    if record.folder is None or record.raw:
+        return
+    section = settings.sections.get(_REDACTION)
+    problems = []
+    for signal in filter(record.records, Signal):
+        if _REDACTION not in settings.chain.of(signal):
+            problems.append(f"chain.{signal} has no redaction; add it")
+        elif isinstance(section, RedactionConfig):
+            if section.mode_of(signal) is Mode.OBSERVE:
+                problems.append(f"the redaction only observes {signal}; let it enforce")
+            problems += [
+                f"the redaction lets the service {name!r} pass; name others in record.services"
+                for name in _unredacted_services(section)
+                if not record.services or name in record.services
+            ]
+    if problems:
+        place = settings.document.place(("record", "folder"))
+        told = "holds nothing that was not redacted, so it can't be on where"
+        raise ConfigError(
+            [f"{place}: record: {told} {problem}" for problem in dict.fromkeys(problems)]
+        )
+
+
+def _unredacted_services(section: RedactionConfig) -> tuple[str, ...]:
+    observed = (
+        name for name, override in section.services.items() if override.mode is Mode.OBSERVE
+    )
+    return (*section.allow.services, *observed)
 
 
 def _check_tap(settings: Settings) -> None:

@@ -8,7 +8,7 @@ never touched.
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -85,6 +85,17 @@ class RecordingFolder:
             raise FolderBusyError(
                 f"{folder}: another process records here; choose another folder, or stop it"
             )
+
+    @property
+    def form(self) -> Form:
+        """How files are written from now on."""
+        return self._form
+
+    def change(self, policy: Policy) -> None:
+        """Say another policy of what comes from now on, in a file of its own; raises OSError."""
+        self._form = replace(self._form, policy=policy)
+        if self._file is not None:
+            self._end(self._file)
 
     @property
     def current(self) -> Path | None:

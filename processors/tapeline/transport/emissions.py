@@ -18,6 +18,7 @@ from tapeline.transport.answers import answer_failures
 from tapeline.transport.forwarder import Forwarder
 from tapeline.transport.gate import ChainSlot
 from tapeline.transport.metrics import TransportMetrics
+from tapeline.transport.tee import Tee
 
 __all__ = ["Emissions", "Ticker"]
 
@@ -38,9 +39,11 @@ class Emissions:
         max_batches: int = MAX_WAITING_BATCHES,
         max_bytes: int = MAX_WAITING_BYTES,
         tap: Tap | None = None,
+        tee: Tee | None = None,
     ) -> None:
         self._forwarder = forwarder
         self._tap = tap
+        self._tee = tee
         self._metrics = metrics
         self._max_batches = max_batches
         self._max_bytes = max_bytes
@@ -118,6 +121,8 @@ class Emissions:
             series.bytes_out.inc(len(batch.payload))
             if self._tap is not None and self._tap.is_open:
                 self._tap.offer((batch,))
+            if self._tee is not None:
+                self._tee.emitted((batch,))
             return True
         self._metrics.emissions.failures.inc()
         if answer_failures((failure,)).retry_after_s is not None:

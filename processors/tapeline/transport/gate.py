@@ -29,6 +29,7 @@ from tapeline.transport.forwarder import Forwarder
 from tapeline.transport.loop_watch import LoopWatch
 from tapeline.transport.metrics import TransportMetrics
 from tapeline.transport.quarantine import AttemptCounts, Quarantine
+from tapeline.transport.tee import Tee
 
 __all__ = ["BatchChain", "ChainSlot", "Gate", "NoChainError"]
 
@@ -154,6 +155,7 @@ class Gate:
     forward_timeout_s: float
     quarantine: Quarantine | None = None
     tap: Tap | None = None
+    tee: Tee | None = None
     clock_unix_nano: Callable[[], int] = time.time_ns
     attempts: AttemptCounts = field(default_factory=AttemptCounts)
     loop_watch: LoopWatch = field(default_factory=LoopWatch)
@@ -206,8 +208,11 @@ class Gate:
         now = time.monotonic()
         series.chain_seconds.observe(now - started)
         answer = self._forward(outgoing, started + min(self.forward_timeout_s, remaining_s))
-        if answer.event is Event.ACKNOWLEDGED and self.tap is not None and self.tap.is_open:
-            self.tap.offer(outgoing)
+        if answer.event is Event.ACKNOWLEDGED:
+            if self.tap is not None and self.tap.is_open:
+                self.tap.offer(outgoing)
+            if self.tee is not None:
+                self.tee.acknowledged(batch, outgoing)
         return answer
 
     def _forward(self, outgoing: tuple[Batch, ...], deadline: float) -> Answer:

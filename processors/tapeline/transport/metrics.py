@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from tapeline.otlp.signals import Signal
 from tapeline.transport.answers import Code, Event
+from tapeline.transport.record_metrics import RecordMetrics
 
 __all__ = ["OVERSIZE_OR_GONE", "TransportMetrics", "ValueCuts"]
 
@@ -139,6 +140,7 @@ class TransportMetrics:
         self.authentication = AuthenticationMetrics(registry)
         self.failures = FailureMetrics(registry)
         self.emissions = EmissionMetrics(registry)
+        self.record = RecordMetrics(registry)
         self.in_flight = Gauge(
             "tapeline_in_flight_requests", "Requests being worked on now.", registry=registry
         )

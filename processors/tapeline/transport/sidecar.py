@@ -15,6 +15,7 @@ from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.pages import Page
 from tapeline.pipeline.processor import Report
 from tapeline.pipeline.registry import ProcessorContext
+from tapeline.recorded.metadata import Policy
 from tapeline.tap.metrics import TapMetrics
 from tapeline.tap.tap import Tap
 from tapeline.transport.answers import Event
@@ -24,7 +25,9 @@ from tapeline.transport.forwarder import make_forwarder
 from tapeline.transport.gate import BatchChain, ChainSlot, Gate
 from tapeline.transport.metrics import TransportMetrics
 from tapeline.transport.quarantine import Quarantine, QuarantineForm
+from tapeline.transport.record_config import RecordConfig
 from tapeline.transport.server import OtlpServer
+from tapeline.transport.tee import Tee
 
 __all__ = ["ChainBuilder", "ServiceSettings", "Sidecar"]
 
@@ -36,18 +39,24 @@ ChainBuilder: TypeAlias = Callable[[ProcessorContext], BatchChain]
 _SHARE_FOR_REQUESTS: Final = 0.8
 """The share of drain_timeout for requests in flight; the rest is for the last emissions."""
 
+_LAST_FILE_S: Final = 0.5
+"""What a recording gets to be completed, also where nothing is left of drain_timeout."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """The sections of the configuration that the transport needs, and the admin server's pages.
 
-    Each page shows what the processor of its name reports.
+    Each page shows what the processor of its name reports. `record_policy` says by which rules what
+    is recorded was redacted.
     """
 
     server: ServerConfig
     downstream: DownstreamConfig
     admin: AdminConfig
     pages: Mapping[str, Page] = field(default_factory=dict)
+    record: RecordConfig = field(default_factory=RecordConfig)
+    record_policy: Callable[[], Policy] = field(default=lambda: Policy(raw=True))
 
 
 class Sidecar:
@@ -74,6 +83,7 @@ class Sidecar:
         self._reloading = threading.Lock()
         self._slot = ChainSlot(self._metrics)
         self._tap = self._made_tap()
+        self._tee = self._made_tee()
         quarantine = None
         if server.quarantine is not None:
             quarantine = Quarantine(server.quarantine, quarantine_form)
@@ -88,8 +98,9 @@ class Sidecar:
             forward_timeout_s=settings.downstream.timeout,
             quarantine=quarantine,
             tap=self._tap,
+            tee=self._tee,
         )
-        self._emissions = Emissions(self._forwarder, self._metrics, tap=self._tap)
+        self._emissions = Emissions(self._forwarder, self._metrics, tap=self._tap, tee=self._tee)
         self._server = OtlpServer(
             server, server.worker_address(worker_index), self._gate, self._metrics
         )
@@ -115,6 +126,16 @@ class Sidecar:
             self._slot.set_watched,
             records_per_s=section.max_records_per_s / self._settings.server.workers,
             worker=self._worker_index,
+        )
+
+    def _made_tee(self) -> Tee | None:
+        if self._settings.record.folder is None:
+            return None
+        return Tee(
+            self._settings.record,
+            self._metrics.record,
+            self._settings.record_policy,
+            worker=str(self._worker_index) if self._settings.server.workers > 1 else "",
         )
 
     def listen(self) -> Address:
@@ -180,6 +201,8 @@ class Sidecar:
         if lost:
             logger.error("%d batches that processors emitted could not be forwarded", lost)
         self._forwarder.close()
+        if self._tee is not None:
+            self._tee.close(max(started + timeout_s - time.monotonic(), _LAST_FILE_S))
 
     def problems(self) -> tuple[str, ...]:
         """Return why the sidecar is not ready; empty where it is."""
