@@ -37,7 +37,8 @@ def show_command(config: SignalsConfig, workers: int, *, as_json: bool) -> int:
         return 1
     known = [state.engine for state in states if state.engine is not None]
     for state in states:
-        _warn(state, workers)
+        if state.worker < workers or state.problem not in {one.problem for one in states[:workers]}:
+            _warn(state, workers)
     if not known:
         if not any(state.problem for state in states):
             _say(

@@ -62,6 +62,8 @@ def _number(value: object) -> Decimal:
 
 
 def _state(url: str) -> str:
+    if "\0" in url:
+        raise ValueError("has a zero byte in it")
     if url == "memory" or url.startswith(("postgresql://", "postgres://")):
         return url
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):

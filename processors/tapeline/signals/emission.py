@@ -42,8 +42,6 @@ class _Moment(NamedTuple):
     now_ns: int
     repeat_ns: int
     start_time_ns: int
-    floor_ns: int
-    """Points of a series that is new here come after this time: it may have ended before."""
 
 
 class _Series(Protocol):
@@ -83,18 +81,19 @@ class _Cumulative(Generic[_S]):
         self._layout = layout
         self.told: list[_Told[_S]] = []
 
-    def emit(
-        self, of_metric: Mapping[Attributes, _S], moment: _Moment, writer: RequestWriter
-    ) -> None:
-        """Write what is due of all series of the metric; none of them ever goes."""
-        layout = self._layout
+    def learn(self, of_metric: Mapping[Attributes, _S], floor_ns: int) -> None:
+        """Take the series of the metric that are new; none of them ever goes."""
         if len(of_metric) != len(self.told):
             for series in islice(of_metric.values(), len(self.told), None):
-                self.told.append(_Told(series, moment.floor_ns))
+                self.told.append(_Told(series, floor_ns))
             self.told.sort(key=_BY_ATTRIBUTES)
+
+    def emit(self, moment: _Moment, writer: RequestWriter) -> None:
+        """Write what is due of all series of the metric."""
+        layout = self._layout
         points: list[bytes] = []
         writer.begin(self._frame)
-        now_ns, repeat_ns, start_time_ns, _ = moment
+        now_ns, repeat_ns, start_time_ns = moment
         for told in self.told:
             series = told.series
             if not series.is_changed and 0 <= now_ns - told.sent_ns < repeat_ns:
@@ -196,6 +195,7 @@ class Emitter:
         self._repeat_ns = repeat_ns
         self._round = 0
         self._floor_ns = start_time_ns
+        """Points of a series that is new here come after this time: it may have ended before."""
         self._contents: object = None
         self._gauges: dict[str, _Gauges] = {}
         self._positions = PositionSeries(metrics)
@@ -224,8 +224,8 @@ class Emitter:
         if self._contents is not series.sums:
             self._forget_series()
             self._contents = series.sums
-        moment = _Moment(now_ns, self._repeat_ns, self._start_time_ns, self._floor_ns)
-        self._positions.order()
+        moment = _Moment(now_ns, self._repeat_ns, self._start_time_ns)
+        self._prepare(series)
         writer = RequestWriter(self._resource, SCOPE_NAME)
         for name in self._names:
             if name in self._gauges:
@@ -233,9 +233,9 @@ class Emitter:
                 of_positions_ns = self._positions.emit(name, now_ns, self._repeat_ns, writer)
                 self._floor_ns = max(self._floor_ns, ended_ns, of_positions_ns)
             elif name in self._sums:
-                self._sums[name].emit(series.sums[name], moment, writer)
+                self._sums[name].emit(moment, writer)
             else:
-                self._histograms[name].emit(series.histograms[name], moment, writer)
+                self._histograms[name].emit(moment, writer)
         self._positions.finish()
         return writer.take()
 
@@ -277,6 +277,17 @@ class Emitter:
                 told = of_metric[attributes] = _GaugeTold(attributes, self._floor_ns)
             told.value = value
             told.round = self._round
+
+    def _prepare(self, series: SeriesSet) -> None:
+        """Make what stays before anything is written.
+
+        Made on the way, it would stand between requests, whose memory could not be given back.
+        """
+        self._positions.order()
+        for name, sums in self._sums.items():
+            sums.learn(series.sums[name], self._floor_ns)
+        for name, histograms in self._histograms.items():
+            histograms.learn(series.histograms[name], self._floor_ns)
 
     def _forget_series(self) -> None:
         """Begin with series that are others than those that were sent."""

@@ -32,7 +32,7 @@ _PORTFOLIO: Final = (
     ("trading.portfolio.open_positions", "open_positions", False),
 )
 """Name, field of `Portfolio`, and whether it is money."""
-_MAX_CACHED: Final = 20_000
+_MAX_CACHED: Final = 10_000
 """Positions whose figures are remembered: beyond those memory is dearer than time."""
 
 

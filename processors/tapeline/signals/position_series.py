@@ -157,11 +157,7 @@ class PositionSeries:
                 gauge.times_ns[number] = floor_ns
 
     def order(self) -> None:
-        """Sort the positions before anything is written.
-
-        What stays is made before what goes: else it stands between the requests, and the memory of
-        those can't be given back.
-        """
+        """Sort the positions."""
         for shape in range(_SOURCE + 1):
             self._ordered(shape)
 
