@@ -76,6 +76,15 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_given(tmp_path: Path)
     assert problems[1].startswith("gate.yaml:3: server.names[1]: ")
 
 
+def test_credentials_in_a_wrong_address_are_not_repeated(tmp_path: Path) -> None:
+    """A scheme that is misspelt must not bring the password into a log."""
+    word = "hunter2" + "-" * 3
+    problems = _problems(tmp_path, f"server:\n  workers: 'postgressql://me:{word}@host/db'\n")
+
+    assert problems[0].startswith("gate.yaml:2: server.workers: ")
+    assert word not in problems[0]
+
+
 def test_a_value_from_the_environment_is_never_repeated_in_an_error(tmp_path: Path) -> None:
     """It may be a secret that landed in the wrong variable."""
     problems = _problems(tmp_path, "server:\n  workers: ${env:KEY}\n", {"KEY": "s3cr3t-value"})
@@ -141,6 +150,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """The path and the reason, not a traceback."""
     with pytest.raises(ConfigError, match=r"absent\.yaml: can't be read: No such file"):
         read_document(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "a\0b"])
+def test_what_has_no_end_or_no_name_is_refused(name: str) -> None:
+    """A device says that its size is 0; what it gives would fill the memory."""
+    with pytest.raises(ConfigError, match=r"at most \d+|that is no file name"):
+        read_document(Path(name))
 
 
 def test_references_expand_as_in_the_collector(tmp_path: Path) -> None:

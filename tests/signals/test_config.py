@@ -114,6 +114,7 @@ def test_everything_arrives_in_the_settings() -> None:
         {"state": "signals.db"},
         {"state": "sqlite:///"},
         {"state": "mysql://db"},
+        {"state": "sqlite:///a\0b.db"},
         {"period": 5},
         {"period": "0s"},
         {"max_lateness": "-1s"},

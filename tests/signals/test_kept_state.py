@@ -332,6 +332,21 @@ def test_what_cannot_be_shown_is_said(
     assert "no chain names the processor signals" in capsys.readouterr().err
 
 
+def test_a_database_that_is_away_is_told_once(
+    config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """And says nothing of workers that nobody has heard of."""
+    pytest.importorskip("psycopg")
+    kept = f"sqlite:///{tmp_path / 'signals.db'}"
+    config.write_text(config.read_text().replace(kept, "postgresql://127.0.0.1:1/db"))
+
+    assert main(["signals", "show", "--config", str(config)]) == 1
+
+    told = capsys.readouterr().err
+    assert told.count("can't be reached") == 1
+    assert "more workers" not in told
+
+
 def test_every_worker_is_shown(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One without a state is named, and so is a state of a worker that there is no longer."""
     for worker in (0, 2):

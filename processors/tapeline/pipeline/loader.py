@@ -19,6 +19,8 @@ from pydantic_core import ErrorDetails
 
 __all__ = ["ConfigError", "Document", "read_document", "suggestion", "validate_document"]
 
+# A password in an address, as in postgresql://user:password@host.
+_CREDENTIALS: Final = re.compile(r"://[^@]*@")
 MAX_CONFIG_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 100_000
@@ -72,20 +74,27 @@ def read_document(
     `unset_is_empty` reads an unset variable as empty, as the collector does with its own files.
     `as_written` expands nothing, and leaves times the texts that they are.
     """
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes > MAX_CONFIG_BYTES:
-            raise ConfigError(
-                [f"{path}: {size_bytes} bytes; a configuration has at most {MAX_CONFIG_BYTES}"]
-            )
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 (byte {error.start})"]) from error
+    text = _text_of(path)
     variables = os.environ if environment is None else environment
     reader = _Reader(str(path), path.parent, variables, unset_is_empty=unset_is_empty)
     return reader.read(text, as_written=as_written)
+
+
+def _text_of(path: Path) -> str:
+    name = _plain(str(path))
+    try:
+        # Not by its size: a device or a pipe says that it has none.
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+        if len(content) > MAX_CONFIG_BYTES:
+            raise ConfigError([f"{name}: a configuration has at most {MAX_CONFIG_BYTES} bytes"])
+        return content.decode("utf-8")
+    except OSError as error:
+        raise ConfigError([f"{name}: can't be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{name}: is not UTF-8 (byte {error.start})"]) from error
+    except ValueError as error:  # That is how Python refuses a name with a zero byte.
+        raise ConfigError([f"{name}: can't be read: that is no file name"]) from error
 
 
 class _Reader:
@@ -264,7 +273,9 @@ def _describe(detail: ErrorDetails, document: Document, model: type[BaseModel]) 
         message = message.replace(repr(value), "the given value")
         if len(str(value)) > _SHORT:
             message = message.replace(str(value), "the given value")
-    if detail["type"] == "missing" or expanded or isinstance(given, dict | list):
+    is_credential = isinstance(given, str) and _CREDENTIALS.search(given) is not None
+    is_told = not (detail["type"] == "missing" or expanded or is_credential)
+    if not is_told or isinstance(given, dict | list):
         return f"{place}: {dotted}: {message}"
     return f"{place}: {dotted}: {message} (got {given!r})"
 
