@@ -75,7 +75,7 @@ class Replays:
         """Return a session that begins at `start` (ISO 8601, or nanoseconds since the epoch)."""
         found = self.folder / config if isinstance(config, str | Path) else config
         start_unix_nano = unix_nano_from_iso(start) if isinstance(start, str) else start or 0
-        made = GateSession(found, start_unix_nano=start_unix_nano)
+        made = GateSession(found, start_unix_nano=start_unix_nano, folder=self.folder)
         return SteppedSession(made, self.folder, self.goldens)
 
     def replay(

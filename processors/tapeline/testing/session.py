@@ -25,6 +25,7 @@ __all__ = ["MAX_TICKS", "GateSession", "Refused"]
 MAX_TICKS: Final = 100_000
 """Ticks of one advance of the clock: a day of one a second."""
 _NANO: Final = 1_000_000_000
+_PLUGINS: Final = "plugins"
 _DERIVED_BY: Final = "tapeline-test-derived-by"
 """Metadata that marks a derived batch on its way; it is taken off where the chain ends."""
 
@@ -86,11 +87,12 @@ class GateSession:
         config: Path | Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         start_unix_nano: int = 0,
+        folder: Path = Path(),
     ) -> None:
         """Build the chain; raises ConfigError where the configuration can't be used.
 
-        `config` is a file, or its content; None is every default. The clock shows
-        `start_unix_nano` until the data's times are greater.
+        `config` is a file, or its content; None is every default. Files that a content names are
+        found from `folder`. The clock shows `start_unix_nano` until the data's times are greater.
         """
         self.registry = CollectorRegistry()
         self.now_unix_nano = start_unix_nano
@@ -98,7 +100,8 @@ class GateSession:
         self.outputs: list[Batch] = []
         self.derived: list[Batch] = []
         self.refused: list[Refused] = []
-        self._chain = _marking_chain(config, environment, self.registry)
+        settings = _settings(config, environment, folder)
+        self._chain = _marking_chain(settings, self.registry)
         self._is_closed = False
 
     def feed(self, batches: Iterable[Batch]) -> None:
@@ -155,12 +158,7 @@ class GateSession:
             (self.outputs if plain is batch else self.derived).append(plain)
 
 
-def _marking_chain(
-    config: Path | Mapping[str, Any] | None,
-    environment: Mapping[str, str] | None,
-    registry: CollectorRegistry,
-) -> Chain:
-    settings = _settings(config, environment)
+def _marking_chain(settings: Settings, registry: CollectorRegistry) -> Chain:
     chain = build_chain(settings, ProcessorContext(registry, live=False))
     marking = {processor.name: _Marking(processor) for processor in chain.processors}
     from_signals = {
@@ -174,13 +172,18 @@ def _names(settings: Settings, signal: Signal) -> tuple[str, ...]:
 
 
 def _settings(
-    config: Path | Mapping[str, Any] | None, environment: Mapping[str, str] | None
+    config: Path | Mapping[str, Any] | None,
+    environment: Mapping[str, str] | None,
+    folder: Path,
 ) -> Settings:
     if isinstance(config, Path):
         return load_settings(config, environment)
-    with tempfile.TemporaryDirectory(prefix="tapeline-") as folder:
-        path = Path(folder) / "config"
-        path.write_text(yaml.safe_dump(dict(config or {})), encoding="utf-8")
+    content = dict(config or {})
+    if isinstance(content.get(_PLUGINS), list | tuple):
+        content[_PLUGINS] = [str((folder / str(name)).resolve()) for name in content[_PLUGINS]]
+    with tempfile.TemporaryDirectory(prefix="tapeline-") as temporary:
+        path = Path(temporary) / "config"
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
         try:
             return load_settings(path, environment)
         except ConfigError as error:
