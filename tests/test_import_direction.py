@@ -59,6 +59,7 @@ PURE = (
     "recorded/selection.py",
     "recorded/signal_of.py",
     "recorded/stored.py",
+    "recorded/time_span.py",
     "kit/attributes.py",
     "kit/core.py",
     "kit/derived.py",

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_client import logs
-from strategies import REQUEST_TYPES, payloads
+from strategies import REQUEST_TYPES, payloads, requests
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.recorded.selection import Selection, record_times
+from tapeline.recorded.time_span import time_span
 from tapeline.recording.event_time import greatest_time_unix_nano
 
 _GROUPS = {
@@ -98,6 +99,39 @@ def test_times_are_those_of_the_parsed_request(signal: Signal, data: st.DataObje
     assert len(times) == batch.framing.record_count
     # Of a oneof that is there twice a parser keeps the last one; the wire holds both.
     assert max(times, default=0) >= greatest_time_unix_nano(batch)
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+@given(data=st.data())
+def test_the_time_span_is_that_of_all_records(signal: Signal, data: st.DataObject) -> None:
+    """The fast way gives the least and the greatest time, as the records have them one by one."""
+    batch = Batch(signal, data.draw(requests(signal)).SerializeToString())
+
+    times = [time for time in record_times(batch) if time]
+
+    assert time_span(batch) == ((min(times), max(times)) if times else None)
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+@given(data=st.data())
+def test_the_greatest_time_is_the_plain_functions(signal: Signal, data: st.DataObject) -> None:
+    """In any form of the wire."""
+    batch = Batch(signal, data.draw(payloads(signal)))
+
+    span = time_span(batch)
+
+    if signal is Signal.METRICS:
+        # Of a oneof that is there twice a parser keeps the last one; the wire holds both.
+        assert (span or (0, 0))[1] >= greatest_time_unix_nano(batch)
+    else:
+        assert (span or (0, 0))[1] == greatest_time_unix_nano(batch)
+
+
+def test_a_damaged_record_has_no_time() -> None:
+    """What does not parse is recorded all the same, by who records raw."""
+    payload = b"\x0a\x06\x12\x04\x12\x02\x09\x01"
+
+    assert time_span(Batch(Signal.LOGS, payload)) is None
 
 
 @pytest.mark.parametrize("signal", list(Signal))

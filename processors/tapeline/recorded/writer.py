@@ -14,11 +14,10 @@ from typing import Final
 
 from tapeline import __version__
 from tapeline.otlp.signals import Signal
-from tapeline.otlp.wire import MalformedRequestError
 from tapeline.pipeline.batch import Batch
 from tapeline.recorded.forms import Compression, Format, encoder
 from tapeline.recorded.metadata import Metadata, Policy, write_metadata
-from tapeline.recorded.selection import record_times
+from tapeline.recorded.time_span import time_span
 
 __all__ = ["RAW_FILE_MODE", "REDACTED_FILE_MODE", "RecordingWriter"]
 
@@ -54,22 +53,15 @@ class _Tally:
         return other
 
     def add(self, batch: Batch, written: bytes) -> None:
-        times = _times_of(batch)
+        times = time_span(batch)
         self.size_bytes += len(written)
         self.sha256.update(written)
         self.batches += 1
         self.records[batch.signal] = self.records.get(batch.signal, 0) + batch.framing.record_count
         if times:
-            first, last = min(times), max(times)
+            first, last = times
             self.first_unix_nano = min(first, self.first_unix_nano or first)
             self.last_unix_nano = max(last, self.last_unix_nano or last)
-
-
-def _times_of(batch: Batch) -> list[int]:
-    try:
-        return [time for time in record_times(batch) if time]
-    except MalformedRequestError:
-        return []  # A record that is damaged within is recorded all the same, by who wants it so.
 
 
 class RecordingWriter:
