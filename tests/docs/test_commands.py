@@ -28,7 +28,14 @@ from tapeline.settings import build_chain, load_settings
 
 README = page(ROOT / "README.md")
 GATE = ROOT / "config" / "gate.yaml"
-CHEAP_PROGRAMS = ("tapeline check", "tapeline explain", "tapeline process", "python")
+CHEAP_PROGRAMS = (
+    "tapeline check",
+    "tapeline diff",
+    "tapeline explain",
+    "tapeline process",
+    "tapeline test",
+    "python",
+)
 RUN = tuple(f".venv/bin/{command}" for command in CHEAP_PROGRAMS)
 SHOWN = [(read.name, command) for read in pages() for command in read.commands()]
 CHEAP = [(name, command) for name, command in SHOWN if any(run in command.text for run in RUN)]
