@@ -29,6 +29,8 @@ from bench.processes import (
     choose_cores,
     cost_of,
 )
+from bench.recording import measure_recording
+from bench.recording_report import recording_as_json, recording_bars, recording_table
 from bench.redaction import measure_redaction, running_sink
 from bench.redaction_report import bars_of, redaction_as_json, redaction_table
 from bench.report import Row, Skipped, as_json, bars_missed, table
@@ -59,7 +61,9 @@ CARDINALITY: Final = "cardinality"
 """The name of the section with series beyond their limits."""
 SIGNALS: Final = "signals"
 """The name of the section with trading events."""
-SECTIONS: Final = frozenset({REDACTION, CARDINALITY, SIGNALS})
+RECORDING: Final = "recording"
+"""The name of the section with recordings, processed and replayed."""
+SECTIONS: Final = frozenset({REDACTION, CARDINALITY, SIGNALS, RECORDING})
 
 STARTS: Final = 5
 QUICK_STARTS: Final = 1
@@ -124,6 +128,12 @@ def _measured(
             print(signals_table(computed, bars))
             missed += [str(bar) for bar in bars if not bar.met]
             result["signals"] = signals_as_json(computed, bars)
+        if not named or RECORDING in named:
+            recorded = measure_recording(cores, Path(folder), quick=options.quick)
+            bars = recording_bars(recorded, quick=options.quick)
+            print(recording_table(recorded, bars))
+            missed += [str(bar) for bar in bars if not bar.met]
+            result["recording"] = recording_as_json(recorded, bars)
     return result | {"bars_missed": missed}, missed
 
 
@@ -154,7 +164,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         help=f"measure these (and the relay): {', '.join(s.name for s in SUBJECTS)}; or "
         f"{REDACTION!r}, the section with secrets and the stock redaction processor; or "
         f"{CARDINALITY!r}, the section with series beyond their limits; or {SIGNALS!r}, the one "
-        "with trading events",
+        f"with trading events; or {RECORDING!r}, the one with recordings",
     )
     parser.add_argument(
         "--output",

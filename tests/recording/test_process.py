@@ -16,11 +16,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tapeline.cli import main
 from tapeline.otlp.json_lines import request_from_json, request_to_json
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.chain import Chain
 from tapeline.pipeline.processor import Processor, Result
+from tapeline.recorded.forms import Compression, Format, encoder
 from tapeline.recorded.reader import read_recording
 from tapeline.recording import command
 from tapeline.recording.event_time import greatest_time_unix_nano
@@ -168,6 +170,59 @@ def test_refused_lines_make_the_exit_code_1_and_are_left_out(
 
     assert len(output.read_bytes().splitlines()) == 2
     assert f"{recording}:2: refused: " in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("compression", Compression)
+def test_a_torn_file_is_used_as_far_as_it_is_whole(
+    form: Format, compression: Compression, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The byte is named where it tears, and the exit code says that something is missing."""
+    encode = encoder(form, compression)
+    whole = encode(_log_batch(1)) + encode(_log_batch(2))
+    recording, output = tmp_path / "in", tmp_path / "out"
+    recording.write_bytes(whole + encode(_log_batch(3))[:-3])
+    arguments = ["--format", form, "--compression", compression, "-o", str(output)]
+
+    assert main(["process", "--config", str(GATE), str(recording), *arguments]) == 1
+
+    assert output.read_bytes() == whole
+    assert f"{recording}:3: refused: " in (said := capfd.readouterr().err)
+    assert f"(at byte {len(whole)}; what follows is lost)" in said
+
+
+def test_a_damaged_message_is_left_out_and_those_behind_it_are_used(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its length still tells where the next one begins."""
+    encode = encoder(Format.PROTO, Compression.NONE)
+    first, second, third = (encode(_log_batch(number)) for number in (1, 2, 3))
+    recording, output = tmp_path / "in", tmp_path / "out"
+    recording.write_bytes(first + second[:4] + b"\xff" * (len(second) - 4) + third)
+
+    arguments = ["--format", "proto", "-o", str(output)]
+    assert main(["process", "--config", str(GATE), str(recording), *arguments]) == 1
+
+    assert output.read_bytes() == first + third
+    assert f"{recording}:2: refused: " in (said := capfd.readouterr().err)
+    assert f"(at byte {len(first)})" in said
+
+
+def test_unknown_fields_of_a_newer_otlp_are_kept(tmp_path: Path) -> None:
+    """In protobuf; JSON has no place for them."""
+    newer = _log_batch(1).payload + bytes([15 << 3 | 2, 3]) + b"new"
+    recording, output = tmp_path / "in", tmp_path / "out"
+    encode = encoder(Format.PROTO, Compression.NONE)
+    recording.write_bytes(encode(Batch(Signal.LOGS, newer)))
+
+    arguments = ["--format", "proto", "-o", str(output)]
+    assert main(["process", "--config", str(GATE), str(recording), *arguments]) == 0
+
+    assert output.read_bytes() == recording.read_bytes()
+
+
+def _log_batch(time_unix_nano: int) -> Batch:
+    return Batch(*request_from_json(_log_line(time_unix_nano)))
 
 
 def test_a_missing_input_is_named_and_leaves_no_output_behind(

@@ -478,3 +478,28 @@ def test_http_refusals_are_for_good(tmp_path: Path, capfd: pytest.CaptureFixture
 
     assert len(received) == 1
     assert "for good: HTTP 400" in capfd.readouterr().err
+
+
+@pytest.mark.acceptance
+def test_sixty_seconds_of_records_take_sixty_seconds(
+    tmp_path: Path, downstream: Downstream
+) -> None:
+    """Within 1 %, at every batch on the way: what a wait was too long is not carried on."""
+    offsets = [number * 60 * SECOND // 600 for number in range(601)]
+    arrived: list[float] = []
+
+    def note(_signal: Signal, _payload: bytes) -> Reply:
+        arrived.append(time.monotonic())
+        return Reply()
+
+    downstream.reply = note
+    warm_up = [logs(offsets[0] - 1)] * 3
+    file = recording(tmp_path / "in", [*warm_up, *(logs(offset) for offset in offsets)])
+
+    assert replay(file, "--to", downstream.address, "--in-flight", 1) == 0
+
+    # The first ones come late, by making the connection.
+    found = arrived[len(warm_up) :]
+    assert len(found) == len(offsets)
+    drifts = [at - found[0] - offset / SECOND for at, offset in zip(found, offsets, strict=True)]
+    assert max(map(abs, drifts)) < 0.6
