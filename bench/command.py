@@ -14,6 +14,7 @@ from bench.cardinality import measure_cardinality
 from bench.cardinality_report import cardinality_as_json, cardinality_bars, cardinality_table
 from bench.facts import facts
 from bench.form import choose_form
+from bench.kit import kit_as_json, kit_table, measure_kit
 from bench.measure import (
     Effort,
     Target,
@@ -61,9 +62,11 @@ CARDINALITY: Final = "cardinality"
 """The name of the section with series beyond their limits."""
 SIGNALS: Final = "signals"
 """The name of the section with trading events."""
+KIT: Final = "kit"
+"""The name of the section on the processor kit."""
 RECORDING: Final = "recording"
 """The name of the section with recordings, processed and replayed."""
-SECTIONS: Final = frozenset({REDACTION, CARDINALITY, SIGNALS, RECORDING})
+SECTIONS: Final = frozenset({REDACTION, CARDINALITY, SIGNALS, KIT, RECORDING})
 
 STARTS: Final = 5
 QUICK_STARTS: Final = 1
@@ -128,6 +131,10 @@ def _measured(
             print(signals_table(computed, bars))
             missed += [str(bar) for bar in bars if not bar.met]
             result["signals"] = signals_as_json(computed, bars)
+        if not named or KIT in named:
+            kit = measure_kit(cores, quick=options.quick)
+            print(kit_table(kit))
+            result["kit"] = kit_as_json(kit)
         if not named or RECORDING in named:
             recorded = measure_recording(cores, Path(folder), quick=options.quick)
             bars = recording_bars(recorded, quick=options.quick)
@@ -164,7 +171,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         help=f"measure these (and the relay): {', '.join(s.name for s in SUBJECTS)}; or "
         f"{REDACTION!r}, the section with secrets and the stock redaction processor; or "
         f"{CARDINALITY!r}, the section with series beyond their limits; or {SIGNALS!r}, the one "
-        f"with trading events; or {RECORDING!r}, the one with recordings",
+        f"with trading events; or {RECORDING!r}, the one with recordings; or "
+        f"{KIT!r}, the one on the processor kit",
     )
     parser.add_argument(
         "--output",
