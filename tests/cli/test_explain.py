@@ -35,6 +35,7 @@ def test_it_names_the_filter_that_let_something_pass(capsys: pytest.CaptureFixtu
         (["--key", "token", "BTC"], 0, "the name 'token' means a secret by the rule token: "),
         (["--key", "password", "BTC"], 1, "any value under it is one"),
         (["--key", "order_id", "BTC"], 0, "the name 'order_id' means no secret"),
+        (["--key", "trading.order.id", f"password={SECRET}"], 0, "is never judged"),
         (["order 17 filled"], 0, "no rule finds anything in it"),
         (["x%20password%3Dhunter2"], 1, "password at 15-22, through escapes: 'hunter2': secret"),
     ],

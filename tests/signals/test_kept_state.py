@@ -347,6 +347,21 @@ def test_a_database_that_is_away_is_told_once(
     assert "more workers" not in told
 
 
+def test_what_is_in_the_way_is_no_sign_of_one_more_worker(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder where the next worker's file would be, or a place that may not be entered."""
+    for name in ("signals.db", "signals.db-1"):
+        config.with_name(name).mkdir()
+
+    assert main(["signals", "show", "--config", str(config)]) == 1
+
+    told = capsys.readouterr().err
+    assert "worker 0: " in told
+    assert "name another path" in told
+    assert "more workers" not in told
+
+
 def test_every_worker_is_shown(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One without a state is named, and so is a state of a worker that there is no longer."""
     for worker in (0, 2):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tapeline.redaction.config import RedactionConfig
+from tapeline.redaction.core import TRADING_IDENTIFIERS
 from tapeline.redaction.examples import failed_examples
 from tapeline.redaction.judge import Explanation, Judge
 from tapeline.redaction.policy import judge_of, judge_of_all_rules
@@ -57,8 +58,10 @@ def explain_command(config: RedactionConfig, text: str, key: str | None, *, as_j
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
-    explanations = judge.explain(judged, key)
-    redacted = judge.redact(judged, key)
+    # The gate leaves them alone, whatever is in them.
+    is_judged = key not in TRADING_IDENTIFIERS
+    explanations = judge.explain(judged, key) if is_judged else ()
+    redacted = judge.redact(judged, key) if is_judged else judged
     if as_json:
         _print_json(judged, explanations, redacted)
     else:
@@ -78,6 +81,8 @@ def _read() -> str:
 def _name_note(judge: Judge, key: str | None) -> str:
     if key is None:
         return ""
+    if key in TRADING_IDENTIFIERS:
+        return f"the name {key!r} tells trading events apart: what is under it is never judged"
     finding = judge.finding_of(key)
     if finding is None:
         return f"the name {key!r} means no secret"

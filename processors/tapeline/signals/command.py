@@ -36,12 +36,8 @@ def show_command(config: SignalsConfig, workers: int, *, as_json: bool) -> int:
         _say(str(error))
         return 1
     known = [state.engine for state in states if state.engine is not None]
-    told: set[str] = set()
     for state in states:
-        # Where all workers share a database, what is wrong with it is wrong for each.
-        if state.problem is None or state.problem not in told:
-            _warn(state, workers)
-        told.add(state.problem or "")
+        _warn(state, workers)
     if not known:
         if not any(state.problem for state in states):
             _say(

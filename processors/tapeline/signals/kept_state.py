@@ -16,6 +16,10 @@ __all__ = ["Kept", "StateReadError", "Verdict", "read_states", "verified_states"
 
 _TRIES: Final = 5
 """A sidecar that runs may write a checkpoint between two looks; it does so every few minutes."""
+_THERE: Final = frozenset(
+    {StoreFault.DAMAGED, StoreFault.IN_USE, StoreFault.LOCKED, StoreFault.OTHER_VERSION}
+)
+"""What can only be wrong with a state that is there."""
 _BROKEN: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
 
 
@@ -54,7 +58,9 @@ def read_states(url: str, workers: int, settings: EngineSettings) -> Iterator[Ke
         except StateReadError as error:
             yield Kept(worker, problem=str(error))
         except StoreError as error:
-            if error.reason is not StoreFault.ABSENT:
+            if error.reason in _THERE or (
+                worker < workers and error.reason is not StoreFault.ABSENT
+            ):
                 yield Kept(worker, problem=str(error))
             elif worker < workers:
                 yield Kept(worker)

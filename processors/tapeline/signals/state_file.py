@@ -40,7 +40,7 @@ def require_regular(*paths: Path) -> None:
     """
     for path in paths:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            raise StoreError(StoreFault.NOT_A_FILE, f"{path} is no file; remove it")
+            raise StoreError(StoreFault.NOT_A_FILE, f"{path} is no file; name another path")
 
 
 def create_file(path: Path) -> None:
