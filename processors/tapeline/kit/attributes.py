@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
-
-from tapeline.kit.values import Settable, Value, any_value, python_value
+from tapeline.kit.values import Settable, Value, any_value, python_value, replace_value, text_of
 
 __all__ = ["Attributes", "ReadOnlyError"]
 
@@ -63,10 +61,7 @@ class Attributes:
     def text(self, key: str) -> str | None:
         """Return a value that is a text; None where it is anything else, or not there."""
         pair = self._find(key)
-        if pair is None or pair.value.WhichOneof("value") != "string_value":
-            return None
-        text: str = pair.value.string_value
-        return text
+        return None if pair is None else text_of(pair.value)
 
     def number(self, key: str) -> int | float | None:
         """Return a value that is a number, as the int or float it is; None for anything else."""
@@ -95,15 +90,13 @@ class Attributes:
     def __setitem__(self, key: str, value: Settable) -> None:
         """Set a value; what is there of that name is replaced. The same value changes nothing."""
         self._may_change()
-        encoded = any_value(value)
         pair = self._find(key)
         if pair is None:
-            self._pairs.add(key=key).value.CopyFrom(encoded)
-        elif _same(pair.value, encoded) and self._count(key) == 1:
-            return
+            self._pairs.add(key=key, value=any_value(value))
         else:
-            pair.value.CopyFrom(encoded)
-            self._remove(key, keep_first=True)
+            is_changed = replace_value(pair.value, value)
+            if not self._remove(key, keep_first=True) and not is_changed:
+                return
         self._tell()
 
     def __delitem__(self, key: str) -> None:
@@ -126,13 +119,12 @@ class Attributes:
                 return pair
         return None
 
-    def _count(self, key: str) -> int:
-        return sum(pair.key == key for pair in self._pairs)
-
-    def _remove(self, key: str, *, keep_first: bool) -> None:
+    def _remove(self, key: str, *, keep_first: bool) -> bool:
+        """Take out all of a name, or all but the first; tell whether there were any."""
         places = [place for place, pair in enumerate(self._pairs) if pair.key == key]
         for place in reversed(places[keep_first:]):
             del self._pairs[place]
+        return len(places) > keep_first
 
     def _may_change(self) -> None:
         if self._changed is None:
@@ -144,8 +136,3 @@ class Attributes:
     def _tell(self) -> None:
         if self._changed is not None:
             self._changed()
-
-
-def _same(one: AnyValue, other: AnyValue) -> bool:
-    """Compare bytes: to `==`, NaN is not itself and 0.0 is -0.0."""
-    return one.SerializeToString() == other.SerializeToString()

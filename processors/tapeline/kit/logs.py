@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.logs.v1 import logs_pb2
 
 from tapeline.kit.record import Record
-from tapeline.kit.values import Settable, Value, any_value, python_value
+from tapeline.kit.values import Settable, Value, python_value, replace_value, text_of
 from tapeline.otlp.signals import Signal
 
 __all__ = ["LogRecord"]
@@ -29,16 +29,13 @@ class LogRecord(Record):
 
     @body.setter
     def body(self, value: Settable) -> None:
-        encoded, body = any_value(value), self._read().body
-        if body.SerializeToString() != encoded.SerializeToString():
-            body.CopyFrom(encoded)
+        if replace_value(self._read().body, value):
             self._changed = True
 
     @property
     def body_text(self) -> str | None:
         """The body where it is a text, else None."""
-        body = self._read().body
-        return body.string_value if body.WhichOneof("value") == "string_value" else None
+        return text_of(self._read().body)
 
     @property
     def event_name(self) -> str:

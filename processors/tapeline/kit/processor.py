@@ -85,7 +85,7 @@ class KitProcessor:
         )
         self._metrics.count(self.name, outcome, policy, time.perf_counter() - began_s)
         for failure in outcome.failures:
-            self._say(failure, f"the record's fate: {policy}")
+            self._say(failure, f"on_failure: {policy}")
         if outcome.refused:
             failure = next(iter(outcome.failures))
             raise ProcessorFailedError(f"{self.name} failed with {failure.error}, {failure.place}")

@@ -110,12 +110,14 @@ class Record:
 
     def _read(self) -> Any:
         """Return the record's message; raises MalformedRequestError where it does not parse."""
-        if self._parsed is None:
-            try:
-                self._parsed = self._message_type().FromString(self._content())
-            except DecodeError as error:
-                name = self._message_type().DESCRIPTOR.name
-                raise MalformedRequestError(f"a {name} does not parse as OTLP") from error
+        if self._parsed is not None:
+            return self._parsed
+        message_type = self._message_type()
+        try:
+            self._parsed = message_type.FromString(self._content())
+        except DecodeError as error:
+            name = message_type.DESCRIPTOR.name
+            raise MalformedRequestError(f"a {name} does not parse as OTLP") from error
         return self._parsed
 
     def _lend(self) -> Any:

@@ -10,7 +10,15 @@ from typing import Any, Final, TypeAlias
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValueList
 
-__all__ = ["MAX_DEPTH", "Settable", "Value", "any_value", "python_value"]
+__all__ = [
+    "MAX_DEPTH",
+    "Settable",
+    "Value",
+    "any_value",
+    "python_value",
+    "replace_value",
+    "text_of",
+]
 
 Value: TypeAlias = (
     "str | bool | int | float | bytes | tuple[Value, ...] | Mapping[str, Value] | None"
@@ -85,6 +93,36 @@ def any_value(value: Settable, depth: int = 0) -> AnyValue:
         f"a value of OTLP is a text, number, bool, bytes, list or map, and not of type"
         f" {type(value).__name__}: convert it, say by str() or float()"
     )
+
+
+def text_of(value: AnyValue) -> str | None:
+    """Return a value that is a text, else None."""
+    text = value.string_value
+    return text if text or value.HasField("string_value") else None
+
+
+_EXACT: Final[dict[type, str]] = {
+    str: "string_value",
+    bool: "bool_value",
+    int: "int_value",
+    bytes: "bytes_value",
+}
+"""Types whose values `==` tells apart; to it, NaN is not itself and 0.0 is -0.0."""
+
+
+def replace_value(target: AnyValue, value: Settable) -> bool:
+    """Let a value be another one; tell whether it was not that already. Raises as `any_value`."""
+    field = _EXACT.get(type(value))
+    if field is not None:
+        if target.HasField(field) and getattr(target, field) == value:  # type: ignore[arg-type] # one of four
+            return False
+        setattr(target, field, value)
+        return True
+    encoded = any_value(value)
+    if target.SerializeToString() == encoded.SerializeToString():
+        return False
+    target.CopyFrom(encoded)
+    return True
 
 
 def _map_value(value: Mapping[str, Any], depth: int) -> AnyValue:
