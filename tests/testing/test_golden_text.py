@@ -119,7 +119,10 @@ def test_what_differs_has_another_golden(signal: Signal, data: st.DataObject) ->
     """With each point and each exemplar shown, nothing that a record says is missing."""
     one, other = (_records(signal, [data.draw(requests(signal))]) for _ in range(2))
 
-    texts = [write_text(sections_of(r, exemplars=True, every_point=True)) for r in (one, other)]
+    texts = [
+        write_text(sections_of(r, exemplars=True, starts=True, every_point=True))
+        for r in (one, other)
+    ]
 
     assert (texts[0] == texts[1]) == (
         sorted(r.digest for r in one) == sorted(r.digest for r in other)
@@ -132,11 +135,14 @@ def test_exemplars_and_single_points_are_shown_on_request() -> None:
     records = _records(Signal.METRICS, [request])
 
     plain = sections_of(records)["metrics"][0]["series"]
-    full = sections_of(records, exemplars=True, every_point=True)["metrics"][0]["points"]
+    full = sections_of(records, exemplars=True, starts=True, every_point=True)
+    points = full["metrics"][0]["points"]
 
-    assert not any("exemplars" in series or "time" in series for series in plain)
-    assert all("time" in point for point in full)
-    assert any("exemplars" in point for point in full)
+    left_out = {"exemplars", "start", "time"}
+    assert all(left_out.isdisjoint(series) for series in plain)
+    assert all("time" in point for point in points)
+    assert any("exemplars" in point for point in points)
+    assert any("start" in point for point in points)
 
 
 @pytest.mark.parametrize(

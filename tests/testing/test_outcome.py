@@ -22,6 +22,7 @@ from tapeline.pipeline.processor import Result
 from tapeline.recording.command import process_command
 from tapeline.testing import session as session_module
 from tapeline.testing.given import DEFAULT_START_UNIX_NANO, batch_of
+from tapeline.testing.inputs import batches_of
 from tapeline.testing.outcome import GoldenOptions, Outcome, golden_of
 from tapeline.testing.replays import Replays
 from tapeline.testing.session import GateSession
@@ -181,6 +182,48 @@ def test_the_golden_does_not_depend_on_how_the_recording_is_batched() -> None:
     assert one == other
     assert SECRET not in one
     assert 'rule="password",signal="logs"}: 20' in one
+
+
+def _one_by_one(batch: Batch) -> list[Batch]:
+    """Return the batch's records, each in a batch of its own."""
+    outer, middle, inner = {
+        Signal.LOGS: ("resource_logs", "scope_logs", "log_records"),
+        Signal.TRACES: ("resource_spans", "scope_spans", "spans"),
+    }[batch.signal]
+    request: Any = batch.request
+    parts = []
+    for resource in getattr(request, outer):
+        for scope in getattr(resource, middle):
+            for record in getattr(scope, inner):
+                part: Any = type(request)()
+                new_resource = getattr(part, outer).add()
+                new_resource.resource.CopyFrom(resource.resource)
+                new_scope = getattr(new_resource, middle).add()
+                new_scope.scope.CopyFrom(scope.scope)
+                getattr(new_scope, inner).add().CopyFrom(record)
+                parts.append(Batch(batch.signal, part.SerializeToString()))
+    return parts
+
+
+@pytest.mark.parametrize("system", ["b25", "veloz-logs"])
+def test_the_golden_of_derived_metrics_does_not_depend_on_the_batches(system: str) -> None:
+    """They stand in a section of their own, as the values that their series have in the end."""
+    config = {
+        "chain": {"logs": ["signals"], "traces": [], "metrics": []},
+        "signals": {"mapping_files": [str(ROOT / "config" / "mappings" / f"{system}.yaml")]},
+    }
+    source = ROOT / "processors" / "tapeline" / "signals" / "testdata" / f"{system}.jsonl"
+    batches = list(batches_of(source, ROOT))
+    parts = [part for batch in batches for part in _one_by_one(batch)]
+
+    one, other = (
+        golden_of(REPLAYS.replay(feed, config), GoldenOptions()) for feed in (batches, parts)
+    )
+
+    assert len(parts) > len(batches)
+    assert one == other
+    assert one.splitlines()[2] == "derived:"
+    assert "value:" in one
 
 
 def test_what_the_chain_refuses_fails_the_replay_unless_that_is_allowed() -> None:

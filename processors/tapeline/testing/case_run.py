@@ -100,7 +100,7 @@ def _failures(
         "spans": [_Found(whole_view(record), title(record)) for record in outcome.spans],
         "metrics": [
             _Found(
-                place_view(series.resource, series.scope) | series_view(series, exemplars=True),
+                place_view(series.resource, series.scope) | series_view(series),
                 f"{series.name} {value_text(series.attributes)} = {value_text(series.value)}",
             )
             for series in outcome.series()

@@ -33,9 +33,17 @@ class GoldenError(ValueError):
 
 
 def sections_of(
-    records: Iterable[Record], *, exemplars: bool = False, every_point: bool = False
+    records: Iterable[Record],
+    *,
+    exemplars: bool = False,
+    starts: bool = False,
+    every_point: bool = False,
 ) -> dict[str, Any]:
-    """Return what records say as a golden shows it: by signal, by resource and scope, in order."""
+    """Return what records say as a golden shows it: by signal, by resource and scope, in order.
+
+    Metrics are series with what their points make, or each point; `exemplars` and the times since
+    when they count (`starts`) are left out unless they are asked for.
+    """
     listed = sorted(records, key=lambda record: record.order)
     sections: dict[str, Any] = {}
     for signal, section in ((Signal.LOGS, "logs"), (Signal.TRACES, "spans")):
@@ -43,15 +51,18 @@ def sections_of(
         if found:
             sections[section] = _grouped(found, "records")
     points = [record for record in listed if record.signal is Signal.METRICS]
-    if points and every_point:
-        views = [(r.resource, r.scope, _without_exemplars(r, exemplars)) for r in points]
-        sections["metrics"] = _grouped(views, "points")
-    elif points:
-        series = [
-            (one.resource, one.scope, series_view(one, exemplars=exemplars))
-            for one in series_of(points)
-        ]
-        sections["metrics"] = _grouped(series, "series")
+    if every_point:
+        views = [(point.resource, point.scope, record_view(point)) for point in points]
+    else:
+        views = [(one.resource, one.scope, series_view(one)) for one in series_of(points)]
+    left_out = {
+        name for name, is_shown in (("exemplars", exemplars), ("start", starts)) if not is_shown
+    }
+    for _, _, view in views:
+        for name in left_out & view.keys():
+            del view[name]
+    if views:
+        sections["metrics"] = _grouped(views, "points" if every_point else "series")
     return sections
 
 
@@ -83,13 +94,6 @@ def read_text(text: str, name: str) -> dict[str, Any]:
             f"{name}: not a golden of this version: it must begin with {_VERSION_KEY}: {_VERSION}"
         )
     return document
-
-
-def _without_exemplars(record: Record, exemplars: bool) -> dict[str, Any]:  # noqa: FBT001 - private, and named at its one call.
-    view = record_view(record)
-    if not exemplars:
-        view.pop("exemplars", None)
-    return view
 
 
 def _grouped(

@@ -117,13 +117,14 @@ class Outcome:
             lines = "\n".join(f"  {leak.text}" for leak in leaks[:20])
             raise AssertionError(f"{len(leaks)} places hold a secret:\n{lines}")
 
-    def assert_golden(
+    def assert_golden(  # noqa: PLR0913 - what a golden shows is named where it is asserted.
         self,
         name: str,
         *,
         ignore: Sequence[str] = (),
         ignore_fields: Sequence[str] = (),
         exemplars: bool = False,
+        starts: bool = False,
         every_point: bool = False,
         audit: Sequence[str] = (),
     ) -> None:
@@ -136,7 +137,7 @@ class Outcome:
             raise RuntimeError(
                 "goldens need the fixtures of pytest: tapeline_replay and the others"
             )
-        options = GoldenOptions(ignore, ignore_fields, exemplars, every_point, audit)
+        options = GoldenOptions(ignore, ignore_fields, exemplars, starts, every_point, audit)
         self._goldens.check(name, golden_of(self, options))
 
     def difference(
@@ -173,12 +174,15 @@ class GoldenOptions:
 
     `ignore` names groups of fields (times, ids and so on) and `ignore_fields` paths
     (`attributes.host.name`) that are left out. `every_point` shows each point of a series instead
-    of what they make. `audit` are patterns of the names of what processors counted.
+    of what they make; `starts` shows since when they count, which for derived series is when the
+    processor first met them, and so depends on the batches. `audit` are patterns of the names of
+    what processors counted.
     """
 
     ignore: Sequence[str] = ()
     ignore_fields: Sequence[str] = ()
     exemplars: bool = False
+    starts: bool = False
     every_point: bool = False
     audit: Sequence[str] = ()
 
@@ -191,6 +195,7 @@ def golden_of(outcome: Outcome, options: GoldenOptions) -> str:
         return sections_of(
             _records(batches, ignored),
             exemplars=options.exemplars,
+            starts=options.starts,
             every_point=options.every_point,
         )
 

@@ -62,15 +62,10 @@ def record_view(record: Record) -> dict[str, Value]:
     return _view(record.content)
 
 
-def series_view(
-    series: Series, *, exemplars: bool = False, times: bool = False
-) -> dict[str, Value]:
+def series_view(series: Series) -> dict[str, Value]:
     """Return what a series is and what its points make, without the time of the last one."""
     view = _view({**series.identity, **series.final})
-    if not exemplars:
-        view.pop("exemplars", None)
-    if not times:
-        view.pop("time", None)
+    view.pop("time", None)
     return view
 
 
