@@ -123,3 +123,22 @@ def test_installing_the_wheel_is_enough_for_goldens(programs: Path, project: Pat
     changed = _pytest(programs, project)
     assert changed.returncode == 1
     assert "-        body: login password=[REDACTED:password]" in changed.stdout
+
+
+def test_tests_in_yaml_and_differences_need_the_wheel_alone(programs: Path, project: Path) -> None:
+    """By the command that it installs; pytest has no part in it."""
+    (project / "gate.test.yaml").write_text(
+        "tests:\n- name: masks\n  given: [{recording: session.otlp.jsonl}]\n"
+        "  expect: {counts: {logs: 2, metrics: 1}, others: allowed, no_secret: true}\n",
+        encoding="utf-8",
+    )
+    processed = project / "processed.otlp.jsonl"
+
+    tested = _run(programs, project, "tapeline", "test", ".")
+    process = ["process", "--config", "gate.yaml", "session.otlp.jsonl", "-o", str(processed)]
+    assert _run(programs, project, "tapeline", *process).returncode == 0
+    different = _run(programs, project, "tapeline", "diff", "session.otlp.jsonl", str(processed))
+
+    assert (tested.returncode, tested.stdout) == (0, "1 passed, 0 failed, in 1 file\n")
+    assert different.returncode == 1
+    assert different.stdout.endswith("2 equal, 1 changed, 0 removed, 0 added\n")
