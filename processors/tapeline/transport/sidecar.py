@@ -169,15 +169,16 @@ class Sidecar:
                 return self._refuse_reload(error)
             self._swap(chain)
             self._chain_registry = registry
-            self._metrics.reloads["applied"].inc()
             logger.info("reloaded")
+            self._metrics.reloads["applied"].inc()
             return True
 
     def _refuse_reload(self, error: Exception) -> bool:
-        self._metrics.reloads["refused"].inc()
         # Errors of our own speak for themselves; any other is told by its type as well.
         told = error if isinstance(error, ValueError | OSError) else repr(error)
+        # Logged before it is counted: who sees the count finds the reason.
         logger.error("reload refused, the old configuration stays: %s", told)
+        self._metrics.reloads["refused"].inc()
         return False
 
     def drain(self) -> None:
