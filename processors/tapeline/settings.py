@@ -13,7 +13,13 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from tapeline.admin.config import AdminConfig
-from tapeline.kit.configured import MAX_PLUGINS, PLUGINS, check_signals, plugin_factories
+from tapeline.kit.configured import (
+    MAX_PLUGINS,
+    PLUGINS,
+    check_in_use,
+    check_signals,
+    plugin_processors,
+)
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.chain import Chain
 from tapeline.pipeline.loader import (
@@ -238,12 +244,16 @@ def _factories_in_use(document: Document, folder: Path) -> dict[str, ProcessorFa
     """Load what the chain names or a section configures; of packages, nothing else is imported."""
     try:
         installed = discover()
-        plugins = plugin_factories(document, folder, installed, {*_FIXED_SECTIONS, PLUGINS})
+        plugins = plugin_processors(document, folder, installed, {*_FIXED_SECTIONS, PLUGINS})
         available = {**installed, **plugins}
         named = _chain_names(document, available)
+        check_in_use(document, plugins, named)
         configured = [name for name in document.data if name in available]
         in_use = dict.fromkeys((*named, *configured))
-        return {name: plugins.get(name) or load_factory(installed[name]) for name in in_use}
+        return {
+            name: plugins[name].factory if name in plugins else load_factory(installed[name])
+            for name in in_use
+        }
     except RegistryError as error:
         raise ConfigError([f"{document.name}: {error}"]) from error
 

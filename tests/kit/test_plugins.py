@@ -1,5 +1,6 @@
 """Processors from files: what a configuration may list, and how it is told what is wrong."""
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,12 @@ from prometheus_client import CollectorRegistry
 from kit_records import logs, records_of
 from tapeline.kit.plugins import PluginError, load_plugin
 from tapeline.pipeline.loader import ConfigError
-from tapeline.pipeline.registry import ProcessorContext
+from tapeline.pipeline.registry import (
+    ENTRY_POINT_GROUP,
+    ProcessorContext,
+    RegistryError,
+    load_factory,
+)
 from tapeline.settings import build_chain, load_settings
 
 DROP = """\
@@ -152,11 +158,37 @@ def test_a_chain_of_another_signal_may_not_name_it(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_that_no_chain_uses_is_a_mistake(tmp_path: Path) -> None:
+    """What should protect would not; one of several processors in a chain is enough."""
+    second = DROP.replace("drop_heartbeats", "other")
+    path = written(tmp_path, "plugins: [p.py]\nother: {}\n", p=DROP + second)
+    (problem,) = problems(path)
+    assert problem == (
+        "gate.yaml:1: plugins: p.py: no chain names drop_heartbeats or other: add it to chain.logs,"
+        " or take the file out"
+    )
+
+    assert bodies_after(written(tmp_path, f"plugins: [p.py]\n{CHAIN}"), "heartbeat", "a") == ["a"]
+
+
 def test_a_misspelt_name_finds_that_of_a_plugin(tmp_path: Path) -> None:
     """As with installed ones."""
     path = written(tmp_path, "plugins: [p.py]\nchain: {logs: [drop_heartbeat]}\n", p=DROP)
 
     assert "did you mean 'drop_heartbeats'?" in problems(path)[0]
+
+
+def test_an_entry_point_may_name_what_is_decorated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a processor of the kit becomes a package as it is; its name must be the entry point's."""
+    (tmp_path / "packaged_filter.py").write_text(DROP, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    value = "packaged_filter:drop_heartbeats"
+
+    assert load_factory(EntryPoint("drop_heartbeats", value, ENTRY_POINT_GROUP)).name in value
+    with pytest.raises(RegistryError, match="calls itself 'drop_heartbeats'"):
+        load_factory(EntryPoint("other", value, ENTRY_POINT_GROUP))
 
 
 def test_a_file_larger_than_a_program_is_refused(tmp_path: Path) -> None:

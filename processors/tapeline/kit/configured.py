@@ -9,15 +9,15 @@ from tapeline.otlp.signals import Signal
 from tapeline.pipeline.loader import ConfigError, Document
 from tapeline.pipeline.registry import ProcessorFactory
 
-__all__ = ["MAX_PLUGINS", "PLUGINS", "check_signals", "plugin_factories"]
+__all__ = ["MAX_PLUGINS", "PLUGINS", "check_in_use", "check_signals", "plugin_processors"]
 
 PLUGINS: Final = "plugins"
 MAX_PLUGINS: Final = 100
 
 
-def plugin_factories(
+def plugin_processors(
     document: Document, folder: Path, installed: Collection[str], sections: Collection[str]
-) -> dict[str, ProcessorFactory]:
+) -> dict[str, PluginProcessor]:
     """Run each file, and return its processors by name.
 
     Paths are relative to `folder`. `installed` are the names of processors that packages have, and
@@ -40,7 +40,7 @@ def plugin_factories(
         problems += [f"{place}: plugins[{position}]: {each}" for each in told]
     if problems:
         raise ConfigError(problems)
-    return {name: each.factory for name, each in found.items()}
+    return found
 
 
 def _add(
@@ -69,6 +69,26 @@ def _add(
             )
         found.setdefault(name, each)
     return problems
+
+
+def check_in_use(
+    document: Document, plugins: Mapping[str, PluginProcessor], named: Collection[str]
+) -> None:
+    """Raise ConfigError for a file of which no chain names a processor.
+
+    One that should protect something would protect nothing, and nobody would know.
+    """
+    by_file: dict[str, list[str]] = {}
+    for name, each in plugins.items():
+        by_file.setdefault(each.file, []).append(name)
+    problems = [
+        f"{document.place((PLUGINS,))}: plugins: {file}: no chain names {' or '.join(names)}: add"
+        f" it to chain.{min(plugins[names[0]].factory.signals)}, or take the file out"
+        for file, names in by_file.items()
+        if not set(names).intersection(named)
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def check_signals(document: Document, factories: Mapping[str, ProcessorFactory]) -> None:

@@ -32,6 +32,11 @@ class PluginProcessor:
     factory: ProcessorFactory
     place: str
 
+    @property
+    def file(self) -> str:
+        """The file alone."""
+        return self.place.rpartition(":")[0]
+
 
 def load_plugin(path: Path) -> Sequence[PluginProcessor]:
     """Return the processors that a file defines, in its order.
