@@ -6,11 +6,12 @@ def drop_heartbeats(record: LogRecord) -> None:
         record.drop()
 """
 
-from tapeline.kit.attributes import Attributes, ReadOnlyError
+from tapeline.kit.attributes import Attributes
 from tapeline.kit.definition import DefinitionError, processor
 from tapeline.kit.derived import Derive
 from tapeline.kit.logs import LogRecord
 from tapeline.kit.points import DataPoint
+from tapeline.kit.read_only import ReadOnlyError
 from tapeline.kit.record import Record
 from tapeline.kit.spans import Span, SpanEvent, SpanKind, StatusCode
 from tapeline.kit.surroundings import Metric, MetricKind, Resource, Scope, Temporality

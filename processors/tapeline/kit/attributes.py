@@ -4,19 +4,16 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 
+from tapeline.kit.read_only import ReadOnlyError
 from tapeline.kit.values import Settable, Value, any_value, python_value, replace_value, text_of
 
-__all__ = ["Attributes", "ReadOnlyError"]
+__all__ = ["Attributes"]
 
 # What protobuf calls a repeated field of KeyValue; its stub is a private name.
 Pairs: TypeAlias = Any
 
 _MAX_EXPONENT: Final = 400
 """Beyond any double's, and small enough that arithmetic on the Decimal ends."""
-
-
-class ReadOnlyError(TypeError):
-    """What should be changed belongs to several records: a change of it would change others."""
 
 
 class Attributes:
