@@ -289,7 +289,7 @@ def _chain_names(document: Document, available: Mapping[str, Any]) -> tuple[str,
 
 def _settings_model(factories: Mapping[str, ProcessorFactory]) -> type[BaseModel]:
     for name in factories:
-        if name in _FIXED_SECTIONS:
+        if name in {*_FIXED_SECTIONS, PLUGINS}:
             raise ConfigError([f"a processor may not be named {name!r}: that is a section's name"])
     models = _FIXED_SECTIONS | {name: factory.config_model for name, factory in factories.items()}
     fields: dict[str, Any] = {
