@@ -29,6 +29,7 @@ from tapeline.recording.process import Counts, Refusal, process_batches
 from tapeline.settings import build_chain, load_settings
 
 GATE = Path(__file__).parents[2] / "config" / "gate.yaml"
+METRICS = ("orders.sent", "orders.filled")
 MEBIBYTE = 1024 * 1024
 MEMORY_MAX_BYTES = 150 * MEBIBYTE
 # Another clock of the day, before anything of Tapeline is imported: nothing that reads one may
@@ -74,10 +75,11 @@ def span(random: Random, number: int) -> Batch:
 
 def point(random: Random, number: int, totals: dict[int, int]) -> Batch:
     """Return a batch of the next value of one of some cumulative series, more than the limit."""
-    key = random.randrange(12)
+    key = random.randrange(24)
     totals[key] = totals.get(key, 0) + random.randrange(1, 9)
-    labels = {"session": f"s{key}", "venue": "x"}
-    return batch_of(Series("orders.sent", [counted(labels, totals[key], number, start=-1.0)]))
+    labels = {"session": f"s{key // 2}", "venue": "x"}
+    name = METRICS[key % 2]
+    return batch_of(Series(name, [counted(labels, totals[key], number, start=-1.0)]))
 
 
 def singles(seed: int, count: int) -> list[Batch]:
@@ -114,11 +116,12 @@ def regrouped(batches: Sequence[Batch], sizes: Sequence[int]) -> list[Batch]:
     return found
 
 
-def chain_of(folder: Path) -> Chain:
-    """Return the default chain, with room for a few series only."""
+def chain_of(folder: Path, worker: int = 0, workers: int = 1) -> Chain:
+    """Return the default chain of a worker, with room for a few series of a metric only."""
     config = folder / "gate.yaml"
     config.write_text("cardinality: {default_limit: 4}\n", encoding="utf-8")
-    return build_chain(load_settings(config), ProcessorContext(CollectorRegistry(), live=False))
+    context = ProcessorContext(CollectorRegistry(), worker, workers, live=False)
+    return build_chain(load_settings(config), context)
 
 
 def processed(chain: Chain, batches: Sequence[Batch]) -> list[Batch]:
@@ -157,7 +160,32 @@ def test_other_batches_give_the_same_records_and_the_same_last_values(
 
     assert compare(of_records(one_by_one), of_records(grouped)).is_same
     assert last_values(one_by_one) == last_values(grouped)
-    assert len(last_values(one_by_one)) <= 5
+    assert len(last_values(one_by_one)) <= 5 * len(METRICS)
+
+
+def test_workers_give_what_one_gives(tmp_path: Path) -> None:
+    """Each metric to one worker, as the collector routes them; logs and spans to any."""
+    alone = singles(3, 300)
+    workers = len(METRICS)
+    shares: list[list[Batch]] = [[] for _ in range(workers)]
+    for number, batch in enumerate(alone):
+        worker = number % workers
+        if batch.signal is Signal.METRICS:
+            worker = next(
+                each for each, name in enumerate(METRICS) if name.encode() in batch.payload
+            )
+        shares[worker].append(batch)
+
+    one = processed(chain_of(tmp_path), alone)
+    several = [
+        output
+        for worker, share in enumerate(shares)
+        for output in processed(chain_of(tmp_path, worker, workers), share)
+    ]
+
+    assert compare(of_records(one), of_records(several)).is_same
+    assert last_values(one) == last_values(several)
+    assert len(last_values(one)) == 5 * len(METRICS) < len(last_values(alone))
 
 
 def run(*arguments: object, seed: str = "0", shift_s: float = 0.0) -> tuple[bytes, int]:

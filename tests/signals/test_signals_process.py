@@ -139,6 +139,34 @@ def test_batches_of_any_size_have_the_same_last_values(size: int) -> None:
     assert latest(replayed([*joined, late])) == latest(replayed([*in_time, late]))
 
 
+def test_workers_have_the_last_values_of_one() -> None:
+    """An account's events go to one worker, prices to all: each account's series are the same."""
+    batches = session(1)
+    one = latest(replayed(batches))
+
+    for account, other_account in ("ab", "ba"):
+        share = [
+            (second, each)
+            for second, each in batches
+            if is_price(each) or not is_of(each, other_account)
+        ]
+        assert len(share) < len(batches)
+        own = {key: value for key, value in one.items() if account in key}
+        found = latest(replayed(share))
+        assert len(own) > 30
+        assert {key: value for key, value in found.items() if account in key} == own
+
+
+def is_price(each: Batch) -> bool:
+    """Tell whether a batch is a quote or a mark."""
+    return b"trading.quote" in each.payload or b"trading.mark" in each.payload
+
+
+def is_of(each: Batch, account: str) -> bool:
+    """Tell whether a batch's event is of an account, by the attribute's bytes."""
+    return b"trading.account\x12\x03\n\x01" + account.encode() in each.payload
+
+
 def replayed(batches: Iterable[tuple[float, Batch]]) -> list[Batch]:
     """Return what is emitted offline."""
     offline, now_ns, emitted = built(SECTION, is_live=False), 0, list[Batch]()
