@@ -25,7 +25,7 @@ COLLECTOR = "## 5. Behind the real collector"
 BINARY = "~/.cache/tapeline/bin/collector"
 ADDRESSES = ("127.0.0.1:4317", "127.0.0.1:4319", "127.0.0.1:14317", "127.0.0.1:8090")
 _FILE = re.compile(r"`([\w.-]+)`(?:, as .*)?:$")
-_COMMAND_TIMEOUT_S = 90.0
+_COMMAND_TIMEOUT_S = 180.0
 _END = "end of the command"
 
 
@@ -197,7 +197,7 @@ def test_the_page_has_files_and_commands() -> None:
         assert [step for step in part if not step.file]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_tutorial_up_to_the_collector(tmp_path: Path) -> None:
     """A processor from nothing, tested, with its failures."""
     with shell_in(tmp_path) as shell:
@@ -205,7 +205,7 @@ def test_the_tutorial_up_to_the_collector(tmp_path: Path) -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_tutorial_behind_the_real_collector(tmp_path: Path) -> None:
     """Sent to the collector, through the gate, and back; then a reload."""
     assert shutil.which("curl"), "the tutorial needs curl"
