@@ -1,8 +1,9 @@
 """Period returns of an account and the risk in them. Sections 2 and 5, "Risk", "Returns"."""
 
 from dataclasses import dataclass, field, replace
+from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
 from fractions import Fraction
-from math import floor, isinf, sqrt
+from math import floor, isinf, prod, sqrt
 
 from plain_signals.known import Known, named
 from plain_signals.portfolio import equity
@@ -144,14 +145,14 @@ def _ratios(known: Known, of: Record) -> list[tuple[str, float]]:
 def _calmar(known: Known, returns: list[Fraction], drawdown_max: float) -> float | None:
     if len(returns) < 2 or drawdown_max == 0:
         return None
-    growth = 1.0
-    for each in returns:
-        growth *= float(1 + each)
-    try:
-        annual = growth ** (_ppy(known) / len(returns))
-    except OverflowError:
-        return None
-    return None if isinf(annual) else (annual - 1) / drawdown_max
+    growth = prod(1 + each for each in returns)
+    with localcontext(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN):
+        # A double of the growth would be off by 1e-16: times the periods of a year, over a small
+        # drawdown, that is a figure of its own.
+        logarithm = (Decimal(growth.numerator) / growth.denominator).ln()
+        annual = (logarithm * Decimal(_ppy(known)) / len(returns)).exp() - 1
+        ratio = float(annual / Decimal(drawdown_max))
+    return None if isinf(ratio) else ratio
 
 
 def _percentile(values: list[Fraction], share: Fraction) -> Fraction:

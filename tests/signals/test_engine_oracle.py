@@ -5,7 +5,7 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from plain_signals.known import Attributes
@@ -122,6 +122,7 @@ def test_portfolios_are_those_of_the_convention(seed: int, count: int, unit: int
 
 
 @given(st.integers(0, 2**32), st.integers(5, 60), UNITS_NS)
+@example(seed=141, count=5, unit=1)  # Lost and won back: no growth at all, by a small drawdown.
 @settings(max_examples=25, deadline=None)
 def test_risk_is_that_of_the_convention(seed: int, count: int, unit: int) -> None:
     """Drawdowns, ratios and value at risk, from time-weighted returns of eight periods."""

@@ -11,7 +11,7 @@ from tapeline.signals.returns import (
     equity_after_cash,
     period_end,
 )
-from tapeline.signals.risk import DAY_NS
+from tapeline.signals.risk import DAY_NS, sortino
 
 EQUITIES = st.lists(st.decimals("1", "1000", places=2), min_size=2, max_size=20)
 
@@ -53,6 +53,20 @@ def test_without_cash_returns_are_the_ratios_of_equity(equities: list[Decimal]) 
         product *= 1 + float(value)
     assert len(series.returns) == len(equities) - 1
     assert product == pytest.approx(float(equities[-1] / equities[0]))
+
+
+@pytest.mark.parametrize("deposit", [110, 1100, 2200, 6600, 12_100])
+def test_what_rounding_leaves_is_no_loss(deposit: int) -> None:
+    """Up a tenth and down an eleventh around a deposit is 0, by which no ratio divides."""
+    series = PeriodReturns()
+    series.begin(Decimal(1000))
+    series.close(Decimal(1100))
+    after = equity_after_cash(Decimal(1210), Decimal(deposit))
+    assert after is not None
+    series.cash(Decimal(1210), after)
+    series.close(after / Decimal("1.1"))
+    assert [str(value) for value in series.returns] == ["0.1", "0"]
+    assert sortino(series.returns, 365) is None
 
 
 def test_quiet_periods_return_nothing_at_all_and_are_bounded() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tapeline.signals.decimals import divide
 from tapeline.signals.risk import (
     DAY_NS,
     Drawdown,
@@ -134,6 +135,15 @@ def test_all_but_everything_lost_and_too_much_won() -> None:
     ruined = [Decimal(-1) + Decimal("1e-30"), Decimal("0.1")]
     assert calmar(ruined, 365, drawdown(ruined).maximum) == pytest.approx(-1)
     assert calmar([Decimal("-0.1"), Decimal(10) ** 9], 365 * 86400, 0.1) is None
+    assert calmar([Decimal("-1e-9"), Decimal(10) ** 154], 4, 1e-9) is None
+
+
+def test_what_was_lost_and_won_back_is_no_growth() -> None:
+    """A Calmar ratio of 0, however small the drawdown is that it is divided by."""
+    returns = [Decimal("-0.00002"), divide(Decimal(1), Decimal(49_999)), Decimal(0)]
+    found = drawdown(returns).maximum
+    assert found == pytest.approx(2e-5)
+    assert calmar(returns, 252, found) == pytest.approx(0, abs=1e-13)
 
 
 def test_periods_per_year() -> None:

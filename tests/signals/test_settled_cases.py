@@ -1,6 +1,7 @@
 """Cases in which the engine once differed from docs/trading-convention.md, the least of each."""
 
 from decimal import Decimal
+from fractions import Fraction
 
 from signal_sessions import settings
 from tapeline.signals.engine import Engine
@@ -65,3 +66,20 @@ def test_strategies_that_net_to_nothing_are_no_exposure() -> None:
     values = {point.name: point.value for point in engine.gauges()}
     assert values["trading.portfolio.open_positions"] == 0
     assert values["trading.portfolio.exposure.gross"] == 0
+
+
+def test_a_fee_in_base_currency_loses_no_digit_in_the_shortfall() -> None:
+    """At the execution price, whatever precision decimals have elsewhere."""
+    fee, price = Decimal("0.1234567890123457"), Decimal("98765.43210987657")
+    asked = Order(
+        1_000, "a", "o", "submitted", "X", "", "", BUY, Decimal(1), decision_price=Decimal(10_000)
+    )
+    paid = trade(1_001, str(price), order_id="o")._replace(fee=fee, fee_currency="BTC")
+    later = quote(1_100, "100")
+    engine = run(asked, paid, later)
+    fees = [
+        Fraction(each.total)
+        for key, each in engine.series.histograms["trading.shortfall_bps"].items()
+        if values_of(key)["trading.component"] == "fees"
+    ]
+    assert fees == [Fraction(fee) * Fraction(price) * 2]  # 1e4·fees/(1·0.5·10000)

@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Final, NamedTuple
 
 from tapeline.signals.decimals import EXACT, ZERO
-from tapeline.signals.risk import DAY_NS, compounded, period_return
+from tapeline.signals.risk import DAY_NS, compounded, period_return, settled
 
 __all__ = ["PeriodReturns", "ReturnsState", "period_end"]
 
@@ -121,7 +121,7 @@ class PeriodReturns:
         if self._linked is None:
             self.unknown_count += 1
         else:
-            self._returns.append(self._linked)
+            self._returns.append(settled(self._linked))
         self._linked = ZERO
 
     def _start_with(self, equity: Decimal | None) -> None:

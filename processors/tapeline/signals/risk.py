@@ -21,6 +21,7 @@ __all__ = [
     "calmar",
     "drawdown",
     "periods_per_year",
+    "settled",
     "sharpe",
     "sortino",
     "value_at_risk",
@@ -30,6 +31,8 @@ DAY_NS: Final = 86_400_000_000_000
 _YEAR_NS: Final = 365 * DAY_NS
 _ONE: Final = Decimal(1)
 _MIN_RETURNS: Final = 2
+_LEAST_RETURN: Final = Decimal("1e-24")
+"""What rounding leaves of quotients is far below it, what was earned is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def drawdown(returns: Iterable[Decimal], open_return: Decimal = ZERO) -> Drawdow
 def calmar(returns: Sequence[Decimal], per_year: float, maximum_drawdown: float) -> float | None:
     """Return (Π(1+r)^(ppy/n) - 1)/maximum drawdown; None where there was no drawdown.
 
-    None also where a year at this pace is more than a double holds.
+    None also where a year at this pace, or the ratio, is more than a double holds.
     """
     if len(returns) < _MIN_RETURNS or maximum_drawdown <= 0:
         return None
@@ -94,7 +97,8 @@ def calmar(returns: Sequence[Decimal], per_year: float, maximum_drawdown: float)
         annual = expm1(growth * per_year / len(values))
     except OverflowError:
         return None
-    return annual / maximum_drawdown
+    ratio = annual / maximum_drawdown
+    return ratio if isfinite(ratio) else None
 
 
 def value_at_risk(
@@ -126,6 +130,16 @@ def compounded(first: Decimal, second: Decimal) -> Decimal:
     """Return the return of two periods, one after the other."""
     with localcontext(EXACT):
         return rounded((_ONE + first) * (_ONE + second) - _ONE)
+
+
+def settled(value: Decimal) -> Decimal:
+    """Return a period's return to 24 places: ratios must not divide by what rounding left.
+
+    Up a tenth and down an eleventh, around a deposit, is 0, and 34 digits make it -1e-36: no loss,
+    but a downside deviation that makes a Sortino ratio of 1e36.
+    """
+    with localcontext(EXACT):
+        return value.quantize(_LEAST_RETURN).normalize() + ZERO
 
 
 def _ratio(mean: float, deviation: float, per_year: float) -> float | None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from tapeline.signals.accounts import Accounts
 from tapeline.signals.archive import ExecutionLog
 from tapeline.signals.booking import Bookkeeper
-from tapeline.signals.decimals import ZERO
+from tapeline.signals.decimals import ZERO, exact_product
 from tapeline.signals.engine_settings import EngineSettings
 from tapeline.signals.event_set import EventSet
 from tapeline.signals.events import Cash, Execution, Identity, Order
@@ -303,7 +303,7 @@ class SampledView:
         if execution.fee_currency in {"", currency}:
             return fee
         if not instrument.is_inverse and execution.fee_currency == instrument.base_currency:
-            return fee * price
+            return exact_product(fee, price)
         return self._market.convert(fee, execution.fee_currency, currency, execution.time_ns)
 
     def _follow_up(self, change: Change) -> None:
