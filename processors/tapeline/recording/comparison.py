@@ -2,8 +2,8 @@
 
 Records are multisets: how often one stands there counts, where and in which batch does not. A
 record that is in one recording only is set beside the one of the other that shares the most fields
-with it, rare ones weighing more than common ones; with half of the fields alike it counts as
-changed.
+with it, rare ones weighing more than common ones. It counts as changed with half of the fields
+alike, or with what tells it from others: a span's ids, a log's time and body, a point's series.
 """
 
 from collections import Counter, defaultdict
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import isclose, isnan
 from typing import Final
 
+from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.recording.ignoring import NOTHING, Ignored
 from tapeline.recording.records import Marked, Record, Value, encoded, records_of
@@ -219,8 +220,23 @@ def _pairs(old: Sequence[_Candidate], new: Sequence[_Candidate]) -> dict[int, in
 def _is_alike(old: _Candidate, new: _Candidate) -> bool:
     if old.record.signal is not new.record.signal:
         return False
+    own = _identity(old.record)
+    if own is not None and own == _identity(new.record):
+        return True
     shared = len(old.marks & new.marks)
     return shared >= _LEAST_ALIKE * max(len(old.marks), len(new.marks))
+
+
+def _identity(record: Record) -> bytes | None:
+    """Return what tells a record from others of its signal; None where there is no such thing."""
+    content = record.content
+    if record.signal is Signal.METRICS:
+        names = ("name", "type", "attributes")
+        return encoded((*map(content.get, names), record.resource, record.time_unix_nano))
+    is_span = record.signal is Signal.TRACES
+    pair = ("trace_id", "span_id") if is_span else ("time_unix_nano", "body")
+    values = tuple(map(content.get, pair))
+    return None if None in values else encoded(values)
 
 
 def _field_changes(old: _Candidate, new: _Candidate, tolerance: float) -> tuple[FieldChange, ...]:
