@@ -87,7 +87,8 @@ def serving(folder: Path, *, has_tap: bool = True) -> Iterator[Door]:
     tokens = folder / "tokens"
     tokens.write_text(f"# who may look\n{OTHER}\n{TOKEN}\n", encoding="ascii")
     registry = CollectorRegistry()
-    tap = Tap(TapMetrics(registry), [].append, records_per_s=50)
+    watched: list[bool] = []
+    tap = Tap(TapMetrics(registry), watched.append, records_per_s=50)
 
     def feed(wanted: TapFilter, authorization: str) -> Feed | None:
         assert authorization == f"Bearer {TOKEN}" or OTHER in authorization
