@@ -21,6 +21,7 @@ from tapeline.tap.tap import (
     MAX_EVENT_BYTES,
     MAX_READER_EVENTS,
     MAX_WAITING,
+    MAX_WAITING_BYTES,
     Reader,
     Tap,
 )
@@ -193,6 +194,22 @@ def test_what_comes_too_fast_is_counted_and_holds_nobody_up(tapped: Tapped) -> N
     assert tapped.tap.counts_of(reader).not_examined == 4
     assert tapped.count("dropped_records", reason="busy") == 4
     assert tapped.count("records") == MAX_WAITING + 5
+    tapped.tap.unsubscribe(reader)
+
+
+def test_what_waits_takes_so_much_memory_and_no_more(tapped: Tapped) -> None:
+    """Large batches are fewer; what was looked at makes room."""
+    reader = tapped.look()
+    mask, begun, go_on = held_up()
+    tapped.tap.offer([left("first", mask=mask)])
+    assert begun.wait(10)
+    large = left("x" * (MAX_WAITING_BYTES // 4 + 1))
+    tapped.tap.offer([large] * 5)
+    assert tapped.count("dropped_records", reason="busy") == 2
+    go_on.set()
+    assert len(taken(reader, 4)) == 4
+    tapped.tap.offer([large])
+    assert len(taken(reader, 1)) == 1
     tapped.tap.unsubscribe(reader)
 
 

@@ -31,6 +31,7 @@ EXAMINED_PER_S: Final = 5000
 """Records of each signal that are looked at in a second, whatever the readers filter."""
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 MAX_WAITING: Final = 16
+MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 MAX_READER_EVENTS: Final = 200
 MAX_EVENT_BYTES: Final = 64 * 1024
 _IDLE_S: Final = 1.0
@@ -119,6 +120,7 @@ class Tap:
         self._wake = threading.Condition(self._lock)
         self._readers: tuple[Reader, ...] = ()
         self._waiting: deque[Batch] = deque()
+        self._waiting_bytes = 0
         self._examined = {signal: Allowance(EXAMINED_PER_S) for signal in Signal}
         self._passed = self._not_examined = self._withheld = 0
         self._thread: threading.Thread | None = None
@@ -146,6 +148,7 @@ class Tap:
             self._readers = tuple(one for one in self._readers if one is not reader)
             if not self._readers:
                 self._waiting.clear()
+                self._waiting_bytes = 0
                 self._set_open(value=False)
             self._wake.notify_all()
 
@@ -168,20 +171,22 @@ class Tap:
                 self._offer(batch)
 
     def _offer(self, batch: Batch) -> None:
-        count = batch.framing.record_count
-        size_bytes = (
-            max(len(batch.payload), len(batch.sighting.before.payload)) if (batch.sighting) else 0
-        )
+        count, size_bytes = batch.framing.record_count, _size_bytes(batch)
         self._metrics.records.inc(count)
         with self._wake:
             self._passed += count
             if size_bytes > MAX_BATCH_BYTES:
                 self._drop(count, "too_large")
-            elif len(self._waiting) >= MAX_WAITING or not self._may_examine(batch.signal, count):
+            elif self._is_full(size_bytes) or not self._may_examine(batch.signal, count):
                 self._drop(count, "busy")
             else:
                 self._waiting.append(batch)
+                self._waiting_bytes += size_bytes
                 self._wake.notify_all()
+
+    def _is_full(self, size_bytes: int) -> bool:
+        is_long = len(self._waiting) >= MAX_WAITING
+        return is_long or self._waiting_bytes + size_bytes > MAX_WAITING_BYTES
 
     def _may_examine(self, signal: Signal, count: int) -> bool:
         """Tell whether a batch may be looked at: a large one takes what there is, if it is full."""
@@ -209,6 +214,7 @@ class Tap:
                     self._thread = None
                     return
                 batch = self._waiting.popleft()
+                self._waiting_bytes -= _size_bytes(batch)
                 readers = self._readers
             try:
                 self._show(batch, readers)
@@ -253,3 +259,10 @@ class Tap:
         self._metrics.dropped["too_large"].inc(len(texts) - len(fitting))
         self._metrics.shown.inc(len(fitting))
         reader.put(fitting)
+
+
+def _size_bytes(batch: Batch) -> int:
+    """Return what a batch takes in memory: twice, where the chain has changed it."""
+    before = b"" if batch.sighting is None else batch.sighting.before.payload
+    own = len(batch.payload)
+    return own if before is batch.payload else own + len(before)
