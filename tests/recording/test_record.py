@@ -306,7 +306,9 @@ def test_one_file_is_written_where_out_is_one(tmp_path: Path) -> None:
     assert bodies_in(out) == ["one"]
     assert metadata_of(out)["closed"] is True
 
-    again = run(str(out), "--for", "1s", "--listen-http", "none", "--listen-grpc", "127.0.0.1:0")
+    again = run(
+        str(out), "--raw", "--for", "1s", "--listen-http", "none", "--listen-grpc", "127.0.0.1:0"
+    )
     assert again.returncode == 2
     assert "never written over" in again.stderr
     assert bodies_in(out) == ["one"]
@@ -318,13 +320,13 @@ def test_a_link_or_a_pipe_is_no_file_to_record_into(tmp_path: Path) -> None:
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "victim")
     os.mkfifo(tmp_path / "pipe.jsonl")
     for name in ("link.jsonl", "pipe.jsonl"):
-        assert run(str(tmp_path / name), "--for", "1s", "--listen-grpc", "none").returncode == 2
+        assert run(str(tmp_path / name), "--raw", "--for", "1s").returncode == 2
     assert (tmp_path / "victim").read_text(encoding="utf-8") == "precious"
 
 
 def test_two_recordings_do_not_share_a_folder(running: Recording, tmp_path: Path) -> None:
     """The second is refused and says why; the first goes on."""
-    ports = ("--listen-grpc", "127.0.0.1:0", "--listen-http", "none")
+    ports = ("--raw", "--listen-grpc", "127.0.0.1:0", "--listen-http", "none")
     second = run(str(tmp_path / "out"), "--for", "5s", *ports)
     assert second.returncode == 1
     assert "another process records here" in second.stderr
@@ -339,7 +341,7 @@ def test_a_taken_port_is_told(running: Recording, tmp_path: Path) -> None:
         ("--listen-grpc", "--listen-http", running.grpc),
         ("--listen-http", "--listen-grpc", running.http),
     ):
-        ended = run(str(tmp_path / "other"), option, taken, other, "none")
+        ended = run(str(tmp_path / "other"), "--raw", option, taken, other, "none")
         assert ended.returncode == 1
         assert taken in ended.stderr
 
@@ -350,6 +352,7 @@ def test_a_taken_port_is_told(running: Recording, tmp_path: Path) -> None:
         (("--listen-grpc", "none", "--listen-http", "none"), "nothing to listen on"),
         (("--listen-grpc", "http://localhost:1"), "scheme"),
         (("--rotate-size", "0"), "--rotate-size takes 1 or more"),
+        (("--for", "soon"), "not a duration"),
         (("--keep", "-1"), "--keep takes 1 or more"),
         (("--rotate-age", "5"), "not a duration"),
         (("--rotate-age", "0s"), "above 0"),
@@ -367,6 +370,14 @@ def test_wrong_usage_is_told(options: tuple[str, ...], told: str, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_standard_output_is_no_place_for_a_recording() -> None:
+    """OK means on disk, and nothing in a pipe is."""
+    ended = run("-")
+
+    assert ended.returncode == 2
+    assert "not -" in ended.stderr
+
+
 def test_rotation_of_one_file_is_refused(tmp_path: Path) -> None:
     """One file can't be several."""
     ended = run(str(tmp_path / "one.jsonl"), "--keep", "2")
@@ -379,6 +390,7 @@ def test_a_recording_ends_by_itself(tmp_path: Path) -> None:
     """`--for`, and a report even where nothing came."""
     ended = run(
         str(tmp_path / "out"),
+        "--raw",
         "--for",
         "1s",
         "--listen-grpc",

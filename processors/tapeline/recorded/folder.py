@@ -16,7 +16,7 @@ from typing import Final
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.kept_files import FOLDER_MODE, FileLock, sync_folder
 from tapeline.recorded.forms import SUFFIXES, Compression, Format
-from tapeline.recorded.metadata import Policy, metadata_path
+from tapeline.recorded.metadata import Policy, metadata_path, unfinished_path
 from tapeline.recorded.writer import RecordingWriter
 
 __all__ = ["FolderBusyError", "Form", "RecordingFolder", "Rotation"]
@@ -197,6 +197,7 @@ class RecordingFolder:
             # The metadata last: a recording is never there without saying what it is.
             path.unlink(missing_ok=True)
             metadata_path(path).unlink(missing_ok=True)
+            unfinished_path(path).unlink(missing_ok=True)
             self.files_removed += 1
         sync_folder(self._folder)
 

@@ -22,6 +22,7 @@ __all__ = [
     "Policy",
     "metadata_path",
     "read_metadata",
+    "unfinished_path",
     "write_metadata",
 ]
 
@@ -80,10 +81,15 @@ def metadata_path(recording: Path) -> Path:
     return beside(recording, METADATA_SUFFIX)
 
 
+def unfinished_path(recording: Path) -> Path:
+    """Return where the metadata is written before it is put in place; a kill may leave it there."""
+    return beside(metadata_path(recording), ".new")
+
+
 def write_metadata(recording: Path, metadata: Metadata, mode: int) -> None:
     """Put it in place at once: whoever reads sees the old one or the new one. Raises OSError."""
     target = metadata_path(recording)
-    made = beside(target, ".new")
+    made = unfinished_path(recording)
     made.unlink(missing_ok=True)
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

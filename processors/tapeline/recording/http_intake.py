@@ -35,6 +35,7 @@ _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
 _PATHS: Final = {f"/v1/{signal.value}": signal for signal in Signal}
 _BACKLOG: Final = 128
+_RECEIVE_TIMEOUT_S: Final = 30.0  # As server.receive_timeout of the gate.
 _STOP_TIMEOUT_S: Final = 5.0
 _MIB: Final = 1024 * 1024
 # How the codes of the answer table are told over HTTP; any other is a failure of ours.
@@ -91,6 +92,11 @@ class HttpIntake:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._serve())
+            # Connections that were kept alive for a next request.
+            rest = asyncio.all_tasks(self._loop)
+            for task in rest:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
         finally:
             self._loop.close()
 
@@ -110,33 +116,37 @@ class HttpIntake:
 
     async def _answer(self, request: web.Request) -> web.Response:
         if request.content_type not in {_PROTOBUF, _JSON}:
-            return _told(
-                Answer(
-                    Event.MALFORMED,
-                    Code.INVALID_ARGUMENT,
-                    f"the content type must be {_PROTOBUF} or {_JSON}",
-                ),
-                _JSON,
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            )
+            wrong = f"the content type must be {_PROTOBUF} or {_JSON}"
+            told = Answer(Event.MALFORMED, Code.INVALID_ARGUMENT, wrong)
+            return _told(told, _JSON, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         if self._draining:
             return _told(ANSWERS[Event.DRAINING], request.content_type)
         if self._in_flight >= self._max_in_flight:
             return _told(ANSWERS[Event.OVERLOADED], request.content_type)
         self._in_flight += 1
         try:
-            return _told(await self._judged(request), request.content_type)
+            return await self._taken(request)
         finally:
             self._in_flight -= 1
 
-    async def _judged(self, request: web.Request) -> Answer:
+    async def _taken(self, request: web.Request) -> web.Response:
+        status = None
         try:
-            body = await request.read()
+            async with asyncio.timeout(_RECEIVE_TIMEOUT_S):
+                body = await request.read()
+        except TimeoutError:
+            # It holds one of few places, so it is not waited for.
+            answer, status = ANSWERS[Event.NO_MESSAGE], HTTPStatus.REQUEST_TIMEOUT
         except web.HTTPRequestEntityTooLarge:
-            return ANSWERS[Event.OVERSIZE]
+            answer = ANSWERS[Event.OVERSIZE]
         # A body that is not what its Content-Encoding says.
         except web.RequestPayloadError:
-            return answer_malformed("the body can't be decompressed")
+            answer = answer_malformed("the body can't be decompressed")
+        else:
+            answer = await self._judged(request, body)
+        return _told(answer, request.content_type, status)
+
+    async def _judged(self, request: web.Request, body: bytes) -> Answer:
         take = self._take_json if request.content_type == _JSON else self._export
         return await self._loop.run_in_executor(self._pool, take, _PATHS[request.path], body)
 

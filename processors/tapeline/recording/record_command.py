@@ -61,11 +61,6 @@ class Job:
     selection: Selection
     duration_s: float | None
 
-    @property
-    def is_file(self) -> bool:
-        """Whether the target is one file, not a folder of them."""
-        return not self.target.is_dir() and self.target.suffix in _FILE_SUFFIXES
-
 
 def record_from(options: argparse.Namespace) -> int:
     """Record as the command line says, until SIGTERM, Ctrl-C or the end of `--for`.
@@ -95,7 +90,7 @@ def record_from(options: argparse.Namespace) -> int:
 
 
 def _sink(job: Job) -> SingleFile | RecordingFolder:
-    if job.is_file:
+    if _is_file(job.target):
         return SingleFile(job.target, job.form)
     return RecordingFolder(job.target, _PREFIX, job.form, job.rotation)
 
@@ -182,44 +177,49 @@ def _report(counts: RecorderCounts, files: int, target: Path) -> None:
 
 
 def _job(options: argparse.Namespace) -> Job:
-    redaction = _redaction(options)
-    form = Form(
-        Format(options.format), Compression(options.compression), "record", policy_of(redaction)
-    )
-    job = Job(
-        target=options.out,
-        form=form,
-        rotation=_rotation(options),
-        listening=Listening(
-            *(None if text == _NOWHERE else parse_address(text) for text in _listen(options))
-        ),
-        redaction=redaction,
-        selection=Selection(
-            frozenset(Signal(name) for name in options.signal),
-            frozenset(options.service),
-            None if options.from_time is None else unix_nano_from_iso(options.from_time),
-            None if options.to_time is None else unix_nano_from_iso(options.to_time),
-        ),
-        duration_s=None if options.duration is None else parse_duration_s(options.duration),
-    )
-    if job.listening == Listening(None, None):
+    if str(options.out) == "-":
+        raise ValueError("recordings are files, so that OK can mean on disk; give a name, not -")
+    # What is cheap to tell comes first: the rules take a moment to load.
+    rotation = _rotation(options)
+    grpc, http = (None if text == _NOWHERE else parse_address(text) for text in _listen(options))
+    if grpc is None and http is None:
         raise ValueError("--listen-grpc none and --listen-http none leave nothing to listen on")
-    if job.is_file and _asked_rotation(options):
+    if _is_file(options.out) and rotation != Rotation():
         raise ValueError(
-            f"{job.target} is one file: rotation makes several, so give a folder"
+            f"{options.out} is one file: rotation makes several, so give a folder"
             " (a name without an ending)"
         )
-    return job
+    selection = Selection(
+        frozenset(Signal(name) for name in options.signal),
+        frozenset(options.service),
+        None if options.from_time is None else unix_nano_from_iso(options.from_time),
+        None if options.to_time is None else unix_nano_from_iso(options.to_time),
+    )
+    duration_s = None if options.duration is None else parse_duration_s(options.duration)
+    redaction = _redaction(options)
+    return Job(
+        target=options.out,
+        form=Form(
+            Format(options.format),
+            Compression(options.compression),
+            "record",
+            policy_of(redaction),
+        ),
+        rotation=rotation,
+        listening=Listening(grpc, http),
+        redaction=redaction,
+        selection=selection,
+        duration_s=duration_s,
+    )
+
+
+def _is_file(target: Path) -> bool:
+    """Tell whether the target is one file, not a folder of them."""
+    return not target.is_dir() and target.suffix in _FILE_SUFFIXES
 
 
 def _listen(options: argparse.Namespace) -> tuple[str, str]:
     return options.listen_grpc, options.listen_http
-
-
-def _asked_rotation(options: argparse.Namespace) -> bool:
-    return any(
-        value is not None for value in (options.rotate_size, options.rotate_age, options.keep)
-    )
 
 
 def _rotation(options: argparse.Namespace) -> Rotation:
