@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import signal
 import socket
 import stat
@@ -402,6 +404,32 @@ def test_a_recording_ends_by_itself(tmp_path: Path) -> None:
     assert ended.returncode == 0
     assert "recorded 0 log records, 0 spans, 0 data points" in ended.stderr
     assert "\x1b" not in ended.stderr
+
+
+def test_a_terminal_shows_what_came(tmp_path: Path) -> None:
+    """On a terminal a line is drawn anew with the counts; elsewhere nothing is drawn."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "tapeline.cli", "record", str(tmp_path / "out"), "--raw"]
+    ports = ["--listen-grpc", "127.0.0.1:0", "--listen-http", "127.0.0.1:0"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen([*command, *ports], stderr=follower, env=environment) as process:
+        os.close(follower)
+        shown = b""
+        try:
+            while b"on 127.0.0.1" not in shown or b"(HTTP)" not in shown:
+                shown += os.read(leader, 4096)
+            address = re.search(rb"on (127\.0\.0\.1:\d+)", shown)
+            assert address is not None
+            send(address[1].decode(), logs(["one", "two"]))
+            while b"2 log records, 0 spans" not in shown:
+                shown += os.read(leader, 4096)
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            os.close(leader)
+    assert b"\x1b[" in shown
+    assert b"records/s" in shown
 
 
 def test_a_request_without_records_writes_nothing(running: Recording, tmp_path: Path) -> None:
