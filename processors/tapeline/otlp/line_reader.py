@@ -22,6 +22,7 @@ from tapeline.otlp.line_shapes import (
     PACKED_DOUBLE,
     PACKED_FIXED64,
     PACKED_UINT64,
+    PAIR,
     SFIXED64,
     SHAPES,
     SINT32,
@@ -91,7 +92,9 @@ def _items(entry: Entry, values: Any, depth: int) -> bytes:
         for value in values:
             if type(value) is not dict:
                 raise UnusualError
-            content = _message(shape, value, depth + 1)
+            content = _pair(value) if shape is PAIR else b""
+            if not content:
+                content = _message(shape, value, depth + 1)
             parts += (tag, short_varint(len(content)), content)
         return b"".join(parts)
     if kind == TEXT:
@@ -103,6 +106,21 @@ def _items(entry: Entry, values: Any, depth: int) -> bytes:
         return b""
     content = _packed(kind, values)
     return tag + short_varint(len(content)) + content
+
+
+def _pair(source: dict[str, Any]) -> bytes:
+    """Return an attribute that holds a string, if it is one and nothing more; or nothing."""
+    key, value = source.get("key"), source.get("value")
+    if len(source) != 2 or type(key) is not str or type(value) is not dict:  # noqa: PLR2004
+        return b""
+    text = value.get("stringValue")
+    if not key or len(value) != 1 or type(text) is not str:
+        return b""
+    name, content = _text(key), _text(text)
+    inner = b"\x0a" + short_varint(len(content)) + content
+    return b"".join(
+        (b"\x0a", short_varint(len(name)), name, b"\x12", short_varint(len(inner)), inner)
+    )
 
 
 def _packed(kind: int, values: list[Any]) -> bytes:

@@ -32,6 +32,7 @@ __all__ = [
     "PACKED_DOUBLE",
     "PACKED_FIXED64",
     "PACKED_UINT64",
+    "PAIR",
     "RARE",
     "SFIXED64",
     "SHAPES",
@@ -182,3 +183,18 @@ def _shapes() -> dict[Signal, Shape]:
 
 
 SHAPES: Final = _shapes()
+
+
+def _pair_shape() -> Shape:
+    """Return the table of a log record's attributes."""
+    shape: Shape | None = SHAPES[Signal.LOGS]
+    for key in ("resourceLogs", "scopeLogs", "logRecords", "attributes"):
+        if shape is not None:
+            shape = shape.by_key[key].shape
+    if shape is None:
+        raise TypeError("a log record has attributes")
+    return shape
+
+
+PAIR: Final = _pair_shape()
+"""The table of KeyValue: most of what a request has are attributes that hold strings."""

@@ -23,6 +23,7 @@ from tapeline.otlp.line_shapes import (
     PACKED_DOUBLE,
     PACKED_FIXED64,
     PACKED_UINT64,
+    PAIR,
     SFIXED64,
     SHAPES,
     SINT32,
@@ -88,7 +89,7 @@ def _message(shape: Shape, data: bytes, position: int, end: int, depth: int) -> 
             if inner is None:
                 run.append(encode_basestring(data[begin:position].decode("utf-8")))
             else:
-                text = _pair(data, begin, position) if inner is _PAIR else ""
+                text = _pair(data, begin, position) if inner is PAIR else ""
                 run.append(text or _message(inner, data, begin, position, depth + 1))
             continue
         if slots[entry.slot] is not None or entry.oneof & oneofs:
@@ -232,17 +233,3 @@ def _packed(kind: int, data: bytes, begin: int, end: int) -> str:
         numbers = unpack(f"<{count}d", data[begin:end])
         return "[" + ",".join([_double(number) for number in numbers]) + "]"
     raise UnusualError
-
-
-def _pair_shape() -> Shape:
-    """Return the table of KeyValue: that of a log record's attributes."""
-    shape: Shape | None = SHAPES[Signal.LOGS]
-    for key in ("resourceLogs", "scopeLogs", "logRecords", "attributes"):
-        if shape is not None:
-            shape = shape.by_key[key].shape
-    if shape is None:
-        raise TypeError("a log record has attributes")
-    return shape
-
-
-_PAIR: Final = _pair_shape()
