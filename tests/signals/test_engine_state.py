@@ -1,5 +1,6 @@
 """A state that was kept and taken back goes on as if nothing had happened."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 from random import Random
@@ -121,8 +122,10 @@ def test_positions_are_not_counted_on_in_other_units() -> None:
     engine.apply([trade(1, 1, 100)], 1)
     state = decode_state(encode_state(dump_engine(engine)))
     other = {**INSTRUMENTS, "X": replace(INSTRUMENTS["X"], multiplier=Decimal(5))}
-    with pytest.raises(SettingsChangedError, match=r"instrument 'X'.*another name"):
+    with pytest.raises(SettingsChangedError, match=r"instrument 'X'.*another name") as told:
         restore_engine(Engine(replace(SETTINGS, instruments=Instruments(other))), state, [])
+    assert "linear, multiplier 5" in str(told.value)
+    assert not {"Decimal", "False", "''"} & set(re.split(r"[ (,\[\]]", str(told.value)))
     with pytest.raises(SettingsChangedError, match=r"account 'a'.*counted in USD"):
         restore_engine(Engine(replace(SETTINGS, accounts={"a": Account("EUR")})), state, [])
     with pytest.raises(SettingsChangedError, match=r"'a' began with 1000.*trading\.cash"):

@@ -237,9 +237,9 @@ def _check_facts(engine: Engine, facts: Any) -> None:
         now += [held.quote_currency, held.settlement_currency]
         if now != known:
             raise SettingsChangedError(
-                f"the instrument {name!r} has positions that were counted with kind, multiplier"
-                f" and currencies {known}, and the configuration now says {now}: give it another"
-                " name, or begin with a new state"
+                f"the instrument {name!r} has positions that were counted as {_spelt(known)}, and"
+                f" the configuration now says {_spelt(now)}: give it another name, or begin with a"
+                " new state"
             )
     for name, (currency, equity) in facts["accounts"].items():
         terms = engine.sampled.accounts.terms(name)
@@ -267,6 +267,14 @@ def _check_facts(engine: Engine, facts: Any) -> None:
             f"returns are of periods of {facts['risk_period'] / 1e9:g} s, and the configuration now"
             f" says {period_ns / 1e9:g} s (risk.period): change it back, or begin with a new state"
         )
+
+
+def _spelt(terms: list[Any]) -> str:
+    """Return an instrument's terms as the configuration names them."""
+    is_inverse, multiplier, currencies = terms[0], terms[1], terms[2:]
+    names = ("base_currency", "quote_currency", "settlement_currency")
+    told = [f"{name} {value}" for name, value in zip(names, currencies, strict=True) if value]
+    return ", ".join(["inverse" if is_inverse else "linear", f"multiplier {multiplier:f}", *told])
 
 
 def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
