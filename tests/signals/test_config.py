@@ -115,6 +115,8 @@ def test_everything_arrives_in_the_settings() -> None:
         {"state": "sqlite:///"},
         {"state": "mysql://db"},
         {"state": "sqlite:///a\0b.db"},
+        {"state": "sqlite:///:memory:"},
+        {"state": "sqlite:///signals.db?mode=ro"},
         {"period": 5},
         {"period": "0s"},
         {"max_lateness": "-1s"},

@@ -64,6 +64,9 @@ def _number(value: object) -> Decimal:
 def _state(url: str) -> str:
     if "\0" in url:
         raise ValueError("has a zero byte in it")
+    # As other programs spell them; here they would be names of files.
+    if url.startswith("sqlite:///") and (":memory:" in url or "?" in url):
+        raise ValueError("takes no parameters: write sqlite:///PATH, or memory for no file at all")
     if url == "memory" or url.startswith(("postgresql://", "postgres://")):
         return url
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
