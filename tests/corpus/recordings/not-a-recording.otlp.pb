@@ -1,0 +1,4 @@
+no recording, but a text that somebody named like one
+no recording, but a text that somebody named like one
+no recording, but a text that somebody named like one
+no recording, but a text that somebody named like one
