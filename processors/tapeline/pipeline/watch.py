@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Mask", "Sighting", "Watch"]
 
+
 class Mask(Protocol):
     """Takes every secret out of a batch, whatever the chain's redaction lets pass. Thread-safe."""
 
