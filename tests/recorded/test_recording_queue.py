@@ -148,6 +148,31 @@ def test_nothing_is_taken_after_the_end() -> None:
     assert queue.offer(LOG) is None
 
 
+def test_what_comes_just_before_the_end_is_written() -> None:
+    """Though the thread had looked for work in vain a moment before, and was busy since."""
+    sink = Sink()
+    looked, go_on = threading.Event(), threading.Event()
+
+    def tick() -> None:
+        looked.set()
+        assert go_on.wait(10)
+
+    sink.tick = tick  # type: ignore[method-assign]
+    queue = RecordingQueue(sink, max_waiting_bytes=ROOM_BYTES)
+    queue.start()
+    assert looked.wait(10)
+    with ThreadPoolExecutor(1) as pool:
+        taken = queue.offer(LOG)
+        closing = pool.submit(queue.close, 10)
+        eventually(lambda: queue.offer(LOG) is None)
+        go_on.set()
+        assert closing.result()
+
+    assert taken is not None
+    assert taken.done.is_set()
+    assert LOG in sink.flushed
+
+
 @pytest.mark.parametrize("started", [True, False], ids=["started", "not started"])
 def test_an_end_without_work_ends(started: object) -> None:
     """Closing closes the files, whether anything was written or not."""

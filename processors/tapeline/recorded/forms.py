@@ -16,7 +16,6 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from tapeline.otlp.json_lines import request_to_json
 from tapeline.pipeline.batch import Batch
 
 if TYPE_CHECKING:
@@ -102,6 +101,8 @@ def encoder(form: Format, compression: Compression) -> Callable[[Batch], bytes]:
 
 
 def _json(batch: Batch) -> bytes:
+    from tapeline.otlp.json_lines import request_to_json  # noqa: PLC0415 - for JSON alone
+
     return request_to_json(batch.signal, batch.payload)
 
 

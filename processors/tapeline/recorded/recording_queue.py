@@ -134,9 +134,14 @@ class RecordingQueue:
                 next_tick_s = time.monotonic() + _TICK_S
             # After each group too: a file must not grow beyond its size for a second.
             self._guarded(self._sink.tick)
-            if not group and self._closing:
+            if self._is_at_end():
                 break
         self._guarded(self._sink.close)
+
+    def _is_at_end(self) -> bool:
+        # Asked anew: something may have come, and the end after it, since the last look.
+        with self._changed:
+            return self._closing and not self._waiting
 
     def _next_group(self, timeout_s: float) -> list[Taken]:
         with self._changed:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tapeline.otlp.framing import MalformedRequestError
 from tapeline.pipeline.batch import Batch
@@ -18,7 +18,10 @@ from tapeline.transport.answers import answer_failures
 from tapeline.transport.forwarder import Forwarder
 from tapeline.transport.gate import ChainSlot
 from tapeline.transport.metrics import TransportMetrics
-from tapeline.transport.tee import Tee
+
+if TYPE_CHECKING:
+    # Loaded where something is recorded: a gate must start fast.
+    from tapeline.transport.tee import Tee
 
 __all__ = ["Emissions", "Ticker"]
 
@@ -39,7 +42,7 @@ class Emissions:
         max_batches: int = MAX_WAITING_BATCHES,
         max_bytes: int = MAX_WAITING_BYTES,
         tap: Tap | None = None,
-        tee: Tee | None = None,
+        tee: "Tee | None" = None,
     ) -> None:
         self._forwarder = forwarder
         self._tap = tap

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tapeline.otlp.framing import MalformedRequestError
 from tapeline.otlp.signals import Signal
@@ -29,7 +29,10 @@ from tapeline.transport.forwarder import Forwarder
 from tapeline.transport.loop_watch import LoopWatch
 from tapeline.transport.metrics import TransportMetrics
 from tapeline.transport.quarantine import AttemptCounts, Quarantine
-from tapeline.transport.tee import Tee
+
+if TYPE_CHECKING:
+    # Loaded where something is recorded: a gate must start fast.
+    from tapeline.transport.tee import Tee
 
 __all__ = ["BatchChain", "ChainSlot", "Gate", "NoChainError"]
 
@@ -155,7 +158,7 @@ class Gate:
     forward_timeout_s: float
     quarantine: Quarantine | None = None
     tap: Tap | None = None
-    tee: Tee | None = None
+    tee: "Tee | None" = None
     clock_unix_nano: Callable[[], int] = time.time_ns
     attempts: AttemptCounts = field(default_factory=AttemptCounts)
     loop_watch: LoopWatch = field(default_factory=LoopWatch)

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
@@ -27,7 +27,10 @@ from tapeline.transport.metrics import TransportMetrics
 from tapeline.transport.quarantine import Quarantine, QuarantineForm
 from tapeline.transport.record_config import RecordConfig
 from tapeline.transport.server import OtlpServer
-from tapeline.transport.tee import Tee
+
+if TYPE_CHECKING:
+    # Loaded where something is recorded: a gate must start fast.
+    from tapeline.transport.tee import Tee
 
 __all__ = ["ChainBuilder", "ServiceSettings", "Sidecar"]
 
@@ -128,9 +131,11 @@ class Sidecar:
             worker=self._worker_index,
         )
 
-    def _made_tee(self) -> Tee | None:
+    def _made_tee(self) -> "Tee | None":
         if self._settings.record.folder is None:
             return None
+        from tapeline.transport.tee import Tee  # noqa: PLC0415 - as above
+
         return Tee(
             self._settings.record,
             self._metrics.record,
