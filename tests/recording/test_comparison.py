@@ -2,6 +2,7 @@
 
 import json
 import math
+import struct
 from collections import Counter
 from copy import deepcopy
 from random import Random
@@ -260,6 +261,60 @@ def test_values_of_different_types_differ_though_they_look_alike(one: str, other
     difference = compare([_log(SAME_LOOKING[one])], [_log(SAME_LOOKING[other])])
 
     assert difference.is_same == (one == other)
+
+
+def test_a_nan_is_a_nan_whatever_its_bits() -> None:
+    """OTLP/JSON has one name for all of them."""
+    (other,) = struct.unpack("<d", (0x7FF8_0000_0000_0123).to_bytes(8, "little"))
+    one, two = log_of(math.nan), log_of(other)
+    assert one.payload != two.payload
+
+    assert compare([one], [two]).is_same
+
+
+def log_of(value: float) -> Batch:
+    """Return a log with a double."""
+    return _log(AnyValue(double_value=value))
+
+
+def test_what_is_empty_means_what_is_absent() -> None:
+    """A resource, a scope, a status, a body without a value; but an empty text is a text."""
+    bare, full = ExportTraceServiceRequest(), ExportTraceServiceRequest()
+    bare.resource_spans.add().scope_spans.add().spans.add(name="a")
+    resource = full.resource_spans.add()
+    resource.resource.SetInParent()
+    scope = resource.scope_spans.add()
+    scope.scope.SetInParent()
+    scope.spans.add(name="a").status.SetInParent()
+    without, empty, text = (ExportLogsServiceRequest() for _ in range(3))
+    for request, body in ((without, None), (empty, AnyValue()), (text, AnyValue(string_value=""))):
+        record = request.resource_logs.add().scope_logs.add().log_records.add(severity_text="x")
+        if body is not None:
+            record.body.CopyFrom(body)
+
+    assert compare([_batch_of(Signal.TRACES, bare)], [_batch_of(Signal.TRACES, full)]).is_same
+    assert compare([_batch_of(Signal.LOGS, without)], [_batch_of(Signal.LOGS, empty)]).is_same
+    assert not compare([_batch_of(Signal.LOGS, without)], [_batch_of(Signal.LOGS, text)]).is_same
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"resource": {"service.name": "b"}},
+        {"resource_schema_url": "b"},
+        {"scope": "b"},
+        {"scope_version": "b"},
+        {"scope_schema_url": "b"},
+        {"scope_attributes": {"k": "b"}},
+    ],
+)
+def test_what_encloses_a_record_is_a_part_of_it(other: dict[str, Any]) -> None:
+    """The same span of another resource or scope is another one; asked to, they are passed over."""
+    one, two = batch_of({"span": {"name": "a"}}), batch_of({"span": {"name": "a"} | other})
+    place = next(iter(other)).partition("_")[0]
+
+    assert not compare([one], [two]).is_same
+    assert compare([one], [two], ignoring([place])).is_same
 
 
 def test_a_list_keeps_its_order_and_a_map_has_none() -> None:

@@ -351,6 +351,16 @@ def test_what_the_rules_find_is_a_secret_without_saying_which() -> None:
     assert SECRET not in str(caught.value)
 
 
+def test_a_secret_in_a_key_is_not_told_either() -> None:
+    """The key is a part of the path, so that is left out."""
+    outcome = _given({"log": {"attributes": {f"password={SECRET}": 1}}})
+
+    with pytest.raises(AssertionError, match="looks like a secret in a key of log") as caught:
+        outcome.assert_no_secret()
+
+    assert SECRET not in str(caught.value)
+
+
 def test_a_secret_of_few_signs_is_refused() -> None:
     """It would be found everywhere."""
     with pytest.raises(ValueError, match="at least 4"):

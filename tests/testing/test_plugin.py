@@ -56,7 +56,7 @@ def test_a_golden_that_says_the_same_passes(project: pytest.Pytester) -> None:
     result = project.runpytest()
 
     result.assert_outcomes(passed=1)
-    assert "obsolete" not in result.stdout.str()
+    assert "obsolete goldens" not in result.stdout.str()
     assert "written" not in result.stdout.str()
 
 
@@ -212,6 +212,16 @@ def test_a_run_in_part_calls_no_golden_obsolete(
     result = project.runpytest(*arguments)
 
     assert "goldens/test_orders/old.yaml" not in result.stdout.str()
+
+
+def test_a_run_that_stopped_early_calls_no_golden_obsolete(project: pytest.Pytester) -> None:
+    """Tests that were never begun may ask for it."""
+    project.makepyfile(test_first="def test_first(tapeline_replay):\n    raise ValueError\n")
+
+    result = project.runpytest("-x")
+
+    result.assert_outcomes(failed=1)
+    assert "obsolete goldens" not in result.stdout.str()
 
 
 def test_workers_of_xdist_tell_what_they_wrote() -> None:

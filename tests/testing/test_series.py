@@ -65,6 +65,11 @@ def test_doubles_are_added_without_regard_to_order(values: list[float], seed: in
     assert encoded(series_of(points)[0].final) == encoded(series_of(shuffled)[0].final)
 
 
+def test_doubles_are_added_exactly_and_rounded_once() -> None:
+    """Ten tenths are one."""
+    assert _one(*_delta("sum", [{"value": 0.1}] * 10)).value == 1.0
+
+
 def test_a_delta_histogram_is_added_field_by_field() -> None:
     """Counts and buckets added, the least minimum, the greatest maximum, the first start."""
     first = {"start": "2025-01-01T00:00:00Z", "count": 3, "sum": 1.5, "min": 0.1, "max": 1.0,

@@ -9,7 +9,7 @@ alike, or with what tells it from others: a span's ids, a log's time and body, a
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isclose, isnan
+from math import isclose
 from typing import Final
 
 from tapeline.otlp.signals import Signal
@@ -256,8 +256,7 @@ def _is_same(before: Value, after: Value, tolerance: float) -> bool:
         pairs = zip(before, after, strict=True)
         return all(_is_same(one, other, tolerance) for one, other in pairs)
     if isinstance(before, float) and isinstance(after, float) and tolerance > 0:
-        either = isnan(before) or isnan(after)
-        return not either and isclose(before, after, rel_tol=tolerance)
+        return isclose(before, after, rel_tol=tolerance)
     if isinstance(before, Marked) and isinstance(after, Marked) and before.mark == after.mark:
         return _is_same(before.values, after.values, tolerance)
     return False
