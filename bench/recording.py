@@ -67,13 +67,14 @@ QUICK: Final = Effort(proto_batches=40, json_batches=20, rounds=1, replay_batche
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
-    """Records a second, by the clock and by CPU seconds, the command's start in it; peak memory."""
+    """Records a second: by the clock, by CPU seconds, and by those without the command's start."""
 
     load: str
     form: str
     records: int
     records_per_s: float
     records_per_cpu_s: float
+    started_records_per_cpu_s: float
     peak_bytes: int
 
 
@@ -105,7 +106,7 @@ def measure_recording(cores: Cores, folder: Path, *, quick: bool) -> RecordingRe
     empty.write_bytes(b"")
     start_cpu_s = min(_processed(empty, Format.PROTO, cores).cpu_s for _ in range(effort.rounds))
     rows = [
-        _process_row(name, load, form, (cores, own, effort))
+        _process_row(name, load, form, (cores, own, effort), start_cpu_s)
         for name, load in _loads()
         for form in Format
     ]
@@ -130,7 +131,7 @@ def _write(path: Path, load: Load, form: Format, batches: int) -> int:
 
 
 def _process_row(
-    name: str, load: Load, form: Format, how: tuple[Cores, Path, Effort]
+    name: str, load: Load, form: Format, how: tuple[Cores, Path, Effort], start_cpu_s: float
 ) -> ProcessRow:
     print(f"recording: process, {name}, {form} …", flush=True)
     cores, folder, effort = how
@@ -139,12 +140,14 @@ def _process_row(
     records = _write(recording, load, form, batches)
     found = [_processed(recording, form, cores) for _ in range(effort.rounds)]
     recording.unlink()
+    cpu_s = statistics.median(each.cpu_s for each in found)
     return ProcessRow(
         load=name,
         form=form.value,
         records=records,
         records_per_s=records / statistics.median(each.seconds for each in found),
-        records_per_cpu_s=records / statistics.median(each.cpu_s for each in found),
+        records_per_cpu_s=records / cpu_s,
+        started_records_per_cpu_s=records / max(cpu_s - start_cpu_s, 1e-3),
         peak_bytes=max(each.peak_bytes for each in found),
     )
 

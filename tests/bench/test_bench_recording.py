@@ -15,8 +15,8 @@ from tapeline.recorded.reader import RecordedBatch, read_recording
 
 MET = RecordingResult(
     process=(
-        ProcessRow("logs, clean", "proto", 1000, 200_000, 250_000, 150_000_000),
-        ProcessRow("logs, clean", "json", 1000, 20_000, 30_000, 100_000_000),
+        ProcessRow("logs, clean", "proto", 1000, 200_000, 240_000, 250_000, 150_000_000),
+        ProcessRow("logs, clean", "json", 1000, 20_000, 29_000, 30_000, 100_000_000),
     ),
     replay=(
         ReplayRow("as recorded", 300_000, 1.0, 60_000_000),
@@ -56,7 +56,11 @@ def test_bars_are_met_at_the_bar_and_missed_below() -> None:
     slow = replace(
         MET,
         process=tuple(
-            replace(row, records_per_cpu_s=row.records_per_cpu_s - 1, peak_bytes=150_000_001)
+            replace(
+                row,
+                started_records_per_cpu_s=row.started_records_per_cpu_s - 1,
+                peak_bytes=150_000_001,
+            )
             for row in MET.process
         ),
         replay=tuple(replace(row, records_per_s=299_999) for row in MET.replay),
