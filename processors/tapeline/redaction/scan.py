@@ -97,8 +97,8 @@ class Scanner:
     def _is_backwards(self, data: bytes) -> bool:
         """Say whether a request has a key behind its value."""
 
-        def end_at_one(_number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
-            return is_pair_with_value_first(data, end - 1)
+        def end_at_one(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            return is_pair_with_value_first(data, end - 1 - VALUE_FIRST[number][1])
 
         try:
             self._value_first.scan(
@@ -151,7 +151,7 @@ def compile_scanner(patterns: WirePatterns, cache_folder: Path | None = None) ->
         databases.append((number, 0, _cached([pattern], cache_folder)))
     value_first = None
     if patterns.last_keys:
-        value_first = _cached([(pattern, False) for pattern in VALUE_FIRST], cache_folder)
+        value_first = _cached([(pattern, False) for pattern, _ in VALUE_FIRST], cache_folder)
         first += len(patterns.apart)
         databases.append((first, 1, _cached(patterns.last_keys, cache_folder)))
     confirming = _cached(patterns.confirming, cache_folder) if patterns.confirming else None

@@ -5,6 +5,7 @@ nothing is costly, so it is only done where there are some.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from tapeline.otlp.wire import (
@@ -28,20 +29,43 @@ _KEY_INDEX: Final = 0x18
 _MAX_INDEX_BYTES: Final = 11
 _MAX_LENGTH_BYTES: Final = 5
 
-VALUE_FIRST: Final = (
-    b"["
-    + b"".join(b"\\x%02x" % tag for tag in _PAIR_TAGS)
-    + rb"](?:[\x00-\x7f]|[\x80-\xff]{1,4}[\x00-\x7f])\x12",
+_DOUBLE_VALUE: Final = 0x21
+_BEGINS_VALUE: Final = frozenset(
+    tag for tag in range(8, 256) if tag >= LONG_VARINT or tag & 7 in {0, 2} or tag == _DOUBLE_VALUE
+)
+"""How an AnyValue may begin, that of a later OTLP too: with a number, a length, or a double.
+
+A record of a log begins otherwise, with its time. That matters because a time may end in bytes
+that look like the tag and the length of a KeyValue (for 18 minutes at a time, seven times in 78
+hours), and what follows it is the next record, under the tag that a KeyValue's value has.
+"""
+
+
+def _one_of(numbers: Iterable[int]) -> bytes:
+    return b"[" + b"".join(b"\\x%02x" % number for number in sorted(numbers)) + b"]"
+
+
+_BEGINNINGS: Final = (
+    _one_of(_PAIR_TAGS) + rb"(?:[\x00-\x7f]|[\x80-\xff]{1,4}[\x00-\x7f])\x12",
+    # Before the value there may be the pair's third field, `key_strindex`.
     rb"\x18[\x80-\xff]{0,9}[\x00-\x7f]\x12",
+)
+_VALUES: Final = (
+    (rb"\x00", 1),
+    (rb"[\x01-\x7f]" + _one_of(_BEGINS_VALUE), 2),
+    (rb"[\x80-\xff]", 1),
+)
+VALUE_FIRST: Final = tuple(
+    (beginning + value, size_bytes) for beginning in _BEGINNINGS for value, size_bytes in _VALUES
 )
 """In Hyperscan's syntax: how a KeyValue begins whose value comes first. So do other bytes.
 
-Before the value there may be its third field, `key_strindex`.
+With each stands how many bytes it has behind the value's tag.
 """
 
 
 def is_pair_with_value_first(payload: bytes, value: int) -> bool:
-    """Say whether a match of VALUE_FIRST, which ends with the byte at `value`, is what it seems.
+    """Say whether a match of VALUE_FIRST, with the value's tag at `value`, is what it seems.
 
     That is so if, with the length before it, it parses as a message that holds a key, too.
     """
