@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from tapeline.otlp.index import NO_CONTAINER, RecordIndex
 from tapeline.otlp.layout import SliceKind
@@ -13,17 +13,11 @@ __all__ = ["splice"]
 _NOTHING: Final[Mapping[int, bytes | None]] = MappingProxyType({})
 
 
-class _Edit(NamedTuple):
-    """The bytes from `begin` to `end`, which `container` holds, become `content`."""
+_Edit = tuple[int, int, bytes, int]
+"""What begins and ends at two places becomes other bytes; last comes the container that holds it.
 
-    begin: int
-    end: int
-    content: bytes
-    container: int
-
-
-# Half the cost of calling the named tuple.
-_new: Final = tuple.__new__
+A plain tuple: there is one for each changed record, and a sort compares them twice as fast.
+"""
 
 
 def splice(
@@ -52,10 +46,10 @@ def splice(
         return payload
     pieces = []
     position = 0
-    for edit in sorted([*edits, *_length_edits(payload, index, edits)]):
-        pieces.append(payload[position : edit.begin])
-        pieces.append(edit.content)
-        position = edit.end
+    for begin, end, content, _ in sorted([*edits, *_length_edits(payload, index, edits)]):
+        pieces.append(payload[position:begin])
+        pieces.append(content)
+        position = end
     pieces.append(payload[position:])
     return b"".join(pieces)
 
@@ -107,7 +101,7 @@ def _removals(index: RecordIndex, containers: Collection[int]) -> Iterator[_Edit
         container = index.containers[number]
         # They are in the order of the wire: what lies within one that goes has begun before its end
         if container.field >= end:
-            yield _Edit(container.field, container.end, b"", container.parent)
+            yield container.field, container.end, b"", container.parent
             end = container.end
 
 
@@ -121,12 +115,12 @@ def _edit(
 ) -> _Edit:
     field, begin, end = place
     if content is None:
-        return _Edit(field, end, b"", container)
+        return field, end, b"", container
     length = len(content)
     if length == end - begin:
-        return _Edit(begin, end, content, container)
+        return begin, end, content, container
     after_tag = field + 1 if payload[field] < LONG_VARINT else _after_tag(payload, field)
-    return _new(_Edit, (after_tag, end, short_varint(length) + content, container))
+    return after_tag, end, short_varint(length) + content, container
 
 
 def _after_tag(payload: bytes, field: int) -> int:
@@ -139,9 +133,9 @@ def _after_tag(payload: bytes, field: int) -> int:
 def _length_edits(payload: bytes, index: RecordIndex, edits: list[_Edit]) -> Iterator[_Edit]:
     """Yield the new lengths of all the containers around the edits that need one."""
     growth_bytes: dict[int, int] = {}
-    for edit in edits:
-        growth = len(edit.content) - (edit.end - edit.begin)
-        growth_bytes[edit.container] = growth_bytes.get(edit.container, 0) + growth
+    for begin, end, content, container in edits:
+        growth = len(content) - (end - begin)
+        growth_bytes[container] = growth_bytes.get(container, 0) + growth
     # Inner lengths may themselves need more bytes or fewer, which the outer ones have to count.
     for container in _inner_first(index, growth_bytes):
         growth = growth_bytes.get(container, 0)
@@ -150,7 +144,7 @@ def _length_edits(payload: bytes, index: RecordIndex, edits: list[_Edit]) -> Ite
         around = index.containers[container]
         begin = _after_tag(payload, around.field)
         length = encode_varint(around.end - around.begin + growth)
-        yield _Edit(begin, around.begin, length, around.parent)
+        yield begin, around.begin, length, around.parent
         growth += len(length) - (around.begin - begin)
         if around.parent != NO_CONTAINER:
             growth_bytes[around.parent] = growth_bytes.get(around.parent, 0) + growth

@@ -9,6 +9,7 @@ one of them changed on which side of a word's boundary it stands.
 """
 
 import string
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
@@ -20,9 +21,12 @@ from tapeline.redaction.masks import mask
 from tapeline.redaction.relax import has_inner_boundary, may_hold, relax
 from tapeline.redaction.spans import Spans
 from tapeline.redaction.value_matcher import Prefilter
+from tapeline.redaction.within_words import least_word, relaxed_from_mark
 
 __all__ = ["AfterMasks", "Left", "Masked"]
 
+_MAX_MASKS: Final = 8
+"""Of a text with more, the words around them are not measured: each may be as long as the text."""
 _BRACKETS: Final = frozenset("[]")
 _OF_NAME: Final = frozenset(f"{string.ascii_letters}{string.digits}_.-")
 """What names are made of (assignments.py), and whatever has a word's boundary beside a bracket."""
@@ -67,17 +71,26 @@ class AfterMasks:
         self._judge = judge
         rules = judge.pack.value_rules
         across = [
-            (number, relax(rule.pattern).encode(), False)
+            (number, relaxed_from_mark(rule.pattern).encode(), False)
             for number, rule in enumerate(rules)
-            if rule.near is None and may_hold(rule.pattern, "[]")
+            if may_hold(rule.pattern, "[]") and (rule.near is None or not _is_in_any(rule.pattern))
         ]
+        self._told = frozenset(number for number, _, _ in across)
         self._across = Prefilter(across, many=True) if across else None
         # What a mask may change for these even where they matched nothing before.
         self._never_silent = frozenset(
             number
             for number, rule in enumerate(rules)
-            if has_inner_boundary(rule.pattern) or (rule.near and may_hold(rule.pattern, "[]"))
+            if has_inner_boundary(rule.pattern)
+            or (number not in self._told and may_hold(rule.pattern, "[]"))
         )
+        # Without a match before, a new one has some of a mask in it, and so stands in its word.
+        self._least_words = {
+            number: 0
+            if has_inner_boundary(rules[number].pattern)
+            else least_word(rules[number].pattern)
+            for number in self._never_silent
+        }
         near = [
             (number, word)
             for number, rule in enumerate(rules)
@@ -89,6 +102,7 @@ class AfterMasks:
         self._near_across = tuple(
             (number, word) for number, word in near if not _BRACKETS.isdisjoint(word)
         )
+        self._is_cased = any(word.lower() != word.upper() for _, word in self._near_across)
         self._words_of: dict[str, tuple[int, ...] | None] = {}
 
     def judge(self, texts: Sequence[Masked]) -> list[Sequence[Hit]]:
@@ -108,18 +122,20 @@ class AfterMasks:
         is_alone = _stand_alone(before, hits)
         silent: Collection[int] = ()
         if is_alone and judged.silent:
-            silent = self._silent(judged.silent)
-        rules = {number for number in left.rules if number not in silent}
+            silent = self._silent(judged.silent, text, hits)
+        # Of what may match across the masks it is known already whether it matches anywhere.
+        told = self._told
+        rules = {number for number in left.rules if number not in silent and number not in told}
         rules.update(across)
         for hit in hits:
             near = self._near_rules(hit.rule)
             if near is None or hit.quote:
                 return judge.judge(text, facts.key or None)
             for number in near:
-                if number not in silent:
+                if number not in silent and number not in told:
                     rules.add(number)
         if self._near_across:
-            lowered = text.lower()
+            lowered = text.lower() if self._is_cased else text
             rules.update([number for number, word in self._near_across if word in lowered])
         has_name = False
         if left.names and not (judged.is_settled and is_alone):
@@ -131,10 +147,15 @@ class AfterMasks:
             return ()
         return judge.judge_by(text, facts, rules, has_name=has_name)
 
-    def _silent(self, silent: Sequence[int]) -> Collection[int]:
+    def _silent(self, silent: Sequence[int], text: str, hits: Sequence[Hit]) -> Collection[int]:
+        """Return the rules that still match nowhere, of those that did not before the masks."""
         if self._never_silent.isdisjoint(silent):
             return silent
-        return [number for number in silent if number not in self._never_silent]
+        if len(hits) > _MAX_MASKS:
+            return [number for number in silent if number not in self._never_silent]
+        longest = _longest_word(text, _masks(hits))
+        least = self._least_words
+        return [number for number in silent if least.get(number, sys.maxsize) > longest]
 
     def _near_rules(self, rule: str) -> tuple[int, ...] | None:
         """Return the rules that take words of this rule's mask for their own.
@@ -148,6 +169,16 @@ class AfterMasks:
             near = {number for number, word in self._near if word in lowered}
             self._words_of[rule] = None if is_odd else tuple(near)
         return self._words_of[rule]
+
+
+def _is_in_any(pattern: str) -> bool:
+    """Say whether a pattern, relaxed, is found in any long run of letters and digits.
+
+    Scanning for that would tell little and cost much.
+    """
+    runs = (string.ascii_letters + string.digits) * 8
+    probe = Prefilter([(0, relax(pattern).encode(), False)])
+    return bool(probe.rules_for(f" {runs} {string.digits * 16} ".encode()))
 
 
 def _stand_alone(text: str, hits: Iterable[Hit]) -> bool:
@@ -169,6 +200,16 @@ def _masks(hits: Iterable[Hit]) -> list[tuple[int, int]]:
         masks.append((start + growth, start + growth + length))
         growth += length - (end - start)
     return masks
+
+
+def _longest_word(text: str, masks: Iterable[tuple[int, int]]) -> int:
+    """Return how long the longest word is that a mask stands in."""
+    longest = 0
+    for start, end in masks:
+        behind = text.find(" ", end)
+        length = (behind if behind >= 0 else len(text)) - text.rfind(" ", 0, start) - 1
+        longest = max(longest, length)
+    return longest
 
 
 def _are_masked(names: Iterable[int], before: str, hits: Sequence[Hit]) -> bool:

@@ -78,6 +78,8 @@ _OPENING: Final = re.compile(
     r"(?:(?:[A-Za-z_][\w.]{0,31}+\(\s{0,32}+){1,3}+|\[\]string\{|string\([0-9]{1,5}+\)[ ])?"
     r"(?:[bBruRfLN@]{1,2}+(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])"
 )
+_TO_QUOTE_LENGTH: Final = 256
+"""More than can stand before the quote that `_OPENING` ends with."""
 _CLOSINGS: Final = {
     quote: re.compile(rf"(?<!\\)(?:\\\\)*+{quote}") for quote in ('"', "'", "`", '"""', "'''")
 }
@@ -275,9 +277,15 @@ _LATER: Final = re.compile(
 )
 
 
+_TO_ARROW_LENGTH: Final = 8
+
+
 def _later_value(text: str, found: Assignment) -> Assignment | None:
     """Return the value that took the place of one under a secret's name."""
-    later = _LATER.match(text, found.end) if text[found.end : found.end + 3].strip() else None
+    # Most texts have no arrow.
+    if ">" not in text[found.end : found.end + _TO_ARROW_LENGTH]:
+        return None
+    later = _LATER.match(text, found.end)
     if later is None:
         return None
     return _new(Assignment, (found.rule, later.start("value"), later.end(), (0, 0), ""))
@@ -334,7 +342,10 @@ def _value(
 ) -> Assignment | None:
     """Return the value of a pair; None where there is nothing at all."""
     start, quote = pair.start, (0, 0)
-    opening = _OPENING.match(text, start)
+    opening = None
+    near = text[start : start + _TO_QUOTE_LENGTH]
+    if '"' in near or "'" in near or "`" in near:
+        opening = _OPENING.match(text, start)
     if opening is not None:
         start = opening.end()
         end = _quoted_end(text, start, opening["quote"])

@@ -46,6 +46,7 @@ _NAME: Final = int(Hint.NAME)
 _ENCODED: Final = int(Hint.ENCODED)
 _BLOB: Final = int(Hint.BLOB)
 _DROPS: Final = frozenset({RuleAction.DROP_ATTRIBUTE, RuleAction.DROP_RECORD})
+_MASK: Final = RuleAction.MASK
 
 MAX_KEYS: Final = 16_384
 MAX_KEY_LENGTH: Final = 128
@@ -377,7 +378,7 @@ class FieldPass:
                 raise _OddFieldError
             secret = text[start:end].encode()
             noted.append((change, len(secret)))
-            if action is not RuleAction.MASK:
+            if action is not _MASK:
                 stands, is_plain = self._redactor.masked(change, secret), False
             masks.append(text[position:start])
             masks.append(f"{quote}{stands}{quote}" if quote else stands)

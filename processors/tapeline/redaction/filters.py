@@ -46,8 +46,13 @@ def shannon_entropy(text: str) -> float:
     if length > _MAX_TABLE:
         counts = Counter(text).values()
         return math.log2(length) - sum(count * math.log2(count) for count in counts) / length
-    count_of, weights = text.count, _WEIGHTS
-    return math.log2(length) - sum([weights[count_of(c)] for c in set(text)]) / length
+    return _entropy(text, set(text))
+
+
+def _entropy(text: str, characters: Collection[str]) -> float:
+    """Return the entropy of a text that is not too long for the table, and has these characters."""
+    length, count_of, weights = len(text), text.count, _WEIGHTS
+    return math.log2(length) - sum([weights[count_of(c)] for c in characters]) / length
 
 
 def has_more_entropy(text: str, bits: float) -> bool:
@@ -56,20 +61,24 @@ def has_more_entropy(text: str, bits: float) -> bool:
     if not 0 < length <= _MAX_TABLE:
         return shannon_entropy(text) > bits
     enough = bits + _ROUNDING
-    if length >= 2 * _PART:
+    characters = set(text)
+    # With so many different characters it has least if one of them stands in all other places.
+    if math.log2(length) - _WEIGHTS[length - len(characters) + 1] / length > enough:
+        return True
+    if length >= 2 * _PART and len(characters) > _FEW:
         # The entropy of a whole is no less than the mean of its parts', by their lengths.
         least, needed = 0.0, enough * length / _PART
         for end in range(_PART, length + 1, _PART):
             least += _LEAST[len(set(text[end - _PART : end]))]
             if least > needed:
                 return True
-    # With so many different characters it has least if one of them stands in all other places.
-    least = math.log2(length) - _WEIGHTS[length - len(set(text)) + 1] / length
-    return least > enough or shannon_entropy(text) > bits
+    return _entropy(text, characters) > bits
 
 
 _ROUNDING: Final = 1e-9
 _PART: Final = 16
+_FEW: Final = 24
+"""Different characters, as those of hexadecimal digits, that are counted faster than parts are."""
 _LEAST: Final = (0.0, *(math.log2(_PART) - _WEIGHTS[_PART - n + 1] / _PART for n in range(1, 17)))
 """Bits a character that so many different ones among 16 have at least."""
 
@@ -224,8 +233,27 @@ _SUSPICIOUS: Final = compile_pattern(
 _suspicion: Final = _SUSPICIOUS._regexp.Match  # noqa: SLF001 - see value_matcher._matching
 
 
+# Looking these up each time would take as long as a short match.
+_ANY: Final = Strength.ANY
+_OPAQUE_ONLY: Final = Strength.OPAQUE
+_FOUR_DIGITS: Final = re.compile(r"(?:[^0-9]{0,40}+[0-9]){4}")
+_MIN_RANDOM: Final = 16
+_MIN_NO_NAME: Final = 8
+_MAX_RANDOM: Final = 200
+
+
 def _is_random(value: str, strength: Strength) -> bool:
-    if not (_NO_NAME if strength is Strength.ANY else _RANDOM).match(value):
+    if value.isalnum() and value.isascii():
+        # What the patterns below say of letters and digits alone, in a third of the time.
+        length = len(value)
+        if length > _MAX_RANDOM:
+            return False
+        if strength is _ANY:
+            if length < _MIN_NO_NAME or value.isalpha():
+                return False
+        elif length < _MIN_RANDOM or _FOUR_DIGITS.match(value) is None:
+            return False
+    elif not (_NO_NAME if strength is _ANY else _RANDOM).match(value):
         return False
     data = value.encode("ascii")
     found: Sequence[tuple[int, int]] = _suspicion(_ANYWHERE, data, 0, len(data))
@@ -237,7 +265,7 @@ def value_reason(value: str, strength: Strength, *, bare: bool) -> str:
 
     `bare` values stand in no quotes, so they may as well be words of a sentence or of a program.
     """
-    if strength is not Strength.OPAQUE and _is_random(value, strength):
+    if strength is not _OPAQUE_ONLY and _is_random(value, strength):
         return ""
     value = value.strip()
     reason = placeholder_reason(value)
@@ -250,7 +278,7 @@ def value_reason(value: str, strength: Strength, *, bare: bool) -> str:
         reason = _program_reason(value)
         if reason:
             return reason
-    return "" if strength is Strength.ANY else _word_reason(value, strength, bare=bare)
+    return "" if strength is _ANY else _word_reason(value, strength, bare=bare)
 
 
 def _program_reason(value: str) -> str:
@@ -282,7 +310,7 @@ def _word_reason(value: str, strength: Strength, *, bare: bool) -> str:
         and len(set(value)) <= MAX_FILLER_CHARACTERS
     ):
         return "is made of few characters"
-    if strength is Strength.OPAQUE and not is_opaque(value):
+    if strength is _OPAQUE_ONLY and not is_opaque(value):
         return "could be a word or an identifier"
     return ""
 
@@ -401,10 +429,24 @@ def _is_shuffled(value: str) -> bool:
 
 
 def is_published(value: str, published: Collection[str]) -> bool:
-    """Say whether a value is one of the published samples, which are kept as SHA-256."""
+    """Say whether a value is one of the published samples, which are kept as SHA-256.
+
+    Before the hash may stand how many characters the sample has, and a colon: of what has others,
+    no hash is made.
+    """
     if not published:
         return False
-    return hashlib.sha256(value.encode(), usedforsecurity=False).hexdigest() in published
+    length, digest = f"{len(value)}:", ""
+    for sample in published:
+        if len(sample) > _DIGEST_LENGTH and not sample.startswith(length):
+            continue
+        digest = digest or hashlib.sha256(value.encode(), usedforsecurity=False).hexdigest()
+        if sample.endswith(digest):
+            return True
+    return False
+
+
+_DIGEST_LENGTH: Final = 64
 
 
 def _basic_credentials(value: str) -> bool:

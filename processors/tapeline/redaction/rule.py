@@ -15,6 +15,7 @@ __all__ = ["Check", "NameRule", "Near", "Rule", "RuleAction", "Strength", "Value
 MAX_PATTERN_LENGTH: Final = 4_000
 MAX_LIST_LENGTH: Final = 500
 MAX_NEAR_CHARACTERS: Final = 4_096
+_SAMPLE: Final = r"^(?:[1-9][0-9]{0,3}:)?[0-9a-f]{64}$"
 
 
 class RuleAction(StrEnum):
@@ -139,8 +140,9 @@ class ValueRule(_RuleBase):
     # Words, in lower case, of which none may be in the secret.
     stop_words: tuple[Keyword, ...] = Field(default=(), max_length=MAX_LIST_LENGTH)
 
-    # SHA-256, in hexadecimal, of values that were published as samples and open nothing.
-    published: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+    # SHA-256, in hexadecimal, of values that were published as samples and open nothing. Before it
+    # may stand how many characters the value has, and a colon: that saves hashing what has others.
+    published: tuple[Annotated[str, Field(pattern=_SAMPLE)], ...] = Field(
         default=(), max_length=MAX_LIST_LENGTH
     )
 
@@ -174,8 +176,8 @@ class NameRule(_RuleBase):
     # RE2 syntax: what the whole value must match. A number is then judged as its digits.
     form: Pattern | None = None
 
-    # SHA-256 of values that were published as samples and open nothing.
-    published: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+    # SHA-256 of values that were published as samples and open nothing, as for value rules.
+    published: tuple[Annotated[str, Field(pattern=_SAMPLE)], ...] = Field(
         default=(), max_length=MAX_LIST_LENGTH
     )
 

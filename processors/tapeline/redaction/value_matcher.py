@@ -14,6 +14,7 @@ from tapeline.redaction.pack import compile_pattern
 from tapeline.redaction.relax import relax, shortest
 from tapeline.redaction.rule import Near, ValueRule
 from tapeline.redaction.spans import Spans
+from tapeline.redaction.within_words import InWord, first_letters, in_word
 
 __all__ = ["ANYWHERE_BEHIND", "Asked", "Candidate", "Prefilter", "ValueMatcher"]
 
@@ -44,6 +45,9 @@ _FLAGS: Final = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
 _NUMBER_BITS: Final = 14
 _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
 _MATCHES_A_TEXT: Final = 16
+MAX_PIECES: Final = 4_096
+MAX_PIECE_LENGTH: Final = 256
+"""Pieces of masked texts that are remembered, and the bytes of one: a few MB at the most."""
 _BYTES_A_MATCH: Final = 64
 
 
@@ -146,8 +150,12 @@ class _Compiled:
     require: tuple[_Match, ...]
     allow: _Match | None
     published: frozenset[str]
+    allow_letters: frozenset[str] | None
+    """With what a secret begins that is allowed, where that is known."""
     forms: tuple[Ending, ...] | None
     """Of what it finds, if that is the end of what it matches."""
+    in_word: InWord | None
+    """What ties its matches to one word of a text, if anything does."""
 
 
 class ValueMatcher:
@@ -155,6 +163,7 @@ class ValueMatcher:
 
     def __init__(self, rules: Sequence[ValueRule]) -> None:
         self._compiled = tuple(_compiled(rule) for rule in rules)
+        self._in_pieces: dict[tuple[int, bytes], tuple[int, int]] = {}
 
     @property
     def expressions(self) -> list[tuple[int, bytes, bool]]:
@@ -169,20 +178,28 @@ class ValueMatcher:
         """How many rules there are."""
         return len(self._compiled)
 
-    def has_match_outside(
+    def has_match_outside(  # noqa: C901 - one loop over rules and matches: calls would cost more
         self, text: str, context: str, rules: Iterable[int], spans: Spans
     ) -> bool:
         """Say whether one of these rules' patterns finds anything that is not part of a span.
 
         Patterns of rules whose keywords are missing, as `candidates` asks for them, count not.
         """
-        lowered = f"{text}\0{context}".lower()
+        lowered = (f"{text}\0{context}" if context else text).lower()
         data = text.encode("ascii")
         length = len(data)
         for number in rules:
             compiled = self._compiled[number]
             if not _has_keyword(compiled, lowered):
                 continue
+            if compiled.in_word is not None:
+                place = lowered.find(compiled.in_word.literal, 0, length)
+                if place < 0:
+                    continue
+                if lowered.find(compiled.in_word.literal, place + 1, length) < 0:
+                    if self._is_outside(number, data, place, spans):
+                        return True
+                    continue
             match, shortest_bytes = compiled.match, compiled.shortest
             position = 0
             while length - position >= shortest_bytes:
@@ -199,6 +216,37 @@ class ValueMatcher:
                 if position == length:
                     break
                 position = whole[1] if whole[1] > position else position + 1
+        return False
+
+    def _is_outside(self, number: int, data: bytes, place: int, spans: Spans) -> bool:
+        """Say whether a rule whose only literal stands at a place finds what is no part of a span.
+
+        Whatever it finds stands in the word around the literal, which one text after the other
+        repeats: of such a piece of a text it is remembered what the rule finds in it.
+        """
+        compiled = self._compiled[number]
+        assert compiled.in_word is not None  # noqa: S101 - the caller asked
+        _, before, behind = compiled.in_word
+        begin = max(0, data.rfind(b" ", 0, place) - before)
+        end = data.find(b" ", place)
+        # With the character beside: boundaries ask for it.
+        end = len(data) if end < 0 else min(len(data), end + behind + 1)
+        known = (number, data[begin:end])
+        found = self._in_pieces.get(known)
+        if found is None:
+            groups = compiled.match(_ANYWHERE, known[1], 0, len(known[1]))
+            found = groups[0]
+            for group in groups[1:]:
+                if group[0] >= 0:
+                    found = group
+                    break
+        if found[0] >= 0 and not spans.cover(begin + found[0], begin + found[1]):
+            return True
+        # What holds a secret is not remembered.
+        if len(known[1]) <= MAX_PIECE_LENGTH:
+            if len(self._in_pieces) >= MAX_PIECES:
+                self._in_pieces.clear()
+            self._in_pieces[known] = found
         return False
 
     def candidates(
@@ -231,7 +279,7 @@ class ValueMatcher:
         The rules are in order. `allowed` says why a value passes all the same. What is found is
         added to `covered`; what lies within one of these spans is left out.
         """
-        lowered = f"{text}\0{context}".lower()
+        lowered = (f"{text}\0{context}" if context else text).lower()
         data = text.encode("ascii")
         length = len(data)
         found: list[tuple[int, int, str]] = []
@@ -311,7 +359,9 @@ def _compiled(rule: ValueRule) -> _Compiled:
         tuple(map(_matching, rule.require)),
         _matching("|".join(f"(?:{pattern})" for pattern in rule.allow)) if rule.allow else None,
         frozenset(rule.published),
+        first_letters(rule.allow) if rule.allow else None,
         endings(rule.pattern),
+        in_word(rule.pattern),
     )
 
 
@@ -334,12 +384,15 @@ def _reason(compiled: _Compiled, text: str, context: str, start: int, end: int) 
         reason = placeholder_reason(secret)
         if reason:
             return reason
-    if compiled.require or compiled.allow is not None:
+    allow, letters = compiled.allow, compiled.allow_letters
+    if allow is not None and letters is not None and secret[0] not in letters:
+        allow = None
+    if compiled.require or allow is not None:
         data = secret.encode("ascii")
         for match in compiled.require:
             if match(_ANYWHERE, data, 0, len(data))[0][0] < 0:
                 return "lacks what the rule requires"
-        if compiled.allow is not None and compiled.allow(_ANYWHERE, data, 0, len(data))[0][0] >= 0:
+        if allow is not None and allow(_ANYWHERE, data, 0, len(data))[0][0] >= 0:
             return "is allowed by the rule"
     if compiled.stop_words and any(map(secret.lower().__contains__, compiled.stop_words)):
         return "holds a stop word of the rule"

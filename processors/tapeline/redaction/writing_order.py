@@ -111,6 +111,7 @@ def _holds_key(payload: bytes, position: int, end: int) -> bool:
 
 
 _STRING: Final = 0x0A
+_KEY_TAG: Final = b"\x0a"
 _PLAIN_NUMBERS: Final = frozenset({0x10, 0x18, 0x21})
 """Tags of an AnyValue's bool, int and double (opentelemetry-proto, common/v1)."""
 _HEAD_BYTES: Final = 4
@@ -124,13 +125,20 @@ def is_outer_key(payload: bytes, last: int) -> bool:
     number, in a KeyValue of less than 128 bytes with no other field.
     """
     earliest = max(1, last - LONG_VARINT)
-    key = payload.rfind(_KEY, earliest, last)
-    while key >= 0 and payload[key + 1] != last - key - 1:
-        key = payload.rfind(_KEY, earliest, key)
-    if key < 0:
+    # Cut at once where a key's tag may stand: to look for one after the other costs three times as
+    # much.
+    pieces = payload[earliest:last].split(_KEY_TAG)
+    key = last
+    for number in range(len(pieces) - 1, 0, -1):
+        key -= len(pieces[number]) + 1
+        if payload[key + 1] == last - key - 1:
+            break
+    else:
         # A key whose length takes two bytes has no control characters so close to its end, and at
         # the end of a request nothing follows it.
-        return last + 2 >= len(payload) or _CONTROL.search(payload, earliest, last) is None
+        if last + 2 >= len(payload):
+            return True
+        return len(pieces) == 1 and _CONTROL.search(payload, earliest, last) is None
     value = payload.rfind(_VALUE, earliest, key)
     while value >= 0:
         length = payload[value + 1]
