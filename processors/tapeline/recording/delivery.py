@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -94,13 +95,16 @@ class Delivery:
         """The lowest sequence number that was given up, if any."""
         return self._unsettled
 
-    def submit(self, sequence: int, batch: Batch) -> bool:
-        """Send a batch as soon as there is room; False where the delivery has stopped."""
+    def submit(self, sequence: int, batch: Batch, settled: Callable[[int], object]) -> bool:
+        """Send a batch as soon as there is room; False where the delivery has stopped.
+
+        `settled` is called with the number, from another thread, unless the batch is given up.
+        """
         self._room.acquire()
         if self._stopped.is_set():
             self._room.release()
             return False
-        self._pool.submit(self._run, sequence, batch)
+        self._pool.submit(self._run, sequence, batch, settled)
         return True
 
     def stop(self) -> None:
@@ -114,10 +118,12 @@ class Delivery:
         if self._failed is not None:
             raise self._failed
 
-    def _run(self, sequence: int, batch: Batch) -> None:
+    def _run(self, sequence: int, batch: Batch, settled: Callable[[int], object]) -> None:
         try:
             reply = self._deliver(batch)
             self._settle(sequence, batch, reply)
+            if reply is not None:
+                settled(sequence)
         except BaseException as error:  # noqa: BLE001 - raised again by `finish`
             self._failed = error
             self._stopped.set()

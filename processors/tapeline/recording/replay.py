@@ -19,7 +19,6 @@ from tapeline.recording.source import Source
 
 __all__ = ["Outcome", "Plan", "Position", "Progress", "Replay"]
 
-_KEPT_PLACES: Final = 4096
 _MAX_FLAWS: Final = 20
 
 
@@ -176,9 +175,7 @@ class Replay:
             return True
         self._sequence += 1
         self._under_way[self._sequence] = place
-        # What is settled is forgotten: more are kept than can be under way.
-        self._under_way.pop(self._sequence - _KEPT_PLACES, None)
-        return self._delivery.submit(self._sequence, batch)
+        return self._delivery.submit(self._sequence, batch, self._under_way.pop)
 
     def _time_of(self, batch: Batch) -> int:
         needed = self._pace is not None or (self._plan.to_now and self._restamp is None)
