@@ -1,6 +1,6 @@
 """What is computed of an order that closed: shortfall and fill ratio. Sections 2, 3 and 5."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from plain_signals.chains import Trade, trades
@@ -32,38 +32,33 @@ def fills(known: Known, account: str, order_ids: list[str]) -> list[Trade]:
     ]
 
 
-def is_closed(known: Known, account: str, order_ids: list[str]) -> bool:
-    """Say whether the first of some orders is closed, by what all of them executed."""
-    of_order = terms(known, account, order_ids[0])
-    if of_order is None:
-        return False
-    if any(event.state in CLOSING for event in known.order_events(account, order_ids[0])):
-        return True
-    filled = sum((each.quantity for each in fills(known, account, order_ids)), Fraction(0))
-    return of_order.quantity is not None and filled >= of_order.quantity
+def closed_since(known: Known, account: str, order_id: str) -> int | None:
+    """Return the first moment after which an order was not open again, by what is known now.
 
-
-def timeline(known: Known, account: str, order_id: str) -> list[bool]:
-    """Return whether an order was closed after each event."""
-    found: list[bool] = []
-    for count, event in enumerate(known.events, start=1):
-        if not isinstance(event, Order | Execution) or event.account != account:
-            found.append(bool(found) and found[-1])
-            continue
-        then = known.up_to(count)
-        found.append(is_closed(then, account, [order_id, *family(then, account, order_id)]))
-    return found
-
-
-def closed_since(known: Known, was_closed: list[bool]) -> int | None:
-    """Return the first moment after which an order was not open again."""
+    An execution fills it at the time of its trade, whenever a correction told how much that was.
+    """
+    filling = fills(known, account, [order_id, *family(known, account, order_id)])
+    events: list[Order | Execution] = [*known.order_events(account, order_id)]
+    events.extend(trade.reported for trade in filling)
     since = None
-    for event, is_now in zip(known.events, was_closed, strict=False):
-        if not is_now:
+    for event in sorted(events, key=lambda each: each.order_key):
+        passed = [each for each in events if each.order_key <= event.order_key]
+        then = replace(known, events=tuple(each for each in passed if isinstance(each, Order)))
+        filled = sum((each.quantity for each in filling if each.reported in passed), Fraction(0))
+        if not _is_closed(then, account, order_id, filled):
             since = None
         elif since is None:
             since = event.time_ns
     return since
+
+
+def _is_closed(known: Known, account: str, order_id: str, filled: Fraction) -> bool:
+    of_order = terms(known, account, order_id)
+    if of_order is None:
+        return False
+    if any(event.state in CLOSING for event in known.order_events(account, order_id)):
+        return True
+    return of_order.quantity is not None and filled >= of_order.quantity
 
 
 def was_turned_away(known: Known, account: str, order_id: str, of: list[Trade]) -> bool:
@@ -82,19 +77,22 @@ def was_turned_away(known: Known, account: str, order_id: str, of: list[Trade]) 
 
 
 def sample_shortfalls(everything: Known, samples: Samples) -> None:
-    """Sample each root order once: when it has been closed for the grace."""
-    grace_ns = everything.settings.order_grace_ns
-    for account, order_id in all_orders(everything):
-        was_closed = timeline(everything, account, order_id)
-        for count in range(1, len(everything.events) + 1):
-            since = closed_since(everything.up_to(count), was_closed)
-            if since is None or since + grace_ns > everything.time_ns:
+    """Sample each root order once: when it is known to have been closed for the grace.
+
+    That is at the end of the grace, or, where the close is told of after it, at that moment.
+    """
+    times = sorted({event.time_ns for event in everything.events})
+    sampled: set[tuple[str, str]] = set()
+    for time_ns, next_ns in zip(times, [*times[1:], everything.time_ns + 1], strict=True):
+        known = everything.at(time_ns)
+        for account, order_id in all_orders(known):
+            since = closed_since(known, account, order_id)
+            if since is None or since + everything.settings.order_grace_ns >= next_ns:
                 continue
-            known = everything.at(since + grace_ns)
             is_root = root(known, account, order_id) == order_id
-            if is_root and closed_since(known, was_closed) == since:
+            if is_root and (account, order_id) not in sampled:
+                sampled.add((account, order_id))
                 _sample(known, samples, account, order_id, since)
-                break
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def fill_gauges(known: Known) -> Gauges:
     sums: dict[tuple[tuple[str, ...], ...], list[Fraction]] = {}
     for account, order_id in all_orders(known):
         of_order = terms(known, account, order_id)
-        since = closed_since(known, timeline(known, account, order_id))
+        since = closed_since(known, account, order_id)
         if of_order is None or of_order.quantity is None or since is None:
             continue
         if since <= known.time_ns - HOUR_NS or not is_leaf(known, account, order_id):

@@ -82,6 +82,9 @@ def bookings(everything: Known, samples: Samples) -> dict[Identity, int]:
             if reported is None:
                 continue
             if execution.identity not in booked:
+                is_told = isinstance(known.events[-1], Order)
+                if is_told and revisions(known, execution)[-1].is_busted:
+                    continue  # Its order tells the side of what is no more.
                 booked[execution.identity] = _book(known, samples, reported)
                 booked_at[execution.identity] = count
                 _count(known, samples, reported)

@@ -9,7 +9,7 @@ from execution_events import bust, correct, trade
 from signal_events import SETTINGS
 from tapeline.signals.engine import Engine
 from tapeline.signals.engine_settings import EngineSettings, Limits
-from tapeline.signals.events import Cash, Order, OrderState
+from tapeline.signals.events import Cash, Order, OrderState, Quote
 from tapeline.signals.instruments import Account
 from tapeline.signals.points import values_of
 
@@ -181,3 +181,74 @@ def test_an_average_is_whole_or_not_there(room: int) -> None:
     whole = 18
     assert (engine.series.faults.refused_count > 0) is (room < whole)
     assert (len(engine.series) == whole) is (room >= whole)
+
+
+def test_what_is_of_the_watermarks_own_time_waits() -> None:
+    """Its order event may still come, and goes before it: then the limit is in force."""
+    executed = trade(at(10), 1, 101, "e", order_id="o")
+    limit = order(10, "submitted", 1)._replace(limit_price=Decimal(100))
+    engine = run(executed, until=15)  # W is at the execution.
+    engine.apply([limit], at(15))
+    engine.apply([], at(40))
+    benchmarks = [
+        values_of(key)["trading.benchmark"]
+        for key in engine.series.histograms["trading.slippage_bps"]
+    ]
+    assert benchmarks == ["limit"]
+
+
+def test_what_is_due_at_the_watermarks_own_time_waits() -> None:
+    """A quote of that very moment may still come: the markout is beside it."""
+    first = Quote(at(0), "", "X", Decimal(100), Decimal(100))
+    engine = run(first, trade(at(0), 1, 100, "e"), until=6)  # W is at the first horizon.
+    assert samples(engine, "trading.markout_bps") == 0
+    engine.apply([Quote(at(1), "", "X", Decimal(101), Decimal(101))], at(6))
+    engine.apply([], at(7))
+    (found,) = engine.series.histograms["trading.markout_bps"].values()
+    assert found.total == 100
+
+
+def test_a_bust_at_the_end_of_the_grace_is_in_the_shortfall() -> None:
+    """What is of the moment at which it is due belongs to it: the order is open again then."""
+    asked = order(0, "submitted", 1)._replace(quantity=Decimal(1), decision_price=Decimal(100))
+    filled, busted = trade(at(1), 1, 101, "e", order_id="o"), bust(at(6), "x", "e")
+    for events in ((asked, filled, busted), (asked, busted, filled)):
+        assert samples(run(*events, until=100), "trading.shortfall_bps") == 0
+
+
+def test_a_late_order_event_does_not_replace_one_that_has_passed() -> None:
+    """It is counted as a conflict: no state is counted twice, and no decision price changes."""
+    told = order(0, "submitted", 1)._replace(decision_price=Decimal(100), quantity=Decimal(9))
+    engine = run(told)
+    engine.apply([told._replace(decision_price=Decimal(90), quantity=Decimal(1))], at(100))
+    engine.apply([told], at(100))
+    engine.apply([trade(at(101), 1, 101, "e", order_id="o")], at(200))
+    assert total(engine, "trading.orders") == 1
+    assert engine.sampled.orders.conflict_count == 1
+    assert engine.sampled.orders.duplicate_count == 1
+    (found,) = engine.series.histograms["trading.slippage_bps"].values()
+    assert found.total == 100
+
+
+def test_a_bust_before_its_trade_takes_no_latency_away() -> None:
+    """The trade was there, as reported, for a moment; it fills nothing, and closes nothing."""
+    asked = order(0, "submitted", 1)._replace(quantity=Decimal(1), decision_price=Decimal(100))
+    filled = trade(at(2), 1, 101, "e", order_id="o")
+    for when in (1, 3):
+        engine = run(asked, bust(at(when), "x", "e"), filled)
+        assert samples(engine, "trading.order.latency") == 1
+        assert samples(engine, "trading.shortfall_bps") == 0
+        life = engine.sampled.book.order("a", "o")
+        assert life is not None
+        assert not life.fills
+        assert life.filled == 0
+
+
+def test_a_correction_before_its_trade_is_marked_out_with_its_values() -> None:
+    """As one that comes after it: only the slippage is that of what was reported."""
+    later = Quote(at(1), "", "X", Decimal(120), Decimal(120))
+    for when in (0, 0.5):
+        corrected = correct(at(when), "r", "e", price="100")
+        engine = run(corrected, trade(at(0.2), 1, 110, "e"), later, until=6.5)
+        (found,) = engine.series.histograms["trading.markout_bps"].values()
+        assert found.total == 2000

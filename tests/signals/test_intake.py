@@ -276,7 +276,9 @@ def plainly_read(request: Any, now_ns: int | None) -> Taken:
             names = {record.event_name}
             if not record.event_name:
                 names = {
-                    value for key, value in values_of(record.attributes) if key == "event.name"
+                    value if isinstance(value, str) else repr(value)  # A list has no hash.
+                    for key, value in values_of(record.attributes)
+                    if key == "event.name"
                 }
             time_ns = record.time_unix_nano or record.observed_time_unix_nano
             plainly_take(taken, (names, time_ns), (record.attributes, *around), record, now_ns)

@@ -241,11 +241,14 @@ class SampledView:
                 self._changed(changes, (identity,), is_new_trade=True)
             return
         roots = [_trade_of(change) for change in changes]
-        if event.kind != "trade" or before is not None or is_linked:
-            chain = executions.chain(identity)
-            if chain and chain[0].identity not in roots:
-                roots.append(chain[0].identity)
+        chain = executions.chain(identity)
+        if chain and chain[0].identity not in roots:
+            roots.append(chain[0].identity)
         self._changed(changes, roots)
+        if event.kind == "trade" and before is None and not changes and chain and chain[0].side:
+            # Its bust came before it, and takes effect right after it: a latency ends with it.
+            self._fill(Change(None, chain[0]))
+            self._fill(Change(chain[0], None))
 
     def _changed(
         self,
@@ -309,11 +312,11 @@ class SampledView:
     def _follow_up(self, change: Change) -> None:
         """Let the samples at horizons follow a correction or bust."""
         before, after = change
-        if before is None:
-            return
         if after is None:
-            self.horizons.withdraw(before.identity)
-        elif after.price is not None:
+            if before is not None:
+                self.horizons.withdraw(before.identity)
+        elif (before is not None or after.kind != "trade") and after.price is not None:
+            # What is new and no trade was corrected before it came.
             self.horizons.revise(after.identity, after.side, after.price)
 
     def _move(self, change: Change) -> None:
