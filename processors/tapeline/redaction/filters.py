@@ -46,13 +46,8 @@ def shannon_entropy(text: str) -> float:
     if length > _MAX_TABLE:
         counts = Counter(text).values()
         return math.log2(length) - sum(count * math.log2(count) for count in counts) / length
-    return _entropy(text, set(text))
-
-
-def _entropy(text: str, characters: Collection[str]) -> float:
-    """Return the entropy of a text that is not too long for the table, and has these characters."""
-    length, count_of, weights = len(text), text.count, _WEIGHTS
-    return math.log2(length) - sum([weights[count_of(c)] for c in characters]) / length
+    count_of, weights = text.count, _WEIGHTS
+    return math.log2(length) - sum([weights[count_of(c)] for c in set(text)]) / length
 
 
 def has_more_entropy(text: str, bits: float) -> bool:
@@ -61,24 +56,20 @@ def has_more_entropy(text: str, bits: float) -> bool:
     if not 0 < length <= _MAX_TABLE:
         return shannon_entropy(text) > bits
     enough = bits + _ROUNDING
-    characters = set(text)
-    # With so many different characters it has least if one of them stands in all other places.
-    if math.log2(length) - _WEIGHTS[length - len(characters) + 1] / length > enough:
-        return True
-    if length >= 2 * _PART and len(characters) > _FEW:
+    if length >= 2 * _PART:
         # The entropy of a whole is no less than the mean of its parts', by their lengths.
         least, needed = 0.0, enough * length / _PART
         for end in range(_PART, length + 1, _PART):
             least += _LEAST[len(set(text[end - _PART : end]))]
             if least > needed:
                 return True
-    return _entropy(text, characters) > bits
+    # With so many different characters it has least if one of them stands in all other places.
+    least = math.log2(length) - _WEIGHTS[length - len(set(text)) + 1] / length
+    return least > enough or shannon_entropy(text) > bits
 
 
 _ROUNDING: Final = 1e-9
 _PART: Final = 16
-_FEW: Final = 24
-"""Different characters, as those of hexadecimal digits, that are counted faster than parts are."""
 _LEAST: Final = (0.0, *(math.log2(_PART) - _WEIGHTS[_PART - n + 1] / _PART for n in range(1, 17)))
 """Bits a character that so many different ones among 16 have at least."""
 
