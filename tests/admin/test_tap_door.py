@@ -19,13 +19,13 @@ from tapeline.admin.tap_door import MAX_READERS, WRONG_TOKENS_AT_ONCE, TapDoor, 
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.processor import Report
+from tapeline.pipeline.token_files import TokenFileError
 from tapeline.pipeline.watch import Sighting
 from tapeline.tap.config import TapConfig
 from tapeline.tap.feed import Feed, LocalFeed
 from tapeline.tap.filters import TapFilter
 from tapeline.tap.metrics import DOOR_REFUSALS, DoorMetrics, TapMetrics
 from tapeline.tap.tap import Tap
-from tapeline.transport.authentication import TokenFileError
 from waiting import eventually
 
 TOKEN = "0123456789abcdef" * 2

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tapeline.admin.live import EVENT_HEADERS, unless_stopped
 from tapeline.admin.tap_page import PAGE_HEADERS, page_text
+from tapeline.pipeline.token_files import TokenFileError, read_tokens
 from tapeline.tap.allowance import Allowance
 from tapeline.tap.config import TapConfig
 from tapeline.tap.feed import Feed, encoded
 from tapeline.tap.filters import FilterError, TapFilter, parse_filter
 from tapeline.tap.metrics import DoorMetrics
-from tapeline.transport.authentication import TokenFileError, Tokens, Verdict, read_tokens
+from tapeline.transport.authentication import Tokens, Verdict
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from tapeline.otlp.signals import Signal
+from tapeline.pipeline.time_text import iso_from_unix_nano
 from tapeline.recording.comparison import ABSENT, Change, Difference
 from tapeline.recording.records import Marked, Record, Value
-from tapeline.recording.time_text import iso_from_unix_nano
 
 __all__ = ["Line", "Sort", "describe", "difference_to_json", "title", "value_text"]
 

@@ -16,12 +16,12 @@ from tapeline.otlp.signals import Signal
 from tapeline.pipeline.addresses import parse_address
 from tapeline.pipeline.durations import parse_duration_s
 from tapeline.pipeline.loader import ConfigError
+from tapeline.pipeline.time_text import unix_nano_from_iso
 from tapeline.recorded.folder import Form, RecordingFolder, Rotation
 from tapeline.recorded.forms import Compression, Format
 from tapeline.recorded.selection import Selection
 from tapeline.recording.record_server import Listening, policy_of, serving
 from tapeline.recording.recorder import Recorder, RecorderCounts, SingleFile
-from tapeline.recording.time_text import unix_nano_from_iso
 from tapeline.redaction.config import RedactionConfig
 from tapeline.settings import load_settings
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.durations import parse_duration_s
+from tapeline.pipeline.time_text import unix_nano_from_iso
 from tapeline.recorded.selection import Selection
 from tapeline.recording.delivery import Delivery, Patience
 from tapeline.recording.replay import Outcome, Plan, Position, Replay
 from tapeline.recording.senders import Target, make_sender
-from tapeline.recording.time_text import unix_nano_from_iso
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -21,8 +21,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from tapeline.otlp.signals import EXPORT_METHODS, Signal
 from tapeline.pipeline.addresses import parse_address
 from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.token_files import bearer_header, read_tokens
 from tapeline.transport.answers import STATUS_DETAILS_HEADER, retry_after_s_in
-from tapeline.transport.authentication import bearer_header, read_tokens
 
 __all__ = ["GrpcSender", "HttpSender", "Reply", "Sender", "Target", "Verdict", "make_sender"]
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from tapeline.pipeline.time_text import iso_from_unix_nano
 from tapeline.tap.filters import TapFilter
-from tapeline.tap.views import RecordView, cut, time_text
+from tapeline.tap.views import RecordView, cut
 
 __all__ = ["Fate", "Pair", "event_of", "is_wanted", "pairs_of"]
 
@@ -74,7 +75,7 @@ def event_of(pair: Pair, worker: int) -> dict[str, Any]:
     return {
         "signal": view.signal.value,
         "worker": worker,
-        "time": time_text(view.time_unix_nano),
+        "time": iso_from_unix_nano(view.time_unix_nano),
         "service": cut(view.service),
         "name": cut(view.name),
         "fate": _fate(pair).value,

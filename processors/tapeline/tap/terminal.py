@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tapeline.pipeline.addresses import parse_address
 from tapeline.pipeline.markup import visible
+from tapeline.pipeline.token_files import bearer_header, read_tokens
 from tapeline.tap.feed import Kind
 
 __all__ = ["TapRequest", "tap_command"]
@@ -74,11 +75,8 @@ def tap_command(request: TapRequest, *, as_json: bool) -> int:
 
 def _prepared(request: TapRequest) -> tuple[HTTPConnection, str]:
     address = parse_address(request.admin)
-    lines = request.token_file.read_text(encoding="ascii").splitlines()
-    tokens = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    if not tokens:
-        raise ValueError(f"the token file {request.token_file} holds no token")
-    return HTTPConnection(address.host, address.port, timeout=_SILENCE_S), tokens[0]
+    token = read_tokens(request.token_file)[0]
+    return HTTPConnection(address.host, address.port, timeout=_SILENCE_S), token
 
 
 def _follow(
@@ -92,8 +90,7 @@ def _follow(
     query = urlencode({key: value for key, value in request.query.items() if value})
     shown = 0
     try:
-        headers = {"Authorization": f"Bearer {token}"}
-        connection.request("GET", f"/tap/events?{query}", headers=headers)
+        connection.request("GET", f"/tap/events?{query}", headers=dict([bearer_header(token)]))
         response = connection.getresponse()
         if response.status != HTTPStatus.OK:
             raise TapError(_refusal(request.admin, response))

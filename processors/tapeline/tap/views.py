@@ -6,7 +6,6 @@ version of the messages does not know does not show.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tapeline.otlp.signals import Signal
+from tapeline.pipeline.time_text import iso_from_unix_nano
 
 __all__ = ["MAX_FIELDS", "MAX_VALUE_CHARACTERS", "RecordView", "cut", "views_of"]
 
@@ -22,8 +22,6 @@ MAX_FIELDS: Final = 256
 """Fields of one record that are looked at; real records have a tenth of it."""
 MAX_VALUE_CHARACTERS: Final = 2000
 _MAX_DEPTH: Final = 16
-_SECOND_NS: Final = 1_000_000_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LEVELS: Final = {
     Signal.LOGS: ("resource_logs", "scope_logs", "log_records"),
     Signal.TRACES: ("resource_spans", "scope_spans", "spans"),
@@ -190,22 +188,12 @@ def _one(
         known = descriptor.enum_type.values_by_number.get(value)
         yield path, str(value) if known is None else known.name
     elif path.endswith("_unix_nano"):
-        yield path, time_text(value)
+        yield path, iso_from_unix_nano(value)
     elif isinstance(value, bytes):
         # Only ids are bytes here, of 8 or 16; more is nothing to read.
         yield path, value.hex() if len(value) <= 16 else f"{len(value)} bytes"  # noqa: PLR2004
     else:
         yield path, str(value)
-
-
-def time_text(unix_nano: int) -> str:
-    """Return a time as ISO 8601 has it, to the nanosecond; the number where no calendar has it."""
-    seconds, rest = divmod(unix_nano, _SECOND_NS)
-    try:
-        moment = _EPOCH + timedelta(seconds=seconds)
-    except OverflowError:
-        return str(unix_nano)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def _text(value: AnyValue, depth: int) -> str:

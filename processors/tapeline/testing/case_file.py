@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from tapeline.pipeline.durations import Duration
 from tapeline.pipeline.loader import ConfigError, Document, read_document, validate_document
-from tapeline.recording.time_text import unix_nano_from_iso
+from tapeline.pipeline.time_text import unix_nano_from_iso
 from tapeline.testing.matching import BadExpectationError, check_expectation
 
 __all__ = [

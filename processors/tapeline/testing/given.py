@@ -20,7 +20,7 @@ from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.durations import parse_duration_s
 from tapeline.pipeline.loader import suggestion
-from tapeline.recording.time_text import unix_nano_from_iso
+from tapeline.pipeline.time_text import unix_nano_from_iso
 from tapeline.testing.views import NAMES
 
 __all__ = ["DEFAULT_START_UNIX_NANO", "BadRecordError", "batch_of"]

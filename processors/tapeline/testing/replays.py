@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tapeline.pipeline.durations import parse_duration_s
-from tapeline.recording.time_text import iso_from_unix_nano, unix_nano_from_iso
+from tapeline.pipeline.time_text import iso_from_unix_nano, unix_nano_from_iso
 from tapeline.testing.audit import audit_of
 from tapeline.testing.given import DEFAULT_START_UNIX_NANO
 from tapeline.testing.golden_files import GoldenFolder

@@ -10,8 +10,8 @@ from typing import Final
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 
 from tapeline.otlp.signals import Signal
+from tapeline.pipeline.time_text import iso_from_unix_nano
 from tapeline.recording.records import Fields, Marked, Record, Value
-from tapeline.recording.time_text import iso_from_unix_nano
 from tapeline.testing.series import Series
 
 __all__ = [

@@ -1,27 +1,20 @@
 """Who may send: bearer tokens and the names in client certificates.
 
-Pure but for reading the token file. A wrong client is answered UNAVAILABLE by whoever asks here: a
-permanent code would make the collector destroy the data over a configuration mistake.
+Pure. A wrong client is answered UNAVAILABLE by whoever asks here: a permanent code would make the
+collector destroy the data over a configuration mistake.
 """
 
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
-__all__ = ["TokenFileError", "Tokens", "Verdict", "bearer_header", "names_of_peer", "read_tokens"]
+__all__ = ["Tokens", "Verdict", "names_of_peer"]
 
-MAX_TOKENS: Final = 64
-MAX_TOKEN_FILE_BYTES: Final = 64 * 1024
 _SCHEME: Final = "bearer "
 # What gRPC calls them in a call's authentication context.
 _PEER_NAME_KEYS: Final = ("x509_common_name", "x509_subject_alternative_name")
-
-
-class TokenFileError(ValueError):
-    """A token file that can't be used; the message names the file, never its content."""
 
 
 class Verdict(StrEnum):
@@ -52,34 +45,6 @@ class Tokens:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
-
-
-def read_tokens(path: Path) -> tuple[str, ...]:
-    """Return the tokens of a file, one a line; raises TokenFileError that says what to do."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_TOKEN_FILE_BYTES + 1)
-    except OSError as error:
-        raise TokenFileError(f"the token file {path} can't be read: {error.strerror}") from error
-    if len(content) > MAX_TOKEN_FILE_BYTES:
-        raise TokenFileError(f"the token file {path} is larger than {MAX_TOKEN_FILE_BYTES} bytes")
-    try:
-        lines = [line.strip() for line in content.decode("ascii").splitlines()]
-    except UnicodeDecodeError as error:
-        raise TokenFileError(
-            f"the token file {path} is not ASCII (byte {error.start}); a header can't carry it"
-        ) from error
-    tokens = tuple(line for line in lines if line and not line.startswith("#"))
-    if not tokens:
-        raise TokenFileError(f"the token file {path} holds no token; write one a line")
-    if len(tokens) > MAX_TOKENS:
-        raise TokenFileError(f"the token file {path} holds more than {MAX_TOKENS} tokens")
-    return tokens
-
-
-def bearer_header(token: str) -> tuple[str, str]:
-    """Return the call metadata that carries a token (RFC 6750, section 2.1)."""
-    return ("authorization", f"Bearer {token}")
 
 
 def names_of_peer(authentication_context: Mapping[str, Iterable[bytes]]) -> frozenset[str]:

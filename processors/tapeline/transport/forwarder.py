@@ -18,13 +18,13 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from tapeline.otlp.signals import EXPORT_METHODS, Signal
 from tapeline.pipeline.batch import Batch
+from tapeline.pipeline.token_files import bearer_header, read_tokens
 from tapeline.transport.answers import (
     STATUS_DETAILS_HEADER,
     Code,
     Failure,
     retry_after_s_in,
 )
-from tapeline.transport.authentication import bearer_header, read_tokens
 from tapeline.transport.config import DownstreamConfig
 from tapeline.transport.metrics import TransportMetrics
 from tapeline.transport.tls import PemFiles, downstream_credentials, read_downstream

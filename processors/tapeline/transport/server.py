@@ -24,6 +24,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tapeline.otlp.signals import SERVICES, Signal
 from tapeline.pipeline.addresses import Address
+from tapeline.pipeline.token_files import read_tokens
 from tapeline.transport.answers import (
     ANSWERS,
     STATUS_DETAILS_HEADER,
@@ -32,7 +33,7 @@ from tapeline.transport.answers import (
     Event,
     status_details,
 )
-from tapeline.transport.authentication import Tokens, Verdict, names_of_peer, read_tokens
+from tapeline.transport.authentication import Tokens, Verdict, names_of_peer
 from tapeline.transport.config import ServerConfig
 from tapeline.transport.gate import Gate
 from tapeline.transport.metrics import OVERSIZE_OR_GONE, TransportMetrics
