@@ -3,13 +3,11 @@
 import logging
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel
 
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.chain import Chain
@@ -20,7 +18,7 @@ from tapeline.pipeline.processor import Processor
 from tapeline.pipeline.registry import ProcessorContext, discover, load_factory
 from tapeline.recorded.metadata import Policy
 from tapeline.redaction.config import RedactionConfig
-from tapeline.redaction.enforced import version_of
+from tapeline.redaction.enforced import enforced, version_of
 from tapeline.settings import Settings, build_chain, check_record, load_settings
 from tapeline.transport.service import ServiceSettings, run
 
@@ -169,26 +167,9 @@ class QuarantineRedaction:
         # Its own registry: what is done for the quarantine must not count as traffic.
         context = ProcessorContext(CollectorRegistry())
         factory = load_factory(discover()["redaction"])
-        # Default rules where the chain has no redaction, and never in observe mode.
-        section = _enforcing(self._settings.sections.get("redaction", factory.config_model()))
-        if isinstance(section, RedactionConfig):
-            # Nor for services that pass unread: a file on disk is another matter.
-            allow = section.allow.model_copy(update={"services": ()})
-            lines = section.audit_lines_per_minute if self._audits else 0
-            section = section.model_copy(update={"allow": allow, "audit_lines_per_minute": lines})
+        section = self._settings.sections.get("redaction")
+        # Default rules where the chain has no redaction.
+        section = enforced(section if isinstance(section, RedactionConfig) else RedactionConfig())
+        if not self._audits:
+            section = section.model_copy(update={"audit_lines_per_minute": 0})
         return factory.build(section, context)
-
-
-def _enforcing(section: BaseModel) -> BaseModel:
-    """Return a section of the redaction with `enforce` as its mode, and as that of each part."""
-    changed: dict[str, object] = {}
-    for name, value in section:
-        if name == "mode":
-            # Validated, so that it is of the model's own type.
-            changed[name] = getattr(type(section).model_validate({name: "enforce"}), name)
-        elif isinstance(value, Mapping):
-            changed[name] = {
-                key: _enforcing(part) if isinstance(part, BaseModel) else part
-                for key, part in value.items()
-            }
-    return section.model_copy(update=changed)

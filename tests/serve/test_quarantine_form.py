@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from otlp_client import logs
 from tapeline import serve
@@ -15,6 +14,7 @@ from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.processor import Result
 from tapeline.pipeline.registry import ProcessorContext, ProcessorFactory
+from tapeline.redaction.config import Mode, RedactionConfig
 from tapeline.serve import QuarantineRedaction
 from tapeline.settings import Settings, load_settings
 
@@ -63,23 +63,9 @@ def test_no_policy_of_a_service_or_signal_lets_a_secret_into_the_folder(
     assert b"correct-horse" not in form
 
 
-class _Part(BaseModel):
-    """What differs for one service."""
-
-    mode: str | None = None
-
-
-class _Section(BaseModel):
-    """A section of a redaction that writes its rules' name in place of the payload."""
-
-    mode: str = "observe"
-    rules: str = "default"
-    services: dict[str, _Part] = {}
-
-
 @dataclass
 class _Probe:
-    """Notes whether two threads are in it at once."""
+    """Writes the rules that are on in place of the payload; notes if two threads are in it."""
 
     rules: str
     name: str = "redaction"
@@ -109,13 +95,14 @@ def _probes(monkeypatch: pytest.MonkeyPatch) -> list[_Probe]:
     """Stand a probe in for the redaction; return those that were built."""
     built: list[_Probe] = []
 
-    def build(section: _Section, _context: ProcessorContext) -> _Probe:
-        assert section.mode == "enforce"
-        assert all(part.mode == "enforce" for part in section.services.values())
-        built.append(_Probe(section.rules))
+    def build(section: RedactionConfig, _context: ProcessorContext) -> _Probe:
+        assert section.mode is Mode.ENFORCE
+        # What says nothing of its own does as the section does.
+        assert all(part.mode is None for part in section.services.values())
+        built.append(_Probe(",".join(section.enable)))
         return built[-1]
 
-    factory = ProcessorFactory("redaction", _Section, build)
+    factory = ProcessorFactory("redaction", RedactionConfig, build)
     monkeypatch.setattr(serve, "load_factory", lambda _point: factory)
     monkeypatch.setattr("tapeline.settings.load_factory", lambda _point: factory)
     return built
@@ -123,21 +110,21 @@ def _probes(monkeypatch: pytest.MonkeyPatch) -> list[_Probe]:
 
 def test_the_form_follows_a_reload(tmp_path: Path, probes: list[_Probe]) -> None:
     """A rule that was added since the start holds for what is written down from then on."""
-    form = QuarantineRedaction(_settings(tmp_path, "redaction: {rules: old}"))
+    form = QuarantineRedaction(_settings(tmp_path, "redaction: {enable: [iban]}"))
     before = form(BATCH)
 
-    form.follow(_settings(tmp_path, "redaction: {rules: new}"))
+    form.follow(_settings(tmp_path, "redaction: {enable: [email]}"))
 
-    assert (before, form(BATCH), len(probes)) == (b"old", b"new", 2)
+    assert (before, form(BATCH), len(probes)) == (b"iban", b"email", 2)
 
 
 def test_what_is_observed_for_one_service_is_redacted_too(
     tmp_path: Path, probes: list[_Probe]
 ) -> None:
     """Observing is for what goes to the backends; a file on disk is another matter."""
-    section = "redaction: {services: {gateway: {mode: observe}, other: {}}}"
+    section = "redaction: {enable: [iban], services: {gateway: {mode: observe}, other: {}}}"
 
-    assert QuarantineRedaction(_settings(tmp_path, section))(BATCH) == b"default"
+    assert QuarantineRedaction(_settings(tmp_path, section))(BATCH) == b"iban"
     assert len(probes) == 1
 
 
@@ -145,10 +132,10 @@ def test_a_processor_is_entered_by_one_thread_at_a_time(
     tmp_path: Path, probes: list[_Probe]
 ) -> None:
     """Several requests may be given up at once, and processors need no locks of their own."""
-    form = QuarantineRedaction(_settings(tmp_path, ""))
+    form = QuarantineRedaction(_settings(tmp_path, "redaction: {enable: [iban]}"))
 
     with ThreadPoolExecutor(4) as pool:
         forms = list(pool.map(form, [BATCH] * 8))
 
-    assert forms == [b"default"] * 8
+    assert forms == [b"iban"] * 8
     assert [probe.together for probe in probes] == [[]]
