@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from fake_secrets import secret_text, seeded
 from sdk_requests import sdk_request
@@ -21,6 +22,7 @@ from tapeline.pipeline.chain import Chain
 from tapeline.pipeline.processor import Result
 from tapeline.recording.command import process_command
 from tapeline.testing import session as session_module
+from tapeline.testing.audit import audit_of
 from tapeline.testing.given import DEFAULT_START_UNIX_NANO, batch_of
 from tapeline.testing.inputs import batches_of
 from tapeline.testing.outcome import GoldenOptions, Outcome, golden_of
@@ -275,7 +277,7 @@ def test_sums_are_totals_over_series() -> None:
 
 
 def test_the_audit_says_what_processors_counted() -> None:
-    """By name and labels; a name that there is none of is told with those that there are."""
+    """By name and labels; a name that there is none of is told with the nearest that there are."""
     outcome = REPLAYS.replay([{"log": {"body": f"password={SECRET}"}}])
 
     total = outcome.audit.total
@@ -284,6 +286,36 @@ def test_the_audit_says_what_processors_counted() -> None:
     assert total("tapeline_redaction_hits_total", signal="traces") == 0
     with pytest.raises(KeyError, match=r"no metric 'hits'.*tapeline_redaction_hits_total"):
         total("hits")
+    with pytest.raises(KeyError, match=r"nearest are tapeline_redaction_hits_total, "):
+        total("tapeline_redacted_hits_total")
+
+
+def test_what_was_never_counted_is_nothing() -> None:
+    """A counter with labels that has counted nothing yet is one of the chain all the same."""
+    total = REPLAYS.replay([{"log": {"body": "nothing to hide"}}]).audit.total
+
+    assert total("tapeline_redaction_hits_total") == 0
+    assert total("tapeline_redaction_hits_total", rule="password") == 0
+    assert total("tapeline_cardinality_admitted_series") == 0
+    with pytest.raises(KeyError, match="no metric 'tapeline_redaction_hits'"):
+        total("tapeline_redaction_hits")
+
+
+def test_every_kind_of_metric_is_known_before_it_counts() -> None:
+    """By the names that its numbers will have."""
+    registry = CollectorRegistry()
+    metrics = [
+        kind(f"new_{kind.__name__.lower()}", "", ["label"], registry=registry)
+        for kind in (Counter, Gauge, Histogram, Summary)
+    ]
+    fresh = audit_of(registry)
+    for metric in metrics:
+        metric.labels("x")
+    counted = audit_of(registry)
+
+    assert not fresh.counted
+    assert {one.name for one in counted.counted} <= set(fresh.names)
+    assert fresh.names == counted.names
 
 
 SPELLINGS = {
