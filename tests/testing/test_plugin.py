@@ -159,7 +159,15 @@ def test_two_tests_can_not_share_a_golden_of_different_content(
     result = project.runpytest("--tapeline-update")
 
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*share the golden goldens/test_orders/orders.yaml*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*share the golden goldens/test_orders/orders.yaml*(- the first, + this one):",
+            "*@@ logs*",
+            "*-        body: hello",
+            "*+        body: other",
+            "*Give each a name of its own*",
+        ]
+    )
     assert _golden(project).read_text(encoding="utf-8") == GOLDEN
 
 

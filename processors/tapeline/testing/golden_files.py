@@ -40,10 +40,13 @@ class GoldenFolder:
                 f"a golden's name is a file's: {name!r} has other signs than A-z0-9_.-"
             )
         path = self.path / f"{name}.yaml"
-        if self.asserted.setdefault(path, text) != text:
+        first = self.asserted.setdefault(path, text)
+        if first != text:
+            lines = "\n".join(_difference(first, text))
             raise AssertionError(
                 f"two assertions of this run share the golden {_shown(path)}, and what they got"
-                " differs: give each a name of its own"
+                f" differs (- the first, + this one):\n{lines}\nGive each a name of its own, unless"
+                " they should have got the same"
             )
         problem = _problem(path, text, self.command)
         if problem is None:
@@ -80,9 +83,9 @@ def _problem(path: Path, text: str, command: str) -> str | None:
     )
 
 
-def _difference(golden: str, now: str) -> list[str]:
+def _difference(before_text: str, after_text: str) -> list[str]:
     """Return a unified difference, each part under the keys that lead to it."""
-    before, after = golden.splitlines(), now.splitlines()
+    before, after = before_text.splitlines(), after_text.splitlines()
     lines = []
     for line in list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]:
         hunk = re.match(r"@@ -(\d+)", line)
