@@ -322,6 +322,23 @@ def test_values_nest_as_deep_as_parsers_take_them(list_count: int, map_count: in
         assert request_to_json(Signal.LOGS, payload) == line
 
 
+@pytest.mark.parametrize("inner", ['{"intValue":"x"}', '{"arrayValue":{"values":5}}'])
+@pytest.mark.parametrize("depth", [4, 5, 6, 20, 40, 90])
+def test_the_path_in_a_nested_value_is_told_by_its_ends(depth: int, inner: str) -> None:
+    """Where it goes in, and where it ends: what is between says nothing, and is left out."""
+    value = '{"arrayValue":{"values":[' * depth + inner + "]}}" * depth
+    head = r"resourceLogs\[0\]\.scopeLogs\[0\]\.logRecords\[0\]\.body\.arrayValue\.values\[0\]"
+    complaint = r"(intValue|arrayValue|arrayValue\.values): (must be|nests deeper)"
+
+    with pytest.raises(MalformedLineError, match=rf"^{head}\..*\.{complaint}") as raised:
+        request_from_json(log_line(f'{{"body":{value}}}'))
+
+    path = str(raised.value).partition(": ")[0]
+    assert ("…" in path) is (depth > 5)
+    assert path.count(".") <= 16
+    assert len(path) < 300
+
+
 def test_bytes_that_do_not_parse_have_no_line() -> None:
     """request_to_json parses all of the request, and says so where that fails."""
     with pytest.raises(MalformedRequestError, match="the logs request does not parse"):

@@ -46,6 +46,10 @@ _SIGNAL_KEYS: Final = {
     for key in (field.json_name, field.name)
 }
 
+_FIRST_STEPS: Final = 12
+_LAST_STEPS: Final = 4
+"""Of a path, how many are shown."""
+
 
 class MalformedLineError(MalformedRequestError):
     """The line is not an OTLP/JSON request.
@@ -127,8 +131,19 @@ def plain_payload(signal: Signal, document: dict[str, Any]) -> bytes:
     try:
         _read_message(document, request, 0)
     except UnfitValueError as error:
-        raise MalformedLineError(f"{error.path or 'the line'}: {error.complaint}") from error
+        raise MalformedLineError(f"{_shown(error.path)}: {error.complaint}") from error
     return bytes(request.SerializeToString())
+
+
+def _shown(path: str) -> str:
+    """Return a path for a message: of one through a deeply nested value, where it goes in and ends.
+
+    The longest to a value that nests nothing, of an exemplar's attribute, has 9 steps.
+    """
+    steps = path.split(".")
+    if len(steps) > _FIRST_STEPS + _LAST_STEPS:
+        steps = [*steps[:_FIRST_STEPS], "…", *steps[-_LAST_STEPS:]]
+    return ".".join(steps) or "the line"
 
 
 def _parse(line: bytes) -> dict[str, Any]:
