@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from tapeline.commands.selection import add_signal_hint
+
 if TYPE_CHECKING:
     from tapeline.commands.parsers import Commands
 
@@ -45,12 +47,7 @@ def add_diff_command(commands: "Commands") -> None:
     parser.add_argument(
         "--limit", type=int, default=50, metavar="N", help="records that are shown (default: 50)"
     )
-    parser.add_argument(
-        "--assume-signal",
-        choices=("logs", "traces", "metrics"),
-        default=None,
-        help="of protobuf messages too sparse to tell by themselves",
-    )
+    add_signal_hint(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, for programs: all of it")
     parser.set_defaults(handler=_diff)
 

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tapeline.commands.selection import add_selection
+
 if TYPE_CHECKING:
     from tapeline.commands.parsers import Commands
 
@@ -26,7 +28,12 @@ def add_record_command(commands: "Commands") -> None:
     )
     _add_intake(parser)
     _add_files(parser)
-    _add_selection(parser)
+    add_selection(
+        parser,
+        "what is written; the rest is acknowledged and left out",
+        from_option="--from",
+        to_option="--to",
+    )
     parser.set_defaults(handler=_record)
 
 
@@ -74,35 +81,6 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--keep", type=int, default=None, metavar="N", help="remove the oldest beyond N files"
     )
-
-
-def _add_selection(parser: argparse.ArgumentParser) -> None:
-    selection = parser.add_argument_group("what is written; the rest is acknowledged and left out")
-    selection.add_argument(
-        "--signal",
-        action="append",
-        default=[],
-        choices=("logs", "traces", "metrics"),
-        help="this signal only; may be given several times",
-    )
-    selection.add_argument(
-        "--service",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="this service.name only; may be given several times",
-    )
-    for option, place, what in (
-        ("--from", "from_time", "from this time on"),
-        ("--to", "to_time", "before this time"),
-    ):
-        selection.add_argument(
-            option,
-            dest=place,
-            default=None,
-            metavar="TIME",
-            help=f"records {what}: 2026-11-21T15:00:00Z",
-        )
 
 
 def _record(options: argparse.Namespace) -> int:

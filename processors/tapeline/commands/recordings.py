@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapeline.commands.diff import add_diff_command
 from tapeline.commands.record import add_record_command
+from tapeline.commands.selection import add_selection, add_signal_hint
 
 if TYPE_CHECKING:
     from tapeline.commands.parsers import Commands
@@ -48,17 +49,8 @@ def _add_process(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="of each message of the output, as the collector does it (default: none)",
     )
-    _add_signal_hint(parser)
+    add_signal_hint(parser)
     parser.set_defaults(handler=_process)
-
-
-def _add_signal_hint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--assume-signal",
-        choices=("logs", "traces", "metrics"),
-        default=None,
-        help="of protobuf messages too sparse to tell by themselves",
-    )
 
 
 def _process(options: argparse.Namespace) -> int:
@@ -90,10 +82,11 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         help="HOST:PORT for gRPC; http://HOST:PORT or https:// for HTTP",
     )
     _add_pace(parser)
-    _add_selection(parser)
+    # --to is where the replay goes.
+    add_selection(parser, "what is sent", from_option="--from-time", to_option="--to-time")
     _add_patience(parser)
     _add_access(parser)
-    _add_signal_hint(parser)
+    add_signal_hint(parser)
     parser.set_defaults(handler=_replay)
 
 
@@ -119,28 +112,6 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
     pace.add_argument(
         "--start-at", default=None, metavar="FILE:NUMBER", help="go on at this message of a file"
     )
-
-
-def _add_selection(parser: argparse.ArgumentParser) -> None:
-    selection = parser.add_argument_group("what is sent")
-    selection.add_argument(
-        "--signal",
-        action="append",
-        default=[],
-        choices=("logs", "traces", "metrics"),
-        help="this signal only; may be given several times",
-    )
-    selection.add_argument(
-        "--service",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="this service.name only; may be given several times",
-    )
-    for option, what in (("--from-time", "from this time on"), ("--to-time", "before this time")):
-        selection.add_argument(
-            option, default=None, metavar="TIME", help=f"records {what}: 2026-11-21T15:00:00Z"
-        )
 
 
 def _add_patience(parser: argparse.ArgumentParser) -> None:

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tapeline.otlp.signals import Signal
 from tapeline.pipeline.addresses import parse_address
 from tapeline.pipeline.durations import parse_duration_s
 from tapeline.pipeline.loader import ConfigError
-from tapeline.pipeline.time_text import unix_nano_from_iso
 from tapeline.recorded.folder import Form, RecordingFolder, Rotation
 from tapeline.recorded.forms import Compression, Format
 from tapeline.recorded.selection import Selection
 from tapeline.recording.record_server import Listening, policy_of, serving
 from tapeline.recording.recorder import Recorder, RecorderCounts, SingleFile
+from tapeline.recording.selected import NOUNS, selection_from
 from tapeline.redaction.config import RedactionConfig
 from tapeline.settings import load_settings
 
@@ -42,11 +41,6 @@ _LOOK_S: Final = 0.2
 _FILE_SUFFIXES: Final = frozenset(
     {".jsonl", ".json", ".ndjson", ".pb", ".proto", ".binpb", ".bin", ".otlp", ".zst-messages"}
 )
-_NOUNS: Final = {
-    Signal.LOGS: "log records",
-    Signal.TRACES: "spans",
-    Signal.METRICS: "data points",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +154,7 @@ def _progress(counts: RecorderCounts) -> Iterator[Callable[[], None]]:
 
 
 def _told(counts: RecorderCounts) -> str:
-    return ", ".join(f"{counts.records[each]:,} {noun}" for each, noun in _NOUNS.items())
+    return ", ".join(f"{counts.records[each]:,} {noun}" for each, noun in NOUNS.items())
 
 
 def _report(counts: RecorderCounts, files: int, target: Path) -> None:
@@ -189,12 +183,7 @@ def _job(options: argparse.Namespace) -> Job:
             f"{options.out} is one file: rotation makes several, so give a folder"
             " (a name without an ending)"
         )
-    selection = Selection(
-        frozenset(Signal(name) for name in options.signal),
-        frozenset(options.service),
-        None if options.from_time is None else unix_nano_from_iso(options.from_time),
-        None if options.to_time is None else unix_nano_from_iso(options.to_time),
-    )
+    selection = selection_from(options)
     duration_s = None if options.duration is None else parse_duration_s(options.duration)
     redaction = _redaction(options)
     return Job(

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.durations import parse_duration_s
-from tapeline.pipeline.time_text import unix_nano_from_iso
-from tapeline.recorded.selection import Selection
 from tapeline.recording.delivery import Delivery, Patience
 from tapeline.recording.replay import Outcome, Plan, Position, Replay
+from tapeline.recording.selected import NOUNS, selection_from
 from tapeline.recording.senders import Target, make_sender
 
 if TYPE_CHECKING:
@@ -25,11 +24,6 @@ __all__ = ["replay_command", "replay_from"]
 
 _REDRAW_S: Final = 0.25
 _WORTH_SAYING_S: Final = 0.5
-_NOUNS: Final = {
-    Signal.LOGS: "log records",
-    Signal.TRACES: "spans",
-    Signal.METRICS: "data points",
-}
 _INTERRUPTED: Final = 130
 
 
@@ -104,12 +98,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         to_now=options.now,
         id_seed=options.new_trace_ids,
         start_at=_start(options.start_at, options.files),
-        selection=Selection(
-            frozenset(Signal(name) for name in options.signal),
-            frozenset(options.service),
-            None if options.from_time is None else unix_nano_from_iso(options.from_time),
-            None if options.to_time is None else unix_nano_from_iso(options.to_time),
-        ),
+        selection=selection_from(options),
         assumed=None if assumed is None else Signal(assumed),
     )
 
@@ -142,7 +131,7 @@ def _report(replay: Replay, target: Target) -> None:
     for signal, tally in totals.signals.items():
         if tally.sent:
             _say(
-                f"{tally.sent} {_NOUNS[signal]} sent: {tally.accepted} accepted,"
+                f"{tally.sent} {NOUNS[signal]} sent: {tally.accepted} accepted,"
                 f" {tally.rejected} rejected, {tally.dropped} dropped"
             )
     for reason, count in sorted(totals.refusals.items()):
