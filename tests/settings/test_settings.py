@@ -34,7 +34,7 @@ def test_the_reference_file_says_every_default(tmp_path: Path) -> None:
     written = load_settings(GATE, {})
     empty = load_settings(_write(tmp_path, ""), {})
 
-    for section in ("server", "downstream", "admin", "chain", "sections"):
+    for section in ("server", "downstream", "admin", "record", "chain", "sections"):
         assert getattr(written, section) == getattr(empty, section), section
 
 
@@ -124,3 +124,11 @@ def test_whatever_a_processor_raises_when_it_is_built_is_named_with_its_section(
 
     with pytest.raises(ConfigError, match=r"gate\.yaml:1: redaction: KeyError: 'venue'"):
         build_chain(settings, ProcessorContext(CollectorRegistry()))
+
+
+@pytest.mark.parametrize("section", ["redaction", "cardinality"])
+def test_what_protects_has_no_failure_policy(tmp_path: Path, section: str) -> None:
+    """Only processors of the kit may drop or pass what they failed on; redaction never does."""
+    problems = _problems(tmp_path, f"{section}: {{on_failure: pass}}\n")
+
+    assert f"unknown key 'on_failure' in '{section}'" in problems
