@@ -252,3 +252,15 @@ def test_a_correction_before_its_trade_is_marked_out_with_its_values() -> None:
         engine = run(corrected, trade(at(0.2), 1, 110, "e"), later, until=6.5)
         (found,) = engine.series.histograms["trading.markout_bps"].values()
         assert found.total == 2000
+
+
+def test_what_waits_is_in_the_position_whenever_it_is_looked_at() -> None:
+    """Both views may hold one state, where it is the same; a look at one of them moves neither."""
+    engine = run(trade(at(0), 1, 100, "a"))
+    for index in range(1, 4):
+        engine.apply([trade(at(100 + index), 1, 100, f"b{index}")], at(100 + index))
+        shown = {point.name: point.value for point in engine.gauges()}
+        assert shown["trading.position.quantity"] == 1 + index
+    assert quantities(engine) == [{"default": 4}, {"default": 1}]
+    engine.apply([], at(200))
+    assert quantities(engine) == [{"default": 4}, {"default": 4}]

@@ -39,6 +39,15 @@ def is_near(value: Fraction, wanted: Fraction) -> bool:
     return abs(value - wanted) <= EXACT * max(Fraction(1), abs(wanted))
 
 
+def told(engine: Engine) -> dict[tuple[str, Attributes], float]:
+    """Return the gauges; the zero of what is flat keeps the source that it was shown with."""
+    return {
+        (point.name, point.attributes): point.value
+        for point in engine.gauges()
+        if point.name != "trading.pnl.unrealized" or point.value
+    }
+
+
 def assert_samples(engine: Engine, events: list[Event], of: EngineSettings) -> None:
     """Compare all sums and histograms."""
     expected = samples_of(events, of)
@@ -112,6 +121,27 @@ def test_positions_are_those_of_the_convention(seed: int, count: int, unit: int)
     events, of = session(random, count, unit), session_settings(unit)
     engine = run(random, events, of)
     assert_gauges(engine, gauges_of(events, of), ("trading.position.", "trading.pnl."))
+
+
+@given(st.integers(0, 2**32), st.integers(5, 60), UNITS_NS)
+@settings(max_examples=25, deadline=None)
+def test_a_look_at_the_gauges_changes_none(seed: int, count: int, unit: int) -> None:
+    """Emitted after every event they are at any time those that are looked at once."""
+    random = Random(seed)  # noqa: S311 - as above
+    of = session_settings(unit)
+    events = in_arrival_order(random, session(random, count, unit), of.max_lateness_ns)
+    watched = Engine(of)
+    for place, event in enumerate(events):
+        watched.apply([event], event.time_ns)
+        found = told(watched)
+        if random.random() < 0.1:
+            alone = Engine(of)
+            for known in events[: place + 1]:
+                alone.apply([known], known.time_ns)
+            for view, other in ((watched.live, alone.live), (watched.sampled, alone.sampled)):
+                for key, position in other.ledger.positions.items():
+                    assert view.ledger.positions.state(key) == position.state
+            assert told(alone) == found
 
 
 @given(st.integers(0, 2**32), st.integers(5, 60), UNITS_NS)
