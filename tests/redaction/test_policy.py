@@ -14,8 +14,13 @@ from tapeline.otlp.fields import FieldClass
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.registry import ProcessorContext
+from tapeline.redaction import fast
 from tapeline.redaction.config import RedactionConfig
+from tapeline.redaction.core import Notice
+from tapeline.redaction.pack import Pack, RuleSource, load_pack
+from tapeline.redaction.policy import judge_of, policies_of
 from tapeline.redaction.processor import build
+from tapeline.redaction.rule import NameRule
 
 SECRET = "Zq7hunter2x8Kd0wLmV4tR1s"
 BODY = only_field(Signal.LOGS, FieldClass.LOG_BODY)
@@ -196,3 +201,42 @@ def test_taken_apart_by_services_it_is_redacted_as_in_one_piece(
     assert apart is not None
     assert whole is not None
     assert apart.request == whole.request
+
+
+def test_what_is_compiled_of_rules_is_shared_and_nothing_else() -> None:
+    """Of two processors with the same rules each has its own key, actions, counts and notices."""
+    request = request_of(Signal.LOGS)
+    plant_text(request, BODY, f"password={SECRET}")
+    batch = batch_of(Signal.LOGS, request)
+    heard: tuple[list[Notice], list[Notice]] = ([], [])
+    sections: tuple[dict[str, Any], ...] = ({}, {"actions": {"password": "hmac"}})
+    keys = (b"1" * 32, b"2" * 32)
+    judge_of(RedactionConfig())
+    made, misses = [], []
+    for section, key, notices in zip(sections * 2, keys + keys[::-1], heard * 2, strict=True):
+        config = RedactionConfig.model_validate(section)
+        made.append(policies_of(config, key, notices.append, None).by_signal[Signal.LOGS])
+        misses.append((fast._scanner.cache_info().misses, fast._after_masks.cache_info().misses))
+    results = [policy.redactor.redact(batch) for policy in made for _ in range(2)]
+    payloads = [result.batch.payload for result in results]
+
+    assert len(set(misses)) == 1
+    assert payloads[::2] == payloads[1::2]
+    assert len({*payloads}) == 3
+    assert payloads[0] == payloads[4]
+    assert [sum(result.hits.values()) for result in results] == [1] * 8
+    assert [len(notices) for notices in heard] == [4, 4]
+
+
+def test_built_in_rules_are_checked_once_and_changed_ones_are_not_theirs() -> None:
+    """A configuration that changes a rule leaves it as it is for others."""
+    plain, again = load_pack(), load_pack()
+    change = {"id": "password", "action": "partial"}
+    changed = load_pack(overrides=[RuleSource(change, "here")])
+
+    def password(pack: Pack) -> NameRule:
+        return next(rule for rule in pack.name_rules if rule.id == "password")
+
+    assert password(plain) is password(again)
+    assert (password(plain).action, password(changed).action) == ("mask", "partial")
+    assert password(load_pack()) is password(plain)

@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,9 +22,11 @@ from tapeline.otlp.signals import Signal
 from tapeline.otlp.splice import splice
 from tapeline.otlp.wire import MalformedRequestError, WireType, read_tag, skip_value
 from tapeline.pipeline.batch import REQUEST_TYPES, Batch
+from tapeline.redaction.after_masks import AfterMasks
 from tapeline.redaction.core import Change, Hit, Redactor
 from tapeline.redaction.field_pass import FieldPass, Noted
-from tapeline.redaction.scan import NUMBER_BITS, NUMBER_MASK, compile_scanner
+from tapeline.redaction.judge import Judge
+from tapeline.redaction.scan import NUMBER_BITS, NUMBER_MASK, Scanner, compile_scanner
 from tapeline.redaction.text_fields import SHAPES, TextField, text_fields
 from tapeline.redaction.wire_patterns import Hint, Meaning, wire_patterns
 
@@ -56,6 +59,9 @@ _ALONE: Final = 16
 """So many elements are asked about one by one before all are at once."""
 _BYTES_A_CONFIRMATION: Final = 128
 
+
+MAX_SCANNERS: Final = 8
+"""What is compiled of rules and kept: for those in use, and those of a reload."""
 
 _FIELDS_AT_A_TIME: Final = 256
 """So many fields are redacted together."""
@@ -101,13 +107,18 @@ class Redacted:
 class FastRedactor:
     """Redacts raw batches; finds what the plain redactor finds."""
 
-    def __init__(self, redactor: Redactor, scan: Scan, max_characters: int) -> None:
-        """Take the plain redactor, the scan of its rules, and the longest text that it reads."""
+    def __init__(
+        self, redactor: Redactor, scan: Scan, max_characters: int, after_masks: AfterMasks
+    ) -> None:
+        """Take the plain redactor, the scan of its rules, and the longest text that it reads.
+
+        `after_masks` is of the redactor's judge, too.
+        """
         self._redactor = redactor
         self._scan = scan
         self._max_characters = max_characters
         self._is_weak = tuple(bool(meaning.hint & Hint.WEAK) for meaning in scan.meanings)
-        self._fields = FieldPass(redactor, scan.meanings)
+        self._fields = FieldPass(redactor, scan.meanings, after_masks)
 
     def redact(self, batch: Batch) -> Redacted:
         """Return the batch without secrets.
@@ -397,6 +408,12 @@ def _long_headers(index: RecordIndex, limit: int) -> set[int]:
 def fast_redactor(redactor: Redactor, cache_folder: Path | None = None) -> FastRedactor:
     """Return the fast form of a plain redactor; compiles its scan, or takes it from the cache."""
     judge = redactor.judge
+    scanner = _scanner(judge, cache_folder)
+    return FastRedactor(redactor, scanner, judge.max_characters, _after_masks(judge))
+
+
+@lru_cache(MAX_SCANNERS)
+def _scanner(judge: Judge, cache_folder: Path | None) -> Scanner:
     patterns = wire_patterns(
         judge.pack,
         judge.name_expressions,
@@ -404,4 +421,9 @@ def fast_redactor(redactor: Redactor, cache_folder: Path | None = None) -> FastR
         judge.vendor_expressions,
         depth=judge.depth,
     )
-    return FastRedactor(redactor, compile_scanner(patterns, cache_folder), judge.max_characters)
+    return compile_scanner(patterns, cache_folder)
+
+
+@lru_cache(MAX_SCANNERS)
+def _after_masks(judge: Judge) -> AfterMasks:
+    return AfterMasks(judge)

@@ -152,15 +152,18 @@ def _written(payload: bytes, field: TextField, suspect: _Suspect, text: str) -> 
 class FieldPass:
     """Redacts the fields of one request after the other; caches names, and texts without secrets.
 
-    `meanings` tell what the scan's matches say, by the numbers in them.
+    `meanings` tell what the scan's matches say, by the numbers in them; `after_masks` is of the
+    redactor's judge.
     """
 
-    def __init__(self, redactor: Redactor, meanings: Sequence[Meaning]) -> None:
+    def __init__(
+        self, redactor: Redactor, meanings: Sequence[Meaning], after_masks: AfterMasks
+    ) -> None:
         self._redactor = redactor
         self._judge = redactor.judge
         self._hints = tuple(int(meaning.hint) for meaning in meanings)
         self._rules = tuple(meaning.rules for meaning in meanings)
-        self._after_masks = AfterMasks(redactor.judge)
+        self._after_masks = after_masks
         self._keys: dict[bytes, KeyFacts] = {}
         self._changes: dict[tuple[int, str], Change] = {}
 
