@@ -264,3 +264,30 @@ def test_what_waits_is_in_the_position_whenever_it_is_looked_at() -> None:
     assert quantities(engine) == [{"default": 4}, {"default": 1}]
     engine.apply([], at(200))
     assert quantities(engine) == [{"default": 4}, {"default": 4}]
+
+
+@pytest.mark.parametrize("currency", ["", "USD"])
+def test_a_trip_pays_the_fee_that_its_opening_cost(currency: str) -> None:
+    """One in the currency of the P&L needs no rate, whether it is named or not."""
+    paid = {"fee": Decimal(3), "fee_currency": currency}
+    engine = run(trade(at(0), 1, 100, "a", **paid), trade(at(1), -1, 110, "b"))
+    assert trips(engine) == (1, 0, 7, 0)
+    assert engine.sampled.trips.tallies["a"].unknown == 0
+
+
+def test_a_flat_position_is_shown_for_a_quarter_of_an_hour() -> None:
+    """At zero, and then no more; what it realised, and its net P&L, stay."""
+    engine = run(trade(at(0), 1, 100, "a"), trade(at(1), -1, 110, "b"), until=1 + 900)
+    shown = {point.name: point.value for point in engine.gauges()}
+    assert shown["trading.position.quantity"] == shown["trading.position.value"] == 0
+    assert shown["trading.position.average_price"] == shown["trading.pnl.unrealized"] == 0
+    engine.apply([], at(1 + 900) + 1)
+    left = {point.name: point.value for point in engine.gauges()}
+    gone = shown.keys() - left.keys()
+    assert gone == {
+        "trading.position.quantity",
+        "trading.position.value",
+        "trading.position.average_price",
+        "trading.pnl.unrealized",
+    }
+    assert left["trading.pnl.realized"] == left["trading.pnl.net"] == 10

@@ -172,3 +172,21 @@ def test_risk_is_that_of_the_convention(seed: int, count: int, unit: int) -> Non
     names = ["drawdown", "drawdown_max", "sharpe", "sortino", "calmar", "var"]
     prefixes = tuple(f"trading.risk.{name}" for name in names)
     assert_gauges(run(random, events, of), gauges_of(events, of), prefixes, 1e-9)
+
+
+@given(st.integers(0, 2**32), st.integers(5, 60), UNITS_NS)
+@settings(max_examples=25, deadline=None)
+def test_round_trips_are_those_of_the_convention(seed: int, count: int, unit: int) -> None:
+    """Won and lost after fees, in any currency that has a rate, from flat to flat or to a flip.
+
+    Without revisions, which close no trip: the oracle replays trades as they stand.
+    """
+    random = Random(seed)  # noqa: S311 - as above
+    of = session_settings(unit)
+    events = [
+        event
+        for event in session(random, count, unit)
+        if not isinstance(event, Execution) or event.kind == "trade"
+    ]
+    prefixes = ("trading.risk.win_rate", "trading.risk.profit_factor")
+    assert_gauges(run(random, events, of), gauges_of(events, of), prefixes)
