@@ -16,7 +16,6 @@ from corpus.listing import CONFIGS, ENTRIES, FOLDER, REDACTING, Entry
 from corpus.requests import joined, singles
 from corpus.session import SEED
 from tapeline.demo.credentials import planted_credentials
-from tapeline.pipeline.batch import Batch
 from tapeline.recorded.reader import Flaw
 from tapeline.recording.command import process_command
 from tapeline.recording.source import Source
@@ -54,23 +53,13 @@ def test_an_old_recording_gives_the_old_golden(
 ) -> None:
     """As it was recorded, in a batch a record, and in larger batches: the same, and no secret."""
     recorded = list(batches_of(entry.path, Path(), flawed=True))
-    for batches in batchings(recorded, entry, run):
+    for batches in (recorded, singles(recorded), joined(recorded)):
         outcome = tapeline_replay(batches, CONFIGS[run], allow_refused=True)
         # What two recordings share can't have the redaction's counts: one was redacted before.
         audit = () if entry.golden == SHARED else AUDIT
         asserting(partial(outcome.assert_golden, f"{entry.golden}.{run}", audit=audit))
         if run in REDACTING:
             outcome.assert_no_secret(*entry.secrets)
-
-
-def batchings(recorded: list[Batch], entry: Entry, run: str) -> list[list[Batch]]:
-    """Return the batches as recorded, and otherwise; to build the redaction takes a while."""
-    found = [recorded, singles(recorded)]
-    # With large batches other gauges were there when figures were first sent, and are then ended:
-    # what a golden of signals shows of those is not what this is about.
-    if run not in REDACTING or (run == "gate" and entry.golden == SHARED):
-        found.append(joined(recorded))
-    return found
 
 
 def test_what_was_redacted_has_nothing_left_to_redact(tapeline_replay: Replay) -> None:

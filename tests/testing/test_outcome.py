@@ -276,6 +276,33 @@ def test_sums_are_totals_over_series() -> None:
     assert [series.name for series in outcome.series()] == ["fills", "fills", "price"]
 
 
+def test_ended_series_are_left_out_until_they_are_asked_for() -> None:
+    """Of `series` and of goldens: whether one was there for a while depends on the batches."""
+    price: dict[str, Any] = {"name": "price", "type": "gauge"}
+    outcome = _given(
+        {"metric": price | {"value": 1.5, "attributes": {"at": "A"}}},
+        {"metric": price | {"flags": 1, "attributes": {"at": "A"}, "at": "1s"}},
+        {"metric": price | {"value": 2.5, "attributes": {"at": "B"}}},
+    )
+    never = _given({"metric": price | {"value": 2.5, "attributes": {"at": "B"}}})
+
+    assert [series.value for series in outcome.series("price")] == [2.5]
+    assert [series.value for series in outcome.series("price", ended=True)] == [None, 2.5]
+    plain, shown = (golden_of(outcome, GoldenOptions(ended=ended)) for ended in (False, True))
+    assert plain == golden_of(never, GoldenOptions()) == golden_of(never, GoldenOptions(ended=True))
+    assert "flags" not in plain
+    assert shown.count("flags: 1") == 1
+    assert "flags: 1" in golden_of(outcome, GoldenOptions(every_point=True))
+
+
+def test_where_everything_has_ended_nothing_is_left() -> None:
+    """No heading without a series."""
+    golden = golden_of(_given({"metric": {"name": "price", "flags": 1}}), GoldenOptions())
+
+    assert "metrics" not in golden
+    assert "price" not in golden
+
+
 def test_the_audit_says_what_processors_counted() -> None:
     """By name and labels; a name that there is none of is told with the nearest that there are."""
     outcome = REPLAYS.replay([{"log": {"body": f"password={SECRET}"}}])

@@ -178,6 +178,27 @@ def test_series_stand_in_order_of_service_and_name() -> None:
     assert places == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
 
 
+@pytest.mark.parametrize("type_", ["gauge", "sum", "histogram"])
+def test_a_series_has_ended_where_its_last_point_says_so(type_: str) -> None:
+    """The flag for no recorded value, alone or beside others; one that goes on has not ended."""
+    value: dict[str, Any] = {"type": type_} | ({} if type_ == "histogram" else {"value": 1})
+    end: dict[str, Any] = {"type": type_, "flags": 1}
+
+    assert _one(value, end).has_ended
+    assert _one(value, end | {"flags": 3}).has_ended
+    assert not _one(value).has_ended
+    assert not _one(value, value | {"flags": 2}).has_ended
+    assert not _one(value, end, value).has_ended
+
+
+def test_what_a_delta_series_counted_stays_when_it_ends() -> None:
+    """Its points say what happened, whether more follow or not."""
+    series = _one(*_delta("sum", [{"value": 2}, {"value": 3}, {"flags": 1}]))
+
+    assert not series.has_ended
+    assert series.value == 5
+
+
 def test_exemplars_of_a_delta_series_are_all_kept() -> None:
     """In no order."""
     fields = [{"value": 1, "exemplars": [{"value": number}]} for number in (2, 1)]

@@ -38,11 +38,13 @@ def sections_of(
     exemplars: bool = False,
     starts: bool = False,
     every_point: bool = False,
+    ended: bool = False,
 ) -> dict[str, Any]:
     """Return what records say as a golden shows it: by signal, by resource and scope, in order.
 
-    Metrics are series with what their points make, or each point; `exemplars` and the times since
-    when they count (`starts`) are left out unless they are asked for.
+    Metrics are series with what their points make, or each point; `exemplars`, the times since
+    when they count (`starts`), and series that have ended (`ended`) are left out unless they are
+    asked for.
     """
     listed = sorted(records, key=lambda record: record.order)
     sections: dict[str, Any] = {}
@@ -54,7 +56,11 @@ def sections_of(
     if every_point:
         views = [(point.resource, point.scope, record_view(point)) for point in points]
     else:
-        views = [(one.resource, one.scope, series_view(one)) for one in series_of(points)]
+        views = [
+            (one.resource, one.scope, series_view(one))
+            for one in series_of(points)
+            if ended or not one.has_ended
+        ]
     left_out = {
         name for name, is_shown in (("exemplars", exemplars), ("start", starts)) if not is_shown
     }

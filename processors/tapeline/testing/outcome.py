@@ -89,10 +89,19 @@ class Outcome:
             if (wanted is None or record.signal is wanted) and holds(record)
         ]
 
-    def series(self, name: str | None = None, where: Where = None) -> list[Series]:
-        """Return the series of the metrics, or of one, each with what its points make."""
+    def series(
+        self, name: str | None = None, where: Where = None, *, ended: bool = False
+    ) -> list[Series]:
+        """Return the series of the metrics, or of one, each with what its points make.
+
+        Those that have ended (`Series.has_ended`) are left out unless `ended`.
+        """
         found = series_of(self.records(where, "metrics"))
-        return [series for series in found if name is None or series.name == name]
+        return [
+            series
+            for series in found
+            if (name is None or series.name == name) and (ended or not series.has_ended)
+        ]
 
     def sums(self, where: Where = None) -> dict[str, int | float]:
         """Return the total of each metric that is a sum, over all its series."""
@@ -126,6 +135,7 @@ class Outcome:
         exemplars: bool = False,
         starts: bool = False,
         every_point: bool = False,
+        ended: bool = False,
         audit: Sequence[str] = (),
     ) -> None:
         """Fail where the golden of this name says something else; see GoldenOptions.
@@ -137,7 +147,7 @@ class Outcome:
             raise RuntimeError(
                 "goldens need the fixtures of pytest: tapeline_replay and the others"
             )
-        options = GoldenOptions(ignore, ignore_fields, exemplars, starts, every_point, audit)
+        options = GoldenOptions(ignore, ignore_fields, exemplars, starts, every_point, ended, audit)
         self._goldens.check(name, golden_of(self, options))
 
     def difference(
@@ -175,8 +185,9 @@ class GoldenOptions:
     `ignore` names groups of fields (times, ids and so on) and `ignore_fields` paths
     (`attributes.host.name`) that are left out. `every_point` shows each point of a series instead
     of what they make; `starts` shows since when they count, which for derived series is when the
-    processor first met them, and so depends on the batches. `audit` are patterns of the names of
-    what processors counted.
+    processor first met them, and so depends on the batches. `ended` shows series that have ended:
+    whether a derived one was there for a while depends on the batches, too. `audit` are patterns of
+    the names of what processors counted.
     """
 
     ignore: Sequence[str] = ()
@@ -184,6 +195,7 @@ class GoldenOptions:
     exemplars: bool = False
     starts: bool = False
     every_point: bool = False
+    ended: bool = False
     audit: Sequence[str] = ()
 
 
@@ -197,6 +209,7 @@ def golden_of(outcome: Outcome, options: GoldenOptions) -> str:
             exemplars=options.exemplars,
             starts=options.starts,
             every_point=options.every_point,
+            ended=options.ended,
         )
 
     shown = sections(outcome.outputs)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Any, Final
 
+from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
+
 from tapeline.otlp.signals import Signal
 from tapeline.recording.records import Fields, Record, Value, encoded
 
@@ -25,6 +27,8 @@ _OF_A_POINT: Final = frozenset(
 _EXPONENTIAL: Final = frozenset({"scale", "positive", "negative"})
 _LAYOUT: Final = ("explicit_bounds", "zero_threshold")
 """What the points of a delta histogram must share to be added."""
+
+_NO_RECORDED_VALUE: Final = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,15 @@ class Series:
         """What a sum or a gauge says in the end; a histogram's sum."""
         found: int | float | None = self.final.get("value", self.final.get("sum"))
         return found
+
+    @property
+    def has_ended(self) -> bool:
+        """Say whether its last point is there to say that none follows, and has no value.
+
+        A delta series has counted what it has counted, so none of those ends.
+        """
+        is_delta = self.identity.get("aggregation_temporality") == "DELTA"
+        return not is_delta and bool(int(self.final.get("flags", 0)) & _NO_RECORDED_VALUE)
 
     @property
     def start_unix_nano(self) -> int:
