@@ -50,7 +50,6 @@ _EIGHT: Final = 8
 _KEY_TAG: Final = 0x0A
 _VALUE_TAG: Final = 0x12
 _LEAST_PAIR_BYTES: Final = 6
-_PAIR_KEY: Final = '"key":'
 
 
 def line_of(signal: Signal, payload: bytes) -> str:

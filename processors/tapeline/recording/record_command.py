@@ -24,10 +24,8 @@ from tapeline.recording.selected import NOUNS, selection_from
 from tapeline.redaction.config import RedactionConfig
 from tapeline.settings import load_settings
 
-__all__ = ["DEFAULT_GRPC", "DEFAULT_HTTP", "record_from"]
+__all__ = ["record_from"]
 
-DEFAULT_GRPC: Final = "127.0.0.1:4317"
-DEFAULT_HTTP: Final = "127.0.0.1:4318"
 EXIT_OK: Final = 0
 EXIT_TROUBLE: Final = 1
 EXIT_USAGE: Final = 2

@@ -8,9 +8,8 @@ from typing import Final
 
 from tapeline.testing.golden_text import GoldenError, read_text, write_text
 
-__all__ = ["FOLDER", "GoldenFolder"]
+__all__ = ["GoldenFolder"]
 
-FOLDER: Final = "goldens"
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 _MAX_LINES: Final = 200
 _KEY: Final = re.compile(r"^( *)(?:- )*([^\s#][^:]*):")

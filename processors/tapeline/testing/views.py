@@ -9,7 +9,6 @@ from typing import Final
 
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 
-from tapeline.otlp.signals import Signal
 from tapeline.pipeline.time_text import iso_from_unix_nano
 from tapeline.recording.records import Fields, Marked, Record, Value
 from tapeline.testing.series import Series
@@ -20,7 +19,6 @@ __all__ = [
     "place_view",
     "record_view",
     "series_view",
-    "signal_noun",
     "whole_view",
 ]
 
@@ -81,12 +79,6 @@ def place_view(resource: Fields, scope: Fields) -> dict[str, Value]:
 def whole_view(record: Record) -> dict[str, Value]:
     """Return a record beside what encloses it."""
     return place_view(record.resource, record.scope) | record_view(record)
-
-
-def signal_noun(signal: Signal) -> str:
-    """Return what the records of a signal are called: logs, spans, points."""
-    nouns = {Signal.LOGS: "logs", Signal.TRACES: "spans", Signal.METRICS: "points"}
-    return nouns[signal]
 
 
 def _prefixed(place: str, fields: Fields, without: str) -> dict[str, Value]:
