@@ -20,8 +20,8 @@ demo: setup ## Bring everything up from nothing: servers, gate, demo services; C
 	@$(VENV)/tapeline demo
 
 .PHONY: test
-test: setup lint binaries compiled-test ## Everything: lint, types, unit, property, the real stack
-	@$(VENV)/pytest -m "not acceptance"
+test: setup lint binaries ## Everything: lint, types, unit, property, the compiled form, the real stack
+	@scripts/test
 
 .PHONY: compiled-test
 compiled-test: setup ## In the compiled form: tests that hold fast paths to plain ones, and oracles
