@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from plain_emission import Key, PlainEmitter, Sample
 from tapeline.signals.emission import Emitter
 from tapeline.signals.metric_table import METRICS, Kind
-from tapeline.signals.points import Exemplar, GaugePoint, attributes_of
+from tapeline.signals.points import Exemplar, GaugePoint, PositionPoint, attributes_of, values_of
 from tapeline.signals.series import SeriesSet
 
 SECOND_NS = 10**9
@@ -175,6 +175,21 @@ def test_a_resumed_emitter_ends_what_is_gone() -> None:
     assert emissions[0][1][0] == gone
     assert {point.time_unix_nano for _, point in emissions[0]} == {NOW_NS + 1_000_000}
     assert emissions[1] == []
+
+
+def test_a_resumed_emitter_ends_the_positions_that_are_gone() -> None:
+    """All gauges of one that is flat since before the restart, and none of one that stays."""
+    gone, stays = (
+        PositionPoint((account, "s", "X"), "USD", "USD", "mark", (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
+        for account in ("gone", "stays")
+    )
+    emitter = Emitter(START_NS, RESOURCE)
+    emitter.resume(NOW_NS, [gone, stays])
+    for seconds, ended_count in ((1, 6), (2, 0)):
+        emitted = told(emitter.emit(NOW_NS + seconds, SeriesSet(), [stays]))
+        ended = [key for key, point in emitted if point.flags]
+        assert len(ended) == ended_count
+        assert {values_of(key[1])["trading.account"] for key in ended} <= {"gone"}
 
 
 def test_an_end_stands_in_a_metric_of_its_own() -> None:
