@@ -116,10 +116,32 @@ def regrouped(batches: Sequence[Batch], sizes: Sequence[int]) -> list[Batch]:
     return found
 
 
-def chain_of(folder: Path, worker: int = 0, workers: int = 1) -> Chain:
+def late_points(seed: int, count: int) -> list[Batch]:
+    """Return batches of one point each, over half an hour at most, of series that begin any time.
+
+    They say that they began long before, shortly before, or not when.
+    """
+    random = seeded(seed)
+    totals: dict[int, int] = {}
+    starts: dict[int, float] = {}
+    made = []
+    time = 0.0
+    for number in range(count):
+        time += random.uniform(1, 30)
+        key = random.randrange(number + 2)
+        totals[key] = totals.get(key, 0) + random.randrange(1, 9)
+        start = starts.setdefault(key, random.choice((-1.0, time - random.uniform(0, 200), time)))
+        labels = {"session": f"s{key}"}
+        made.append(batch_of(Series(METRICS[0], [counted(labels, totals[key], time, start=start)])))
+    return made
+
+
+def chain_of(
+    folder: Path, worker: int = 0, workers: int = 1, limits: str = "default_limit: 4"
+) -> Chain:
     """Return the default chain of a worker, with room for a few series of a metric only."""
     config = folder / "gate.yaml"
-    config.write_text("cardinality: {default_limit: 4}\n", encoding="utf-8")
+    config.write_text(f"cardinality: {{{limits}}}\n", encoding="utf-8")
     context = ProcessorContext(CollectorRegistry(), worker, workers, live=False)
     return build_chain(load_settings(config), context)
 
@@ -161,6 +183,24 @@ def test_other_batches_give_the_same_records_and_the_same_last_values(
     assert compare(of_records(one_by_one), of_records(grouped)).is_same
     assert last_values(one_by_one) == last_values(grouped)
     assert len(last_values(one_by_one)) <= 5 * len(METRICS)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 1000), st.lists(st.integers(1, 60), min_size=1, max_size=4))
+def test_without_a_warm_up_sums_beyond_a_limit_are_the_same_in_other_batches(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, sizes: list[int]
+) -> None:
+    """Whenever their series began, and whenever these say that they did."""
+    folder = tmp_path_factory.mktemp("splits")
+    alone = late_points(seed, 60)
+    limits = "default_limit: 4, warmup: 0s"
+
+    one_by_one = last_values(processed(chain_of(folder, limits=limits), alone))
+    grouped = last_values(processed(chain_of(folder, limits=limits), regrouped(alone, sizes)))
+
+    assert one_by_one == grouped
+    assert len(one_by_one) == 5
+    assert max(one_by_one.values()) > 0
 
 
 def test_workers_give_what_one_gives(tmp_path: Path) -> None:
