@@ -119,6 +119,10 @@ def test_its_configuration_names_the_processor_behind_the_redaction(tmp_path: Pa
         ("json", "means something in Python"),
         ("import", "means something in Python"),
         ("../escape", "a letter first"),
+        ("yaml", "a package that is installed here"),
+        ("tapeline", "a package that is installed here"),
+        ("test_it", "means something to pytest"),
+        ("conftest", "means something to pytest"),
     ],
 )
 def test_a_name_that_can_not_be_is_refused(

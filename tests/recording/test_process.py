@@ -3,6 +3,7 @@
 import codecs
 import io
 import os
+import signal as signals
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from tapeline.recorded.reader import read_recording
 from tapeline.recording import command
 from tapeline.recording.event_time import greatest_time_unix_nano
 from tapeline.recording.process import Counts, Refusal, process_batches
+from waiting import eventually
 
 GATE = Path(__file__).parents[2] / "config" / "gate.yaml"
 LABEL_SECRET = "Zq7hunter2x8Kd0wLmV4tR1s"
@@ -301,6 +303,26 @@ def test_an_output_that_can_not_be_written_is_named(
 
     assert f"{target}: can't be written: " in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == [recording]
+
+
+@pytest.mark.parametrize("number", [signals.SIGINT, signals.SIGTERM])
+def test_an_interruption_leaves_what_was_there_and_no_half_of_an_output(
+    tmp_path: Path, number: signals.Signals
+) -> None:
+    """Exit code 130; the output of before is untouched, and nothing stands beside it."""
+    output = tmp_path / "out"
+    output.write_bytes(b"of before")
+    module = "import sys; from tapeline.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = ["process", "--config", "config/gate.yaml", "-", "-o", str(output)]
+    process = subprocess.Popen([sys.executable, "-c", module, *arguments], stdin=subprocess.PIPE)
+    with process:
+        # The input stays open: it waits for more, with its output begun.
+        eventually(lambda: len(list(tmp_path.iterdir())) == 2)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 130
+
+    assert list(tmp_path.iterdir()) == [output]
+    assert output.read_bytes() == b"of before"
 
 
 def test_what_a_processor_raises_refuses_its_line_and_is_not_quoted() -> None:

@@ -381,6 +381,11 @@ def test_a_damaged_file_is_sent_as_far_as_it_is_whole(
         (("--to", "127.0.0.1:1", "--from-time", "soon"), "soon"),
         (("--to", "127.0.0.1:1", "--token-file", "absent"), "absent"),
         (("--to", "127.0.0.1:1", "--cert-file", "absent"), "belong together"),
+        (("--to", "127.0.0.1:1", "--ca-file", __file__), "test_replay.py: holds no authority"),
+        (("--to", "https://127.0.0.1", "--ca-file", __file__), "test_replay.py: holds no author"),
+        (("--to", "https://a", "--cert-file", __file__, "--key-file", __file__), "not a certif"),
+        (("--to", "http://127.0.0.1:1", "--tls"), "write https://"),
+        (("--to", "https://127.0.0.1:1", "--server-name", "x"), "server name"),
     ],
 )
 def test_what_can_not_be_meant_is_wrong_usage(
@@ -395,6 +400,34 @@ def test_what_can_not_be_meant_is_wrong_usage(
     assert replay(file, *arguments) == 2
 
     assert complaint in capfd.readouterr().err
+
+
+def test_a_password_in_an_endpoint_is_not_repeated(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is refused; the message is what stands in the logs of CI."""
+    file = recording(tmp_path / "in", [logs(1)])
+    password = "not-a-real-" + "password"
+
+    assert replay(file, "--to", f"http://user:{password}@127.0.0.1:1") == 2
+
+    said = capfd.readouterr().err
+    assert "token file" in said
+    assert password not in said
+
+
+def test_a_start_beyond_the_end_is_told(
+    tmp_path: Path, downstream: Downstream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Right behind the last message is where a whole replay ended; further on there is nothing."""
+    file = recording(tmp_path / "in", [logs(1), logs(2)])
+    options = (file, "--to", downstream.address, "--start-at")
+
+    assert replay(*options, f"{file}:3") == 0
+    assert replay(*options, f"{file}:4") == 1
+
+    assert "it has 2 messages: none is number 4" in capfd.readouterr().err
+    assert downstream.received == []
 
 
 def test_a_missing_file_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -95,14 +95,15 @@ def test_without_a_terminal_there_is_the_report_alone(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 2
 
 
-def test_ctrl_c_says_where_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signals.SIGINT, signals.SIGTERM])
+def test_an_interruption_says_where_to_go_on(tmp_path: Path, number: signals.Signals) -> None:
     """Exit code 130, and what was sent until then."""
     file = recording(tmp_path / "in", (0, 0, 3600))
     with running_downstream() as downstream:
         process = subprocess.Popen(command(file, downstream.address), stderr=subprocess.PIPE)
         with process:
             eventually(lambda: len(downstream.received) == 2)
-            process.send_signal(signals.SIGINT)
+            process.send_signal(number)
             _, said = process.communicate(timeout=30)
 
     assert process.returncode == 130

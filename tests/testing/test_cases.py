@@ -138,6 +138,24 @@ def test_time_passes_where_the_test_says_so(tmp_path: Path) -> None:
     assert (result.failures, result.problems) == ((), ())
 
 
+def test_more_time_than_can_pass_at_once_is_told_with_its_line(tmp_path: Path) -> None:
+    """Rather than a run that never ends, or ends with all others."""
+    result = _case(tmp_path, "[{wait: 1000h}]", "{}")
+
+    assert len(result.problems) == 1
+    assert "a.test.yaml:" in result.problems[0]
+    assert "at most 100000 at once" in result.problems[0]
+
+
+def test_fewer_than_no_processes_are_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, before anything runs."""
+    assert cli.main(["test", str(tmp_path), "--jobs", "-3"]) == 2
+
+    assert "--jobs takes 1 or more" in capsys.readouterr().err
+
+
 def test_what_the_chain_refuses_fails_unless_it_is_expected(tmp_path: Path) -> None:
     """By a part of the reason."""
     (tmp_path / "raiser.py").write_text(

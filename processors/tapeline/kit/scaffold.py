@@ -6,6 +6,7 @@ The templates are files in `template/`; `{{name}}` and a few more stand for what
 import keyword
 import re
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,13 @@ def _check_name(name: str, taken: frozenset[str]) -> None:
     # The file's folder is where its tests import from first: json.py would stand in for Python's.
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in sys.stdlib_module_names:
         raise NewProcessorError(f"{name!r} means something in Python; give it another name")
+    if name == "conftest" or name.startswith("test_"):
+        raise NewProcessorError(f"{name!r} means something to pytest; give it another name")
+    if name == "tapeline" or name in packages_distributions():
+        raise NewProcessorError(
+            f"{name!r} is a package that is installed here, and the new file would stand in for"
+            " it; give it another name"
+        )
 
 
 def _files(name: str, signal: Signal) -> dict[str, str]:

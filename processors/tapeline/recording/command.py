@@ -19,6 +19,7 @@ from tapeline.pipeline.loader import ConfigError
 from tapeline.pipeline.registry import ProcessorContext
 from tapeline.recorded.forms import Compression, Format, MessageError, encoder
 from tapeline.recorded.reader import Flaw, RecordedBatch
+from tapeline.recording.interruption import interrupted_by_sigterm
 from tapeline.recording.process import Counts, Refusal, process_batches
 from tapeline.recording.source import Source
 from tapeline.settings import build_chain, load_settings
@@ -54,7 +55,7 @@ def process_command(config: Path, source: str, output: str, form: Form | None = 
     settle_garbage()
     counts = Counts()
     try:
-        with _reading(source) as reader, _writing(output) as writer:
+        with interrupted_by_sigterm(), _reading(source) as reader, _writing(output) as writer:
             complaint = _run(reader, chain, writer, counts, (form or Form(), source))
     except BrokenPipeError:
         raise  # Whoever read the output went away: the command line ends quietly.

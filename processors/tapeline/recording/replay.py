@@ -143,13 +143,19 @@ class Replay:
             with file.open("rb") as opened:
                 source = Source(opened, file, self._plan.assumed)
                 before_bytes = self.progress.read_bytes
+                last_number = 0
                 for item in source.items():
+                    last_number = item.number
                     self.progress.read_bytes = before_bytes + item.offset_bytes
                     if start is None or item.number >= start.number:
                         yield file, item
                 self.progress.read_bytes = before_bytes + file.stat().st_size
             if first_pass and source.complaint:
                 self.outcome.complaints.append((file, source.complaint))
+            # One beyond the last message is where a replay of all of it ended.
+            if start is not None and start.number > last_number + 1:
+                complaint = f"it has {last_number} messages: none is number {start.number}"
+                self.outcome.complaints.append((file, complaint))
             start = None
 
     def _note_flaw(self, place: _Place, flaw: Flaw) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.durations import parse_duration_s
 from tapeline.recording.delivery import Delivery, Patience
+from tapeline.recording.interruption import interrupted_by_sigterm
 from tapeline.recording.replay import Outcome, Plan, Position, Replay
 from tapeline.recording.selected import NOUNS, selection_from
 from tapeline.recording.senders import Target, make_sender
@@ -47,7 +48,7 @@ def replay_command(plan: Plan, target: Target, patience: Patience) -> int:
         return 2
     interrupted = False
     try:
-        with _shown_progress(replay):
+        with interrupted_by_sigterm(), _shown_progress(replay):
             replay.run()
     except KeyboardInterrupt:
         interrupted = True

@@ -132,6 +132,8 @@ class GrpcSender:
         self._metadata = None if token is None else (token,)
         options = list(_OPTIONS)
         if target.uses_tls:
+            # gRPC takes any file, and then no connection comes about.
+            _tls_context(target)
             if target.server_name is not None:
                 options.append(("grpc.ssl_target_name_override", target.server_name))
             credentials = grpc.ssl_channel_credentials(
@@ -157,6 +159,28 @@ class GrpcSender:
     def close(self) -> None:
         """Cancel what is in flight and disconnect."""
         self._channel.close()
+
+
+def _tls_context(target: Target) -> ssl.SSLContext:
+    """Return what verifies the endpoint; raises OSError or a ValueError that names the file."""
+    for file in filter(None, (target.ca_file, target.cert_file, target.key_file)):
+        with file.open("rb"):
+            pass
+    try:
+        context = ssl.create_default_context(
+            cafile=None if target.ca_file is None else str(target.ca_file)
+        )
+    except ssl.SSLError as error:
+        raise ValueError(f"{target.ca_file}: holds no authority as PEM") from error
+    if target.cert_file is not None:
+        try:
+            context.load_cert_chain(target.cert_file, target.key_file, password="")
+        except ssl.SSLError as error:
+            raise ValueError(
+                f"{target.cert_file}, {target.key_file}: not a certificate and its key as PEM,"
+                " the key without a passphrase"
+            ) from error
+    return context
 
 
 def _content(path: Path | None) -> bytes | None:
@@ -193,8 +217,15 @@ class HttpSender:
 
     def __init__(self, target: Target, token: tuple[str, str] | None) -> None:
         url = urllib.parse.urlsplit(target.endpoint)
-        if not url.hostname or url.query or url.fragment or url.username:
+        if "@" in url.netloc:
+            # Not quoted: what stands before it is a password.
+            raise ValueError("the endpoint's URL takes no user and password; use a token file")
+        if not url.hostname or url.query or url.fragment:
             raise ValueError(f"{target.endpoint!r} is no base URL, as http://127.0.0.1:4318")
+        if url.scheme == "http" and target.uses_tls:
+            raise ValueError(f"{target.endpoint!r} has no TLS: write https://")
+        if target.server_name is not None:
+            raise ValueError("a server name goes with gRPC alone; over HTTP it is the URL's host")
         self._host = url.hostname
         self._port = url.port or _HTTP_PORT
         self._base = url.path.rstrip("/")
@@ -203,11 +234,7 @@ class HttpSender:
             self._headers["Authorization"] = token[1]
         self._context: ssl.SSLContext | None = None
         if url.scheme == "https":
-            self._context = ssl.create_default_context(
-                cafile=None if target.ca_file is None else str(target.ca_file)
-            )
-            if target.cert_file is not None:
-                self._context.load_cert_chain(target.cert_file, target.key_file)
+            self._context = _tls_context(target)
         self._of_thread = threading.local()
         self._all: list[http.client.HTTPConnection] = []
 

@@ -17,7 +17,7 @@ from tapeline.testing.inputs import UnusableRecordingError, batches_of
 from tapeline.testing.matching import Mismatch, mismatches
 from tapeline.testing.outcome import Outcome
 from tapeline.testing.pairing import pair_up
-from tapeline.testing.session import GateSession
+from tapeline.testing.session import GateSession, WaitTooLongError
 from tapeline.testing.views import place_view, series_view, whole_view
 
 __all__ = ["CaseResult", "run_case"]
@@ -76,7 +76,10 @@ def _outcome(read: ReadFile, number: int, case: Case) -> Outcome:
     for position, item in enumerate(case.given):
         keys = ("tests", number, "given", position)
         if item.wait is not None:
-            session.advance(item.wait)
+            try:
+                session.advance(item.wait)
+            except WaitTooLongError as error:
+                raise ConfigError([f"{read.place(*keys, 'wait')}: {error}"]) from error
         elif item.recording is not None:
             session.feed(batches_of(item.recording, read.path.parent))
         else:

@@ -42,6 +42,9 @@ def test_command(paths: Sequence[Path], options: TestOptions) -> int:
     Returns 0 where all passed, 1 where one failed, and 2 where a file or a configuration can't be
     used, or there is no test at all.
     """
+    if options.jobs < 0:
+        sys.stderr.write("tapeline test: --jobs takes 1 or more, or 0: one for each processor\n")
+        return 2
     files, problems = _files(paths)
     jobs: list[tuple[Path, int]] = []
     for path in files:

@@ -20,7 +20,7 @@ from tapeline.pipeline.registry import ProcessorContext
 from tapeline.recording.event_time import greatest_time_unix_nano
 from tapeline.settings import Settings, build_chain, load_settings
 
-__all__ = ["MAX_TICKS", "GateSession", "Refused"]
+__all__ = ["MAX_TICKS", "GateSession", "Refused", "WaitTooLongError"]
 
 MAX_TICKS: Final = 100_000
 """Ticks of one advance of the clock: a day of one a second."""
@@ -28,6 +28,10 @@ _NANO: Final = 1_000_000_000
 _PLUGINS: Final = "plugins"
 _DERIVED_BY: Final = "tapeline-test-derived-by"
 """Metadata that marks a derived batch on its way; it is taken off where the chain ends."""
+
+
+class WaitTooLongError(ValueError):
+    """More ticks than one advance may make; the message says how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +134,9 @@ class GateSession:
             raise ValueError(f"time goes forward only: {seconds} s in steps of {step_s} s")
         steps = max(1, round(seconds / step_s))
         if steps > MAX_TICKS:
-            raise ValueError(
-                f"{seconds} s are {steps} ticks of {step_s} s; at most {MAX_TICKS} at once:"
-                " give a longer step_s"
+            raise WaitTooLongError(
+                f"{seconds:.0f} s are {steps} ticks of {step_s} s; at most {MAX_TICKS} at once:"
+                " let it pass in several parts, or in longer steps"
             )
         begin, end = self.now_unix_nano, self.now_unix_nano + round(seconds * _NANO)
         for step in range(1, steps + 1):
