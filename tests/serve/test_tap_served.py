@@ -8,10 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPResponse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +22,10 @@ from gate_process import GateProcess, gate_config, running_gate
 from otlp_client import Span, histogram, key_values, logs, traces
 from scripted_downstream import Reply, running_downstream
 from sidecars import Client, client
+from tap_readers import TOKEN, asked, everything_of, looking, tapped
 from tapeline.otlp.signals import Signal
 from waiting import eventually
 
-TOKEN = "0123456789abcdef" * 2
 KEY = "pass" + "word"
 SECRET = secret_text(seeded(11))
 BROUGHT = secret_text(seeded(12))
@@ -77,68 +74,6 @@ BRINGER = ProcessorFactory(
 '''
 
 
-@dataclass
-class Looking:
-    """A reader that takes what comes, in a thread of its own."""
-
-    response: HTTPResponse
-    records: list[dict[str, Any]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    text: str = ""
-    has_ended: bool = False
-
-    def run(self) -> None:
-        """Read to the end."""
-        kind = ""
-        try:
-            while line := self.response.readline().decode():
-                self.text += line
-                if line.startswith("event: "):
-                    kind = line.removeprefix("event: ").strip()
-                elif line.startswith("data: "):
-                    told = json.loads(line.removeprefix("data: "))
-                    if kind == "record":
-                        self.records.append(told)
-                    else:
-                        self.counts = told
-        except (OSError, ValueError, AttributeError):
-            pass  # The test has closed it.
-        self.has_ended = True
-
-    def bodies(self) -> set[str]:
-        """Return the bodies of logs that showed."""
-        return {record["fields"].get("body", "") for record in self.records}
-
-
-@contextmanager
-def looking(admin_port: int, query: str = "") -> Iterator[Looking]:
-    """Look at a gate's tap."""
-    connection = HTTPConnection("127.0.0.1", admin_port, timeout=20)
-    connection.request("GET", f"/tap/events?{query}", headers={"Authorization": f"Bearer {TOKEN}"})
-    response = connection.getresponse()
-    assert response.status == 200, response.read()
-    reader = Looking(response)
-    thread = threading.Thread(target=reader.run, daemon=True)
-    thread.start()
-    eventually(lambda: reader.counts, timeout_s=20, poll_s=0.02)
-    try:
-        yield reader
-    finally:
-        if connection.sock is not None:
-            connection.sock.shutdown(socket.SHUT_RDWR)
-        response.close()
-        connection.close()
-        thread.join(10)
-
-
-def tapped(folder: Path, downstream: str = "discard", **more: Any) -> dict[str, object]:
-    """Return the configuration of a gate with a tap."""
-    tokens = folder / "tokens"
-    tokens.write_text(TOKEN, encoding="ascii")
-    tap = {"token_file": str(tokens), "max_records_per_s": more.pop("rate", 50)}
-    return {**gate_config(downstream, more.pop("server", {})), "admin": {"tap": tap}, **more}
-
-
 @pytest.fixture
 def plugin(tmp_path: Path) -> dict[str, str]:
     """An environment in which the processors of PLUGIN are installed."""
@@ -177,21 +112,6 @@ def send_all(sender: Client, round_number: int) -> None:
         (Signal.METRICS, point.SerializeToString()),
     ):
         assert sender.export(payload, kind).code is grpc.StatusCode.OK
-
-
-def everything_of(gate: GateProcess, *readers: Looking) -> str:
-    """Return all that a tap may have told: its streams, its pages, its metrics, its log."""
-    pages = [gate.get(path)[1].decode() for path in ("/tap", "/metrics", "/health")]
-    return "".join((*pages, *(reader.text for reader in readers), gate.log.read_text()))
-
-
-def asked(gate: GateProcess, token: str) -> int:
-    """Return the status that a token gets."""
-    connection = HTTPConnection("127.0.0.1", gate.admin_port, timeout=10)
-    connection.request("GET", "/tap/events", headers={"Authorization": f"Bearer {token}"})
-    status = connection.getresponse().status
-    connection.close()
-    return status
 
 
 def test_readers_under_load_see_samples_without_secrets(
