@@ -1,10 +1,8 @@
 """`tapeline replay` into an endpoint that answers as it is told."""
 
-import http.server
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,54 +15,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from replaying import BASE, SECOND, closed_recording, logs, recording, replay
 from scripted_downstream import Downstream, Reply, running_downstream
 from sdk_requests import sdk_request
-from tapeline.cli import main
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.batch import Batch
 from tapeline.recorded.forms import Compression, Format, encoder
-from tapeline.recorded.metadata import Policy
-from tapeline.recorded.writer import RecordingWriter
 from tapeline.recording.event_time import greatest_time_unix_nano
 from tapeline.transport.answers import Answer, Code, Event, status_details
-
-SECOND = 1_000_000_000
-BASE = 1_700_000_000 * SECOND
-
-
-def logs(*times: int, service: str = "") -> Batch:
-    """Return a batch with a log record of each time, in nanoseconds after a fixed one."""
-    request = ExportLogsServiceRequest()
-    group = request.resource_logs.add()
-    if service:
-        group.resource.attributes.add(key="service.name").value.string_value = service
-    scope = group.scope_logs.add()
-    for time_nano in times:
-        scope.log_records.add(time_unix_nano=BASE + time_nano)
-    return Batch(Signal.LOGS, request.SerializeToString())
-
-
-def recording(path: Path, batches: Sequence[Batch], form: Format = Format.PROTO) -> Path:
-    """Write a recording."""
-    encode = encoder(form, Compression.NONE)
-    path.write_bytes(b"".join(encode(batch) for batch in batches))
-    return path
-
-
-def closed_recording(path: Path, batches: Sequence[Batch]) -> Path:
-    """Write a recording as `record` does, with its metadata."""
-    writer = RecordingWriter(
-        path, Format.PROTO, Compression.NONE, source="a test", policy=Policy(raw=True)
-    )
-    for batch in batches:
-        writer.append(batch)
-    writer.close()
-    return path
-
-
-def replay(*arguments: object) -> int:
-    """Run the command with short patience."""
-    return main(["replay", "--give-up-after", "5s", *(str(each) for each in arguments)])
 
 
 def numbers(downstream: Downstream) -> list[int]:
@@ -461,58 +419,6 @@ def test_a_recording_that_was_changed_since_is_sent_and_said(
 
     assert len(downstream.received) == 5
     assert "checksum" in capfd.readouterr().err
-
-
-@contextmanager
-def running_http(statuses: Sequence[int]) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
-    """Run an HTTP endpoint that answers with these statuses in turn, then with 200."""
-    received: list[tuple[str, bytes]] = []
-    left = list(statuses)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append((self.path, body))
-            assert self.headers["Content-Type"] == "application/x-protobuf"
-            self.send_response(left.pop(0) if left else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", received
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def test_http_goes_to_each_signals_path_and_is_tried_again(tmp_path: Path) -> None:
-    """503 may be tried again."""
-    batches = [Batch(signal, sdk_request(signal).SerializeToString()) for signal in Signal]
-    file = recording(tmp_path / "in", batches)
-    with running_http([503]) as (url, received):
-        assert replay(file, "--to", url, "--flat-out", "--in-flight", 1) == 0
-
-    assert [path for path, _ in received] == ["/v1/logs", "/v1/logs", "/v1/traces", "/v1/metrics"]
-    assert [body for _, body in received[1:]] == [batch.payload for batch in batches]
-
-
-def test_http_refusals_are_for_good(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """400 is."""
-    file = recording(tmp_path / "in", [logs(1)])
-    with running_http([400]) as (url, received):
-        assert replay(file, "--to", url, "--flat-out") == 1
-
-    assert len(received) == 1
-    assert "for good: HTTP 400" in capfd.readouterr().err
 
 
 @pytest.mark.acceptance
