@@ -21,7 +21,7 @@ from tapeline.admin.config import AdminConfig
 from tapeline.admin.live import LiveFeed
 from tapeline.admin.pages import check_pages, content, document, page_headers
 from tapeline.admin.tap_door import TapDoor
-from tapeline.pipeline.addresses import Address
+from tapeline.pipeline.addresses import Address, listen_on
 from tapeline.pipeline.form import running_form
 from tapeline.pipeline.markup import Markup
 from tapeline.pipeline.pages import Page
@@ -67,24 +67,10 @@ class Subject(Protocol):
 
 def bind(config: AdminConfig) -> socket.socket:
     """Return a listening socket on `admin.listen`; raises AdminListenError."""
-    address = config.address
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, place = found[0]
-        listener = socket.socket(family, kind, protocol)
+        return listen_on(config.address, _BACKLOG)
     except OSError as error:
-        raise AdminListenError(f"admin.listen {address}: {error.strerror or error}") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise AdminListenError(
-            f"admin.listen {address}: {error.strerror}; stop what listens there"
-            f" (`ss -ltnp 'sport = :{address.port}'` names it) or choose another port"
-        ) from error
-    return listener
+        raise AdminListenError(f"admin.listen {config.address}: {error.strerror}") from error
 
 
 def bind_unix(path: Path) -> socket.socket:

@@ -1,10 +1,11 @@
 """Network addresses as people write them in YAML: `127.0.0.1:4319`, `[::1]:4319`."""
 
 import re
+import socket
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Address", "parse_address"]
+__all__ = ["Address", "listen_on", "parse_address"]
 
 MAX_PORT: Final = 65535
 _ADDRESS: Final[re.Pattern[str]] = re.compile(
@@ -55,3 +56,25 @@ def parse_address(text: object) -> Address:
     if port > MAX_PORT:
         raise ValueError(f"{text!r}: a port is at most {MAX_PORT}")
     return Address(match["ip6"] or match["host"], port)
+
+
+def listen_on(address: Address, backlog: int) -> socket.socket:
+    """Return a socket that listens there; raises OSError, whose `strerror` says what to do."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, place = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error)) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        told = (
+            f"{error.strerror}; stop what listens there (`ss -ltnp 'sport = :{address.port}'`"
+            " names it) or choose another port"
+        )
+        raise OSError(error.errno, told) from error
+    return listener

@@ -21,7 +21,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from tapeline.otlp.json_lines import MalformedLineError, request_from_json
 from tapeline.otlp.signals import Signal
-from tapeline.pipeline.addresses import Address
+from tapeline.pipeline.addresses import Address, listen_on
 from tapeline.transport.answers import ANSWERS, Answer, Code, Event, answer_malformed
 
 __all__ = ["Export", "HttpIntake", "HttpListenError"]
@@ -177,18 +177,6 @@ def _told(answer: Answer, content_type: str, status: HTTPStatus | None = None) -
 
 def _listening(address: Address) -> socket.socket:
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, place = found[0]
-        listener = socket.socket(family, kind, protocol)
+        return listen_on(address, _BACKLOG)
     except OSError as error:
-        raise HttpListenError(f"{address}: {error.strerror or error}") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise HttpListenError(
-            f"{address}: {error.strerror}; stop what listens there or choose another port"
-        ) from error
-    return listener
+        raise HttpListenError(f"{address}: {error.strerror}") from error
