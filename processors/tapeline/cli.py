@@ -5,6 +5,7 @@ an unusable configuration; 130 interrupted.
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ _HOPS: Final = (
     "signals_admin",
 )
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 Handler = Callable[[argparse.Namespace], int]
 
 
@@ -48,13 +51,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     handler: Handler = options.handler
     try:
-        return handler(options)
+        code = handler(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # As in `tapeline check --schema | head`. Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        # Never 1: to `diff` and `test` that is a result.
+        sys.stderr.write(f"tapeline: what it has to say can't be written: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

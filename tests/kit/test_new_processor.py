@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from small_disk import fill, mounted
 from tapeline import cli
 from tapeline.kit.scaffold import NewProcessorError, write_processor
 from tapeline.otlp.signals import Signal
@@ -132,6 +133,18 @@ def test_a_name_that_can_not_be_is_refused(
     assert cli.main(["new", "processor", name, "--folder", str(tmp_path / "new")]) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_fit_on_the_disk_is_not_in_the_way_of_the_next_try(tmp_path: Path) -> None:
+    """A half of the folder would be met as somebody's work."""
+    disk = tmp_path / "disk"
+    with mounted(disk, 1024 * 1024):
+        fill(disk / "filling")
+        with pytest.raises(NewProcessorError, match="No space left"):
+            write_processor("my_filter", Signal.LOGS, disk / "new", frozenset())
+        (disk / "filling").unlink()
+
+        assert write_processor("my_filter", Signal.LOGS, disk / "new", frozenset())
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Processors from files: what a configuration may list, and how it is told what is wrong."""
 
+import os
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -144,6 +145,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert problems(path) == [
         "gate.yaml:1: plugins[0]: gone.py: can't be read: No such file or directory"
     ]
+    os.mkfifo(tmp_path / "pipe.py")
+    (problem,) = problems(written(tmp_path, f"plugins: [pipe.py]\n{CHAIN}"))
+    assert "pipe.py is not a regular file" in problem
     for value in ("gone.py", "{a: b}", "[1]", '[""]', str([f"{n}.py" for n in range(101)])):
         path = written(tmp_path, f"plugins: {value}\nchain: {{logs: []}}\n")
         assert all(problem.startswith("gate.yaml:1: plugins") for problem in problems(path))

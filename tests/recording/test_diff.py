@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,44 @@ def test_a_dash_is_standard_input(before: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(content))
 
     assert cli.main(["diff", "-", before]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-", "-"], "one of the two"),
+        (["a", "b", "--tolerance", "nan"], "--tolerance takes"),
+        (["a", "b", "--tolerance=-1"], "--tolerance takes"),
+        (["a", "b", "--limit=-1"], "--limit takes"),
+    ],
+)
+def test_wrong_usage_is_told(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rather than compared to nothing, or by no measure."""
+    assert cli.main(["diff", *arguments]) == 2
+
+    assert told in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_the_output_is_no_difference(before: str, after: str) -> None:
+    """Exit code 2 and one line: 1 would say that they were compared."""
+    program = "import sys; from tapeline.cli import main; sys.exit(main(sys.argv[1:]))"
+    for flags in ([], ["--json"]):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", program, "diff", before, after, *flags],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+
+        assert done.returncode == 2
+        assert done.stderr == (
+            "tapeline: what it has to say can't be written: No space left on device\n"
+        )
 
 
 def test_a_damaged_recording_is_compared_as_far_as_it_is_whole(

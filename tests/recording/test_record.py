@@ -347,6 +347,11 @@ def test_a_taken_port_is_told(running: Recording, tmp_path: Path) -> None:
         assert ended.returncode == 1
         assert taken in ended.stderr
 
+        # Nothing came: the name is free for the next try.
+        ended = run(str(tmp_path / "one.jsonl"), "--raw", option, taken, other, "none")
+        assert ended.returncode == 1
+        assert not list(tmp_path.glob("one.jsonl*"))
+
 
 @pytest.mark.parametrize(
     ("options", "told"),

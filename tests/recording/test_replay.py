@@ -1,5 +1,8 @@
 """`tapeline replay` into an endpoint that answers as it is told."""
 
+import signal as signals
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -386,6 +389,34 @@ def test_a_start_beyond_the_end_is_told(
 
     assert "it has 2 messages: none is number 4" in capfd.readouterr().err
     assert downstream.received == []
+
+
+def test_a_wait_of_decades_is_told_and_can_be_stopped(tmp_path: Path) -> None:
+    """One wrong time asks for it; at a low speed for more than the platform can wait at once."""
+    with running_downstream() as endpoint:
+        file = recording(tmp_path / "in", [logs(-BASE + 1), logs(1)])
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", "import sys; from tapeline.cli import main; main()"),
+                *("replay", str(file), "--to", endpoint.address, "--speed", "1e-9"),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            assert "the next batch is due in " in said
+            assert "--flat-out" in said
+            process.send_signal(signals.SIGTERM)
+            assert f"go on with: --start-at {file}:2" in process.communicate(timeout=30)[1]
+
+
+def test_a_seed_may_be_any_text(tmp_path: Path, downstream: Downstream) -> None:
+    """Also one of bytes that are no UTF-8, as a command line may hold."""
+    file = recording(tmp_path / "in", [logs(1)])
+
+    assert replay(file, "--to", downstream.address, "--new-trace-ids=\udcff") == 0
 
 
 def test_a_missing_file_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

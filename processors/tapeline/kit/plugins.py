@@ -4,6 +4,7 @@ A file is read, compiled and run here, not imported: so a reload takes what chan
 written beside it, and a file that does not work leaves nothing behind.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from tapeline.pipeline.kept_files import open_regular
 from tapeline.pipeline.registry import FACTORY_ATTRIBUTE, ProcessorFactory
 
 __all__ = ["PluginError", "PluginProcessor", "load_plugin"]
@@ -68,7 +70,8 @@ def load_plugin(path: Path) -> Sequence[PluginProcessor]:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        # A pipe would be waited for, at a reload too.
+        with os.fdopen(open_regular(path), "rb") as file:
             source = file.read(MAX_PLUGIN_BYTES + 1)
     except OSError as error:
         raise PluginError(f"{path}: can't be read: {error.strerror}") from error

@@ -37,16 +37,25 @@ def write_processor(name: str, signal: Signal, folder: Path, taken: frozenset[st
     """
     _check_name(name, taken)
     files = _files(name, signal)
+    begun: list[Path] = []
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or any(map(_is_kept, folder.rglob("*")))):
             raise NewProcessorError(f"{folder} is there already; give another name, or --folder")
         for relative, text in files.items():
             path = folder / relative
             path.parent.mkdir(parents=True, exist_ok=True)
+            begun.append(path)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
+        # Else the next try would meet a folder that holds something.
+        for path in begun:
+            path.unlink(missing_ok=True)
         raise NewProcessorError(f"{folder}: can't be written: {error.strerror}") from error
     return [folder / relative for relative in files]
+
+
+def _is_kept(path: Path) -> bool:
+    return path.is_symlink() or not path.is_dir()
 
 
 def _check_name(name: str, taken: frozenset[str]) -> None:

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -31,6 +32,10 @@ _STYLES: Final = {
 
 def diff_from(options: argparse.Namespace) -> int:
     """Compare, print, and return 0 (the same), 1 (different) or 2 (not comparable)."""
+    wrong = _wrong_usage(options)
+    if wrong:
+        sys.stderr.write(f"tapeline diff: {wrong}\n")
+        return 2
     problems: list[str] = []
     assumed = None if options.assume_signal is None else Signal(options.assume_signal)
     try:
@@ -55,6 +60,16 @@ def diff_from(options: argparse.Namespace) -> int:
     if problems:
         return 2
     return 0 if difference.is_same else 1
+
+
+def _wrong_usage(options: argparse.Namespace) -> str:
+    if options.before == options.after == "-":
+        return "standard input can be one of the two, not both"
+    if not 0 <= options.tolerance < inf:
+        return "--tolerance takes a number of 0 or more"
+    if options.limit < 0:
+        return "--limit takes 0 or more"
+    return ""
 
 
 def _batches(name: str, assumed: Signal | None, problems: list[str]) -> Iterator[Batch]:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -105,6 +105,9 @@ def _record(job: Job, sink: SingleFile | RecordingFolder) -> int:
         failed = True
     finally:
         finished = recorder.finish(_FINISH_S)
+    if failed and finished and isinstance(sink, SingleFile):
+        with suppress(OSError):  # What failed was said; an empty file more is no harm.
+            sink.remove_if_empty()
     _report(recorder.counts, sink.files_begun, job.target)
     if not finished:
         _say("the disk did not take what waited in time: it was not acknowledged")

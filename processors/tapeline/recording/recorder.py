@@ -10,6 +10,7 @@ from tapeline.otlp.signals import Signal
 from tapeline.otlp.wire import MalformedRequestError
 from tapeline.pipeline.batch import Batch
 from tapeline.recorded.folder import Form
+from tapeline.recorded.metadata import metadata_path
 from tapeline.recorded.recording_queue import RecordingQueue, Sink
 from tapeline.recorded.selection import Selection
 from tapeline.recorded.writer import RecordingWriter
@@ -49,6 +50,14 @@ class SingleFile:
     def close(self) -> None:
         """Complete the file; raises OSError."""
         self._writer.close()
+
+    def remove_if_empty(self) -> None:
+        """Remove a file that was closed with nothing in it, so that its name is free again."""
+        path = self._writer.path
+        if not self._writer.size_bytes and not path.stat().st_size:
+            path.unlink()
+            metadata_path(path).unlink(missing_ok=True)
+            self.files_begun = 0
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ from tapeline.recording.source import Source
 __all__ = ["Outcome", "Plan", "Position", "Progress", "Replay"]
 
 _MAX_FLAWS: Final = 20
+_LONG_WAIT_S: Final = 600.0
+"""A wait of so long is told: a single wrong time asks for decades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,21 @@ class Outcome:
 class Replay:
     """One replay; `run` it once. `progress` and the delivery's totals may be read meanwhile."""
 
-    def __init__(self, plan: Plan, delivery: Delivery, now_unix_nano: Callable[[], int]) -> None:
-        """Take the clock of the day: it is asked once a pass, where times move to now."""
+    def __init__(
+        self,
+        plan: Plan,
+        delivery: Delivery,
+        now_unix_nano: Callable[[], int],
+        told_wait: Callable[[float], None] = lambda _wait_s: None,
+    ) -> None:
+        """Take the clock of the day: it is asked once a pass, where times move to now.
+
+        `told_wait` is called with the seconds before a wait of ten minutes or more.
+        """
         self._plan = plan
         self._delivery = delivery
         self._now_unix_nano = now_unix_nano
+        self._told_wait = told_wait
         self._pace = None if plan.speed is None else Pace(plan.speed)
         self._began_s = 0.0
         self._restamp: Restamp | None = None
@@ -193,7 +205,14 @@ class Replay:
         if left_s <= 0:
             self.progress.late_s = max(self.progress.late_s, -left_s)
             return not self._delivery.stopped.is_set()
-        return not self._delivery.stopped.wait(left_s)
+        if left_s >= _LONG_WAIT_S:
+            self._told_wait(left_s)
+        while left_s > 0:
+            # In parts: the platform's longest wait is shorter than what record times can ask for.
+            if self._delivery.stopped.wait(min(left_s, _LONG_WAIT_S)):
+                return False
+            left_s = self._began_s + due_s - time.monotonic()
+        return True
 
     def _restamped(self, batch: Batch, time_unix_nano: int, number: int) -> Batch:
         plan = self._plan

@@ -25,6 +25,7 @@ __all__ = ["replay_command", "replay_from"]
 
 _REDRAW_S: Final = 0.25
 _WORTH_SAYING_S: Final = 0.5
+_HOUR_S: Final = 3600
 _INTERRUPTED: Final = 130
 
 
@@ -39,7 +40,7 @@ def replay_command(plan: Plan, target: Target, patience: Patience) -> int:
         for file in plan.files:
             with file.open("rb"):
                 pass
-        replay = Replay(plan, Delivery(sender, patience), time.time_ns)
+        replay = Replay(plan, Delivery(sender, patience), time.time_ns, _say_wait)
     except OSError as error:
         _say(f"{error.filename}: {error.strerror}")
         return 2
@@ -200,6 +201,13 @@ def _draw(shown: "Progress", replay: Replay, ended: threading.Event) -> None:
         if replay.outcome.totals.retries:
             text += f", {replay.outcome.totals.retries} retries"
         shown.update(task, completed=replay.progress.read_bytes, description=text)
+
+
+def _say_wait(wait_s: float) -> None:
+    _say(
+        f"the next batch is due in {wait_s / _HOUR_S:,.1f} h, by its records' times;"
+        " --speed or --flat-out wait less, --from-time and --to-time leave records out"
+    )
 
 
 def _say(message: str) -> None:

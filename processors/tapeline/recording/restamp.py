@@ -14,7 +14,7 @@ _MAX_ID_BYTES: Final = blake2b.MAX_DIGEST_SIZE
 
 def id_key(seed: str, pass_number: int) -> bytes:
     """Return the key of a pass: the same seed gives the same ids, each pass others."""
-    return blake2b(f"{pass_number}:{seed}".encode()).digest()
+    return blake2b(f"{pass_number}:{seed}".encode(errors="surrogateescape")).digest()
 
 
 @dataclass(frozen=True, slots=True)
