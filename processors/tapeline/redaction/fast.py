@@ -60,8 +60,9 @@ _ALONE: Final = 16
 _BYTES_A_CONFIRMATION: Final = 128
 
 
-MAX_SCANNERS: Final = 8
-"""What is compiled of rules and kept: for those in use, and those of a reload."""
+MAX_SCANNERS: Final = 4
+"""Of so many sets of rules what was compiled is kept, about 5 MB each: those that a gate used last,
+or that a run of tests builds again and again."""
 
 _FIELDS_AT_A_TIME: Final = 256
 """So many fields are redacted together."""
