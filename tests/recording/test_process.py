@@ -325,6 +325,32 @@ def test_an_interruption_leaves_what_was_there_and_no_half_of_an_output(
     assert output.read_bytes() == b"of before"
 
 
+@pytest.mark.parametrize(
+    ("shell", "code", "told"),
+    [
+        ("process --config config/gate.yaml - <&-", 2, "standard input: Bad file descriptor"),
+        ("process --config config/gate.yaml - </dev/null >&-", 2, "standard output: can't be"),
+        ("diff - /dev/null <&-", 2, "standard input: can't be read: Bad file descriptor"),
+        ("version >&-", 0, ""),
+        ("diff /nonexistent /nonexistent 2>&-", 2, ""),
+    ],
+)
+def test_closed_streams_are_told_or_do_not_matter(shell: str, code: int, told: str) -> None:
+    """A daemon's parent may have closed them: no traceback, and no result that nobody gets."""
+    program = "import sys; from tapeline.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {shell}', sys.executable, program],  # noqa: S607
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == code
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_what_a_processor_raises_refuses_its_line_and_is_not_quoted() -> None:
     """The lines around it go on; a message may hold what the processor stumbled over."""
 

@@ -1,5 +1,6 @@
 """`tapeline process`: a recording in, a recording out."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -107,6 +108,8 @@ def _items(source: Source) -> Iterator[RecordedBatch | Flaw]:
 @contextmanager
 def _reading(source: str) -> Iterator[BinaryIO]:
     if source == "-":
+        if sys.stdin is None:
+            raise _InputError(os.strerror(errno.EBADF))
         yield sys.stdin.buffer
         return
     try:
@@ -124,6 +127,8 @@ def _writing(output: str) -> Iterator[BinaryIO]:
     What is there and is no regular file (a pipe, a device) is written to, never replaced.
     """
     if output == "-":
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

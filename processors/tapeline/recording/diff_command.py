@@ -1,7 +1,9 @@
 """`tapeline diff`: two recordings, and how they differ."""
 
 import argparse
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,6 +93,8 @@ def _batches(name: str, assumed: Signal | None, problems: list[str]) -> Iterator
 @contextmanager
 def _open(name: str) -> Iterator[BinaryIO]:
     if name == "-":
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         yield sys.stdin.buffer
         return
     with Path(name).open("rb") as file:
