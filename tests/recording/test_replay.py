@@ -209,6 +209,27 @@ def test_what_is_refused_for_good_is_counted_and_the_rest_goes_on(
     assert f"refused 1 batches for good: {code.name}" in reported
 
 
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED]
+)
+def test_who_is_not_let_in_sends_no_more(
+    code: grpc.StatusCode,
+    tmp_path: Path,
+    downstream: Downstream,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever follows would be refused, too: better to say so, and from where to go on."""
+    downstream.reply = lambda _signal, _payload: Reply(code)
+    file = recording(tmp_path / "in", [logs(1), logs(2)])
+
+    assert replay(file, "--to", downstream.address, "--flat-out", "--in-flight", 1) == 1
+
+    assert len(downstream.received) == 1
+    reported = capfd.readouterr().err
+    assert f"did not take more: {code.name}" in reported
+    assert f"--start-at {file}:1" in reported
+
+
 def test_a_partial_success_is_counted_and_not_sent_again(
     tmp_path: Path, downstream: Downstream, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,3 +64,19 @@ def test_http_refusals_are_for_good(tmp_path: Path, capfd: pytest.CaptureFixture
 
     assert len(received) == 1
     assert "for good: HTTP 400" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_who_is_not_let_in_sends_no_more(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], status: int
+) -> None:
+    """Whatever follows would be refused, too: better to say so, and from where to go on."""
+    file = recording(tmp_path / "in", [logs(1), logs(2), logs(3)])
+    with running_http([200, status]) as (url, received):
+        assert replay(file, "--to", url, "--flat-out", "--in-flight", 1) == 1
+
+    assert len(received) == 2
+    reported = capfd.readouterr().err
+    assert f"did not take more: HTTP {status}" in reported
+    assert "--token-file" in reported
+    assert f"--start-at {file}:2" in reported

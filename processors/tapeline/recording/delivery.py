@@ -63,7 +63,9 @@ class Totals:
     retries: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
     last_trouble: str = ""
-    """The code or error of the last attempt that was to be tried again."""
+    """The code or error of the last attempt that was to be tried again, or was denied."""
+    is_denied: bool = False
+    """Whether the endpoint does not let in who sends."""
 
     @property
     def accepted(self) -> int:
@@ -137,8 +139,11 @@ class Delivery:
         pause_s = _FIRST_PAUSE_S
         while not self._stopped.is_set():
             reply = self._sender.send(batch, patience.timeout_s)
-            if reply.verdict is not Verdict.RETRY:
+            if reply.verdict not in {Verdict.RETRY, Verdict.DENIED}:
                 return reply
+            if reply.verdict is Verdict.DENIED:
+                self._note_denial(reply.reason)
+                return None
             with self._lock:
                 self.totals.retries += 1
                 self.totals.last_trouble = reply.reason
@@ -147,6 +152,11 @@ class Delivery:
             self._stopped.wait(self._pause_s(pause_s, reply, give_up_at))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         return None
+
+    def _note_denial(self, reason: str) -> None:
+        with self._lock:
+            self.totals.last_trouble = reason
+            self.totals.is_denied = True
 
     def _pause_s(self, pause_s: float, reply: Reply, give_up_at: float) -> float:
         """Return the pause: with jitter, at least what was asked for, not beyond the end."""

@@ -152,6 +152,8 @@ def _report(replay: Replay, target: Target) -> None:
 def _say_resumption(outcome: Outcome, target: Target) -> None:
     if outcome.totals.last_trouble:
         _say(f"{target.endpoint} did not take more: {outcome.totals.last_trouble}")
+    if outcome.totals.is_denied:
+        _say("it does not let in who sends: check --token-file, or the client's certificate")
     passes = f" --loop {outcome.passes_left}" if outcome.passes_left > 1 else ""
     _say(f"all before it is settled; go on with: --start-at {outcome.resume_at}{passes}")
 

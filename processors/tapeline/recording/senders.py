@@ -49,6 +49,9 @@ _RETRYABLE: Final = frozenset(
 """RESOURCE_EXHAUSTED is one of them only with a RetryInfo."""
 _HTTP_OK: Final = 200
 _RETRYABLE_STATUS: Final = frozenset({429, 502, 503, 504})
+# OTLP has them not tried again. They are of the sender, not of the batch: the next fares no better.
+_DENIALS: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+_DENIAL_STATUS: Final = frozenset({401, 403})
 _PATHS: Final = {
     Signal.LOGS: "/v1/logs",
     Signal.TRACES: "/v1/traces",
@@ -65,6 +68,7 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"
     RETRY = "retry"
     REFUSED = "refused"
+    DENIED = "denied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,8 @@ def _refusal(ended: grpc.Call) -> Reply:
     )
     # Its message is not passed on: it may quote what it refuses.
     verdict = Verdict.RETRY if again else Verdict.REFUSED
+    if code in _DENIALS:
+        verdict = Verdict.DENIED
     return Reply(verdict, reason=code.name, retry_after_s=delay_s)
 
 
@@ -252,9 +258,11 @@ class HttpSender:
             return Reply(Verdict.RETRY, reason=type(error).__name__)
         if response.status == _HTTP_OK:
             return Reply(Verdict.ACCEPTED, rejected=_rejected(body))
-        again = response.status in _RETRYABLE_STATUS
+        verdict = Verdict.RETRY if response.status in _RETRYABLE_STATUS else Verdict.REFUSED
+        if response.status in _DENIAL_STATUS:
+            verdict = Verdict.DENIED
         return Reply(
-            Verdict.RETRY if again else Verdict.REFUSED,
+            verdict,
             reason=f"HTTP {response.status}",
             retry_after_s=_seconds(response.headers.get("Retry-After")),
         )
