@@ -219,7 +219,7 @@ def position_gauges(known: Known) -> Gauges:
         if net is not None:
             found["trading.pnl.net", named(**of, currency=base)] = net
         is_flat = held.quantity == 0
-        if is_flat and known.time_ns - held.flat_since_ns >= known.settings.flat_series_ns:
+        if is_flat and known.time_ns - held.flat_since_ns > known.settings.flat_series_ns:
             continue
         found["trading.position.quantity", named(**of)] = held.quantity
         found["trading.position.average_price", money] = held.average
