@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import os
+import signal
 import tempfile
 
 import pytest
@@ -20,6 +21,11 @@ settings.load_profile("tapeline")
 
 # The key of the tokens is made once and kept: not among the state of whoever runs the tests.
 os.environ.setdefault("TAPELINE_STATE_DIR", tempfile.mkdtemp(prefix="tapeline-tests-"))
+
+# What a shell runs in the background ignores Ctrl-C, and so does all that it starts: the servers
+# and commands that the tests interrupt would not notice.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

@@ -312,11 +312,7 @@ def test_an_interruption_leaves_what_was_there_and_no_half_of_an_output(
     """Exit code 130; the output of before is untouched, and nothing stands beside it."""
     output = tmp_path / "out"
     output.write_bytes(b"of before")
-    # What runs in a shell's background ignores Ctrl-C, and so does what it starts.
-    module = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        " from tapeline.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
+    module = "import sys; from tapeline.cli import main; sys.exit(main(sys.argv[1:]))"
     arguments = ["process", "--config", "config/gate.yaml", "-", "-o", str(output)]
     process = subprocess.Popen([sys.executable, "-c", module, *arguments], stdin=subprocess.PIPE)
     with process:
