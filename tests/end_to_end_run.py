@@ -5,7 +5,6 @@ everything is delivered, asked for by API, and searched for on disk.
 """
 
 import json
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +20,12 @@ from backends import Backends, LogEntry, of
 from data_folders import Hit, search
 from fake_secrets import SHAPES, seeded
 from otlp_client import Span, key_values, logs, send, traces
+from ports import ports_in_a_row
 from tapeline.demo.children import DemoServices
 from tapeline.demo.command import DemoOptions, demo_settings, services_environment
 from tapeline.demo.credentials import planted_credentials
 from tapeline.demo.events import ACCOUNT
-from tapeline.stack.ports import HOST, is_free
+from tapeline.stack.ports import HOST
 from tapeline.stack.runner import Stack
 from waiting import eventually
 
@@ -95,17 +95,6 @@ class Evidence:
         }
 
 
-def three_free_ports() -> int:
-    """Return a port that is free with the two after it."""
-    for _ in range(50):
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            first = int(probe.getsockname()[1])
-        if all(is_free(first + offset) for offset in range(3)):
-            return first
-    raise AssertionError("no three free ports in a row")
-
-
 def run_through(stack: Stack, folder: Path) -> Evidence:
     """Run the demo through a stack that is up, and gather what can be found of it."""
     stack.terminate("loki")
@@ -128,7 +117,7 @@ def trade(stack: Stack, folder: Path) -> list[str]:
         seed=SEED,
         rate_per_s=RATE_PER_S,
         duration_s=DURATION_S,
-        first_port=three_free_ports(),
+        first_port=ports_in_a_row(3),
         log_file=log_file,
         log_size_bytes=20_000,
         run=RUN,

@@ -1,6 +1,5 @@
 """A real collector that sends what it gets to a gate, and what stands behind that gate."""
 
-import random
 import socket
 import subprocess
 import urllib.request
@@ -14,21 +13,13 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from otlp_client import logs, send
+from ports import free_port
 from scripted_downstream import Downstream, running_downstream
 from sidecars import PlainChain, Running, running_sidecar, settings
 from tapeline.otlp.signals import Signal
 from tapeline.stack.binaries import find
 from tapeline.transport.sidecar import Sidecar
 from waiting import eventually
-
-
-def free_port() -> int:
-    """Return a port below the range that Linux hands out to clients."""
-    while True:
-        port = random.randint(20_000, 32_000)  # noqa: S311 - not for security
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ports import ports_in_a_row
 from tapeline.otlp.signals import Signal
 from waiting import eventually
 
@@ -67,6 +67,13 @@ class GateProcess:
             with error:
                 return error.code, error.read()
 
+    def is_ready_or_fails(self) -> bool:
+        """Tell whether it is ready; RuntimeError with its log where it ended instead."""
+        if self.process.poll() is not None:
+            told = self.log.read_text(encoding="utf-8")
+            raise RuntimeError(f"the gate ended with {self.process.returncode}:\n{told}")
+        return self.get("/health/ready")[0] == 200
+
     def count(self, name: str) -> float:
         """Return the sum of a metric over its labels."""
         families = text_string_to_metric_families(self.get("/metrics")[1].decode())
@@ -77,13 +84,6 @@ class GateProcess:
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
         raise LookupError(f"/proc says nothing of {name}")
-
-
-def free_port() -> int:
-    """Return a port on loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def gate_config(downstream: str, server: Mapping[str, object], **more: object) -> dict[str, object]:
@@ -111,8 +111,10 @@ def running_gate(
     of the address space would count the reserve of every thread, and one of what is resident does
     nothing on Linux (getrlimit(2)).
     """
-    port, admin_port = free_port(), free_port()
     server = dict(config["server"]) if isinstance(config["server"], dict) else {}
+    workers = int(server.get("workers", 1))
+    port = ports_in_a_row(workers + 1)
+    admin_port = port + workers
     given = config.get("admin")
     admin = dict(given) if isinstance(given, dict) else {}
     document = {
@@ -133,7 +135,7 @@ def running_gate(
         resource.prlimit(process.pid, resource.RLIMIT_DATA, (data_bytes_max, data_bytes_max))
         gate = GateProcess(port, admin_port, process, log)
         if wait:
-            eventually(lambda: gate.get("/health/ready")[0] == 200, poll_s=0.05)
+            eventually(gate.is_ready_or_fails, poll_s=0.05)
         yield gate
     finally:
         process.kill()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gate_ports import ask
+from gate_answers import ask
 from waiting import eventually
 
 

@@ -5,7 +5,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import psycopg
 import pytest
 import trustme
 
+from ports import free_port
 from waiting import eventually
 
 DATABASE = "postgres"
@@ -55,9 +55,7 @@ class PostgresqlServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.password = secrets.token_hex(8)
         self.authority = self._folder / "authority.pem"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._make_data()
 
     def url(self, parameters: str = "", *, password: str | None = None) -> str:

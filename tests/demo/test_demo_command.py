@@ -6,16 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from demo.demo_sink import OtlpSink
+from ports import ports_in_a_row
 from tapeline.demo.command import DemoOptions, demo_command, demo_settings
 from tapeline.demo.credentials import credentials
 from tapeline.demo.proof import Proof, find_proofs
 from tapeline.demo.service import settings_to_arguments
+from tapeline.stack.ports import Ports
 
 PROGRAM = """
 import sys
@@ -25,15 +27,9 @@ sys.exit(demo_command("services", rate=20.0, duration=duration, port_base=port_b
 """
 
 
-def _port_base() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1]) - 1_000
-
-
 def _start(sink: OtlpSink, folder: Path, duration: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, duration, str(_port_base())],
+        [sys.executable, "-c", PROGRAM, duration, str(ports_in_a_row(len(fields(Ports)) + 3))],
         cwd=folder,
         env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint},
         stdout=subprocess.PIPE,

@@ -4,13 +4,15 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from ports import ports_in_a_row
 from tapeline.demo.credentials import planted_credentials
 from tapeline.stack import binaries
-from tapeline.stack.ports import Ports, is_free
+from tapeline.stack.ports import Ports
 from tapeline.stack.topology import SERVER_NAMES
 
 SEED = 5
@@ -25,23 +27,16 @@ sys.exit(demo_command("all", rate=20.0, seed=int(seed), duration="2s",
 SERVICES = ("back_office", "gateway", "strategy")
 
 
-def _free_port_base() -> int:
-    needed = len(Ports.__dataclass_fields__) + len(SERVICES)
-    for base in range(21_000, 31_000, 100):
-        if all(is_free(base + offset) for offset in range(needed)):
-            return base
-    pytest.fail("no run of free ports")
-
-
 @pytest.mark.stack
 def test_the_demo_comes_up_proves_redaction_and_leaves_nothing(tmp_path: Path) -> None:
     """Every server is in the READY table, both records come back redacted, and all of it ends."""
     for name in ("collector", "prometheus", "loki", "jaeger", "node_exporter"):
         if binaries.find(name) is None:
             pytest.skip(f"{name} is not built: make binaries")
+    port_base = ports_in_a_row(len(fields(Ports)) + len(SERVICES))
     run_dir = tmp_path / "parent" / "demo"
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(run_dir), str(_free_port_base()), str(SEED)],
+        [sys.executable, "-c", PROGRAM, str(run_dir), str(port_base), str(SEED)],
         capture_output=True,
         text=True,
         timeout=240,

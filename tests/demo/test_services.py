@@ -15,6 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from demo.convention import problems
 from demo.demo_sink import OtlpSink, attributes_of
+from ports import ports_in_a_row
 from tapeline.demo.children import DemoError, DemoServices
 from tapeline.demo.command import DemoOptions, demo_settings, services_environment
 from tapeline.demo.credentials import credentials, planted_credentials
@@ -40,26 +41,6 @@ class Run:
         return [(service, each) for service, each in self.sink.logs() if each.event_name]
 
 
-def _three_free_ports() -> int:
-    """Return a port that is free with the two after it."""
-    for _ in range(PORT_TRIES):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = int(probe.getsockname()[1])
-        if all(_is_free(first + offset) for offset in range(3)):
-            return first
-    pytest.fail("no three free ports in a row")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def _environment_for(sink: OtlpSink) -> Mapping[str, str]:
     return services_environment() | {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}
 
@@ -73,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             seed=SEED,
             rate_per_s=RATE_PER_S,
             duration_s=DURATION_S,
-            first_port=_three_free_ports(),
+            first_port=ports_in_a_row(3),
             log_file=folder / "back_office.log",
             log_size_bytes=20_000,
             run="t1",
@@ -248,7 +229,7 @@ def test_the_log_file_joins_traces_and_has_lines_that_are_not_json(run: Run) -> 
 
 def test_a_taken_port_names_the_service(tmp_path: Path) -> None:
     """Where a port is taken the error says whose and by whom, and no process is left."""
-    first = _three_free_ports()
+    first = ports_in_a_row(3)
     with socket.socket() as taken, OtlpSink() as sink:
         taken.bind(("127.0.0.1", first + 1))
         taken.listen()
@@ -263,7 +244,7 @@ def test_a_taken_port_names_the_service(tmp_path: Path) -> None:
 
 def test_a_service_that_dies_is_named_with_its_last_words(tmp_path: Path) -> None:
     """A strategy without a gateway gives up; the error carries what it said."""
-    first = _three_free_ports()
+    first = ports_in_a_row(3)
     settings = demo_settings(DemoOptions(first_port=first, log_file=tmp_path / "x.log"))
     with (
         OtlpSink() as sink,
@@ -277,9 +258,7 @@ def test_a_service_that_dies_is_named_with_its_last_words(tmp_path: Path) -> Non
 
 def test_stopping_leaves_no_process(tmp_path: Path) -> None:
     """After the context each child is gone, though it was to run for ever."""
-    settings = demo_settings(
-        DemoOptions(first_port=_three_free_ports(), log_file=tmp_path / "x.log")
-    )
+    settings = demo_settings(DemoOptions(first_port=ports_in_a_row(3), log_file=tmp_path / "x.log"))
     with OtlpSink() as sink:
         with DemoServices(settings, _environment_for(sink), tmp_path) as services:
             ids = dict(services.process_ids)

@@ -4,12 +4,11 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from markdown_pages import ROOT, Block, page
+from ports import free_port
 from tapeline.stack.binaries import require
 
 TUTORIAL = page(ROOT / "docs" / "tutorial.md")
@@ -128,13 +128,7 @@ def _environment(renamed: dict[str, str]) -> dict[str, str]:
 @contextmanager
 def shell_in(folder: Path) -> Iterator[Shell]:
     """Open a shell with ports of its own."""
-    with ExitStack() as probes:
-        ports = []
-        for _ in ADDRESSES:
-            probe = probes.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
-    shell = Shell(folder, {a: f"127.0.0.1:{p}" for a, p in zip(ADDRESSES, ports, strict=True)})
+    shell = Shell(folder, {address: f"127.0.0.1:{free_port()}" for address in ADDRESSES})
     try:
         yield shell
     finally:

@@ -19,9 +19,10 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from prometheus_client.parser import text_string_to_metric_families
 
 from fake_secrets import secret_text, seeded
-from gate_ports import HOST, ask, ports_in_a_row
+from gate_answers import ask
 from gate_workers import running_workers
 from otlp_client import key_values
+from ports import HOST, ports_in_a_row
 from sidecars import client
 from tapeline.otlp.signals import Signal
 from waiting import eventually

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -20,6 +19,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from fake_secrets import SHAPES, seeded
 from planting import nested_lists, plant_attribute, plant_text, request_of
+from ports import free_port
 from strategies import disguise
 from tapeline.otlp.fields import FIELDS, Kind
 from tapeline.otlp.json_lines import request_to_json
@@ -43,13 +43,6 @@ METADATA = (
     ("x-api-key", SECRET),
     ("cookie", f"session={SECRET}"),
 )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _requests(kind: Signal, word: str) -> Iterator[bytes]:
@@ -181,7 +174,7 @@ def test_no_secret_is_in_what_a_gate_writes_about_itself(
 
     Also of a reload with a mistake next to a secret, and of a crash that dumps every thread.
     """
-    port, admin_port = _free_port(), _free_port()
+    port, admin_port = free_port(), free_port()
     config = _config(tmp_path, port, admin_port, chain, mode)
     inputs = {config, tmp_path / "tokens", tmp_path / "key"}
     log = tmp_path / "gate.log"

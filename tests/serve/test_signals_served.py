@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from browser import browsing
-from gate_ports import HOST, ask, ports_in_a_row
+from gate_answers import ask
 from gate_workers import running_workers
+from ports import HOST, ports_in_a_row
 from sidecars import client
 from tapeline.cli import main
 from trading_requests import log

@@ -17,9 +17,9 @@ import pytest
 
 from browser import Browser, browsing
 from fake_secrets import secret_text, seeded
-from gate_ports import ports_in_a_row
 from gate_process import GateProcess, gate_config, running_gate
 from otlp_client import Span, histogram, key_values, logs, traces
+from ports import ports_in_a_row
 from scripted_downstream import Reply, running_downstream
 from sidecars import Client, client
 from tap_readers import TOKEN, asked, everything_of, looking, tapped

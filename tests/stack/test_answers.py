@@ -11,11 +11,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from gate_behind_collector import (
     Bench,
     StartCollector,
-    free_port,
     refused,
     running_bench,
     starting_collectors,
 )
+from ports import free_port
 from scripted_downstream import Reply, running_downstream
 from sidecars import Doors, PlainChain, client, running_sidecar, settings
 from tapeline.otlp.framing import MalformedRequestError

@@ -14,8 +14,8 @@ import grpc
 import pytest
 import zstandard
 
-from gate_process import free_port
 from otlp_client import logs, send
+from ports import free_port
 from recorded_files import read_all
 from sdk_requests import sdk_request
 from tapeline.otlp.signals import Signal

@@ -7,8 +7,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gate_process import free_port
 from otlp_client import logs, send
+from ports import free_port
 from recorded_files import read_all
 from recording_process import files_in, recording
 from sdk_requests import sdk_request

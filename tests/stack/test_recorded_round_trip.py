@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
-from gate_ports import ports_in_a_row
+from ports import ports_in_a_row
 from recorded_files import FORMS
 from sdk_requests import sdk_request
 from tapeline.cli import main

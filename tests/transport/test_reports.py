@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from gate_ports import HOST, ask, ports_in_a_row
+from gate_answers import ask
 from otlp_client import logs
+from ports import HOST, ports_in_a_row
 from sidecars import PlainChain, client, running_sidecar, settings
 from tapeline.otlp.signals import Signal
 from tapeline.pipeline.chain import Chain

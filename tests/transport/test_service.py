@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from otlp_client import logs
+from ports import free_port, is_free, ports_in_a_row
 from scripted_downstream import Downstream, Reply, running_downstream
 from sidecars import Doors, client
 from tapeline.otlp.signals import Signal
@@ -92,7 +92,10 @@ class Factory:
         server: dict[str, object] | None = None,
         **more: object,
     ) -> Process:
-        port, admin_port = free_ports((server or {}).get("workers", 1))
+        workers = (server or {}).get("workers", 1)
+        assert isinstance(workers, int)
+        port = ports_in_a_row(workers + 1)
+        admin_port = port + workers
         document = {
             "server": {"listen": f"127.0.0.1:{port}", **(server or {})},
             "downstream": {"endpoint": downstream},
@@ -113,27 +116,6 @@ class Factory:
         made = Process(process, config, port, admin_port, log)
         self.started.append(made)
         return made
-
-
-def free_ports(workers: object) -> tuple[int, int]:
-    """Return the first of `workers` free ports in a row, and one more."""
-    assert isinstance(workers, int)
-    for _ in range(100):
-        # Below the range that Linux hands out to clients, so that no connection takes one.
-        first = random.randint(20_000, 32_000)  # noqa: S311 - not for security
-        if all(is_free(first + offset) for offset in range(workers + 1)):
-            return first, first + workers
-    raise AssertionError("no free ports in a row")
-
-
-def is_free(port: int) -> bool:
-    """Tell whether nobody listens on a port."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @pytest.fixture(name="serve")
@@ -211,7 +193,7 @@ def test_sigterm_lets_requests_in_flight_end(serve: Factory, downstream: Downstr
 
 def test_without_downstream_it_starts_and_says_what_is_missing(serve: Factory) -> None:
     """The collector queues meanwhile; live is not ready."""
-    (port, _) = free_ports(1)
+    port = free_port()
     gate = serve(f"127.0.0.1:{port}")
     eventually(lambda: gate.get("/health/live")[0] == 200, poll_s=0.02)
 
@@ -357,7 +339,7 @@ def test_sighup_reaches_every_worker(serve: Factory) -> None:
 def test_a_worker_that_can_not_start_ends_the_parent(serve: Factory) -> None:
     """A taken port is an error at start here too, not an endless restart."""
     with socket.socket() as other:
-        (port, _) = free_ports(2)
+        port = ports_in_a_row(2)
         other.bind(("127.0.0.1", port + 1))
         other.listen()
         gate = serve(server={"workers": 2, "listen": f"127.0.0.1:{port}"})
@@ -395,7 +377,7 @@ def test_a_stuck_processor_does_not_keep_the_process_alive(tmp_path: Path) -> No
     """Its thread never ends; what it holds was never acknowledged, so exiting loses nothing."""
     script = tmp_path / "stuck.py"
     script.write_text(STUCK, encoding="utf-8")
-    (port, _) = free_ports(1)
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, str(script), f"127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True
     )
