@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "processors" / "tapeline"
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"otlp"}),
+    frozenset({"instrument", "otlp"}),
     frozenset({"pipeline"}),
     frozenset({"cardinality", "kit", "recorded", "redaction", "signals", "tap"}),
     frozenset({"admin", "transport"}),

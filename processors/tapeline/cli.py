@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tapeline.commands.demo import add_demo_commands
 from tapeline.commands.kit import add_kit_commands
 from tapeline.commands.recordings import add_recording_commands
 from tapeline.commands.tap import add_tap_commands
@@ -94,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_signals(commands.add_parser("signals", help="positions and P&L from the kept state"))
     _add_stack(commands.add_parser("stack", help="run the whole stack as child processes"))
     _add_doctor(commands.add_parser("doctor", help="walk every hop; name the one that fails"))
-    _add_demo(commands.add_parser("demo", help="the stack and two services that trade on it"))
+    add_demo_commands(commands)
     return parser
 
 
@@ -236,32 +237,6 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(handler=_doctor)
 
 
-def _add_demo(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Brings everything up from nothing: collector, gate, Prometheus, Loki, Jaeger,"
-        " node_exporter, and two services that trade with each other and now and then leak a"
-        " credential. Servers that have to be built join as they are ready. Ctrl-C stops and"
-        " removes it all. `demo services` runs the two services alone."
-    )
-    parser.add_argument("part", nargs="?", choices=("all", "services"), default="all")
-    parser.add_argument("--rate", type=float, default=5.0, help="orders a second (default: 5)")
-    parser.add_argument("--seed", type=int, default=1, help="of the market and the leaks")
-    parser.add_argument(
-        "--duration", default=None, help="stop by itself after this long, as 90s or 10m"
-    )
-    # A folder of its own: a demo that ends must not remove what `stack up --keep` kept.
-    parser.add_argument(
-        "--run-dir",
-        type=Path,
-        default=Path(".tapeline/demo"),
-        help="its folder (default: .tapeline/demo)",
-    )
-    parser.add_argument(
-        "--port-base", type=int, default=None, help="use consecutive ports from here on"
-    )
-    parser.set_defaults(handler=_demo)
-
-
 def _version(_: argparse.Namespace) -> int:
     from tapeline import __version__
     from tapeline.pipeline.form import running_form
@@ -359,19 +334,6 @@ def _doctor(options: argparse.Namespace) -> int:
     given = {hop: getattr(options, f"{hop}_address") for hop in _HOPS}
     overrides = {hop: address for hop, address in given.items() if address is not None}
     return doctor_command(options.config, options.collector, overrides, as_json=options.json)
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from tapeline.demo.command import demo_command
-
-    return demo_command(
-        options.part,
-        rate=options.rate,
-        seed=options.seed,
-        duration=options.duration,
-        run_dir=options.run_dir,
-        port_base=options.port_base,
-    )
 
 
 if __name__ == "__main__":

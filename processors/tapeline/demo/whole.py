@@ -4,7 +4,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -21,14 +22,15 @@ from tapeline.stack.runner import Stack, StackError
 from tapeline.stack.supervisor import Options, ready_table, supervise
 from tapeline.stack.topology import Overrides, Unit
 
-__all__ = ["run_whole"]
+__all__ = ["PROBLEMS", "run_whole", "show_proofs", "until_alarm"]
 
 PROOF_TIMEOUT_S: Final = 60.0
 # What executions cost against each benchmark, in money; negative where they were better than it.
 SLIPPAGE: Final = (
     "sum by (trading_benchmark) (trading_slippage_cost_total - trading_slippage_improvement_total)"
 )
-_PROBLEMS: Final = (BinaryError, PortError, RunDirectoryError, StackError)
+# What bringing a stack up may meet: each says in its message what to do.
+PROBLEMS: Final = (BinaryError, PortError, RunDirectoryError, StackError)
 
 Show = Callable[[str], None]
 
@@ -57,18 +59,13 @@ def run_whole(
         def on_ready(stack: Stack) -> None:
             show(f"\n{ready_table(stack)}\n")
             show(_what_to_see(ports, settings, run_dir, time.monotonic() - began))
-            _show_proofs(ports, settings, show)
+            show_proofs(ports, settings, show)
             show("Ctrl-C stops everything and removes its data.")
-            if duration_s:
-                signal.setitimer(signal.ITIMER_REAL, duration_s)
+            alarm.enter_context(until_alarm(duration_s))
 
-        previous = signal.signal(signal.SIGALRM, _interrupt)
-        try:
+        with ExitStack() as alarm:
             return supervise(options, show, on_ready)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, previous)
-    except _PROBLEMS as error:
+    except PROBLEMS as error:
         sys.stderr.write(f"tapeline demo: {error}\n")
         return 1
     finally:
@@ -86,6 +83,18 @@ def _units(
     endless = replace(settings, duration_s=0.0, log_path=str(log_path))
     endpoint = f"http://{HOST}:{ports.otlp_grpc}"
     return demo_units(endless, {**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
+
+
+@contextmanager
+def until_alarm(duration_s: float) -> Iterator[None]:
+    """Interrupt this process as Ctrl-C does, so long from now; never where it is 0."""
+    previous = signal.signal(signal.SIGALRM, _interrupt)
+    signal.setitimer(signal.ITIMER_REAL, duration_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -118,7 +127,8 @@ def _what_to_see(ports: Ports, settings: Settings, run_dir: Path, took_s: float)
     )
 
 
-def _show_proofs(ports: Ports, settings: Settings, show: Show) -> None:
+def show_proofs(ports: Ports, settings: Settings, show: Show) -> None:
+    """Show for each planted kind of credential what was sent, and what a backend has of it."""
     found = find_proofs(
         f"http://{HOST}:{ports.loki}",
         f"http://{HOST}:{ports.jaeger}",

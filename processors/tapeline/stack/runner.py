@@ -11,7 +11,7 @@ from tapeline.stack import binaries
 from tapeline.stack.child import Child, Identity, identity_of
 from tapeline.stack.ports import PortError, Ports, holder_of, is_free
 from tapeline.stack.probe import is_ready
-from tapeline.stack.render import TEMPLATE, native_values, render
+from tapeline.stack.render import RULES, TEMPLATE, native_alertmanager, native_values, render
 from tapeline.stack.run_directory import RunDirectory, State, UnitState
 from tapeline.stack.topology import SERVER_NAMES, Overrides, Plan, Unit, program_of, topology
 
@@ -103,19 +103,31 @@ class Stack:
     def prepare(self) -> None:
         """Take the run directory and render the configuration; nothing is started yet."""
         self.directory.open()
-        values = native_values(
-            self.ports,
-            binaries.SOURCE_ROOT,
-            two_collectors=self.overrides.two_collectors,
-            scrape_interval_s=self.overrides.scrape_interval_s,
-        )
-        template = (binaries.SOURCE_ROOT / TEMPLATE).read_text(encoding="utf-8")
-        rendered = render(template, values)
-        (self.directory / "config" / "prometheus.yml").write_text(rendered, encoding="utf-8")
+        self._render()
         # The servers run here, so config/mappings/… in their configuration is found as elsewhere.
         mappings = self.directory / "config" / "mappings"
         mappings.unlink(missing_ok=True)
         mappings.symlink_to(binaries.SOURCE_ROOT / "config" / "mappings")
+        for name, text in self.overrides.config_files.items():
+            path = self.directory / "config" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def _render(self) -> None:
+        root, overrides = binaries.SOURCE_ROOT, self.overrides
+        values = native_values(
+            self.ports,
+            overrides.rules_folder or root / RULES,
+            two_collectors=overrides.two_collectors,
+            scrape_interval_s=overrides.scrape_interval_s,
+        )
+        template = (root / TEMPLATE).read_text(encoding="utf-8")
+        texts = {
+            "prometheus.yml": render(template, values),
+            "alertmanager.yml": native_alertmanager(self.ports, root, overrides.alert_time_scale),
+        }
+        for name, text in texts.items():
+            (self.directory / "config" / name).write_text(text, encoding="utf-8")
 
     def await_servers(self, names: Iterable[str]) -> None:
         """Note for the state file which units will join once they are built."""

@@ -17,6 +17,8 @@ __all__ = ["SERVER_NAMES", "Overrides", "Plan", "TopologyError", "Unit", "topolo
 
 SERVER_NAMES: Final = (
     "node_exporter",
+    "inbox",
+    "alertmanager",
     "prometheus",
     "loki",
     "jaeger",
@@ -57,7 +59,8 @@ class Overrides:
     `ingress_files` and `egress_files` are added last to the collector's configuration of that half
     (collector/strict.yaml, collector/no_sampling.yaml). `gate_config` and `signals_config` stand in
     for the reference files. `environment` is added for each unit by
-    name. `units` are further processes, started last.
+    name. `units` are further processes, started last. `config_files` are texts by their paths below
+    the run directory's `config`, written before anything starts.
     """
 
     ingress_files: tuple[Path, ...] = ()
@@ -68,6 +71,10 @@ class Overrides:
     two_collectors: bool = False
     scrape_interval_s: int = 5
     units: tuple[Unit, ...] = ()
+    rules_folder: Path | None = None
+    loki_rules_folder: Path | None = None
+    alert_time_scale: int = 1
+    config_files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,47 @@ def _node_exporter(plan: Plan) -> tuple[Unit, ...]:
     )
 
 
+def _inbox(plan: Plan) -> tuple[Unit, ...]:
+    port = plan.ports.inbox
+    return (
+        Unit(
+            name="inbox",
+            binary=None,
+            arguments=(
+                "-m",
+                "tapeline.alerting.inbox",
+                f"--listen={_address(port)}",
+                f"--runbooks={plan.source_root / 'docs' / 'runbooks'}",
+            ),
+            ready_url=_http(port, "/health/ready"),
+            url=_http(port),
+            ports=(("HTTP", port),),
+        ),
+    )
+
+
+def _alertmanager(plan: Plan) -> tuple[Unit, ...]:
+    port = plan.ports.alertmanager
+    return (
+        Unit(
+            name="alertmanager",
+            binary="alertmanager",
+            arguments=(
+                f"--config.file={plan.run_path / 'config' / 'alertmanager.yml'}",
+                f"--storage.path={plan.run_path / 'data' / 'alertmanager'}",
+                f"--web.listen-address={_address(port)}",
+                # One process has no peers.
+                "--cluster.listen-address=",
+                "--enable-feature=utf8-strict-mode",
+                "--log.level=warn",
+            ),
+            ready_url=_http(port, "/-/ready"),
+            url=_http(port),
+            ports=(("HTTP", port),),
+        ),
+    )
+
+
 def _prometheus(plan: Plan) -> tuple[Unit, ...]:
     port = plan.ports.prometheus
     return (
@@ -152,6 +200,8 @@ def _prometheus(plan: Plan) -> tuple[Unit, ...]:
             arguments=(
                 f"--config.file={plan.run_path / 'config' / 'prometheus.yml'}",
                 f"--storage.tsdb.path={plan.run_path / 'data' / 'prometheus'}",
+                "--storage.tsdb.retention.time=15d",
+                "--storage.tsdb.retention.size=50GB",
                 f"--web.listen-address={_address(port)}",
                 "--enable-feature=exemplar-storage",
                 "--log.level=warn",
@@ -165,6 +215,7 @@ def _prometheus(plan: Plan) -> tuple[Unit, ...]:
 
 def _loki(plan: Plan) -> tuple[Unit, ...]:
     ports = plan.ports
+    rules = plan.overrides.loki_rules_folder or plan.source_root / "config" / "loki" / "rules"
     return (
         Unit(
             name="loki",
@@ -182,6 +233,8 @@ def _loki(plan: Plan) -> tuple[Unit, ...]:
                 "LOKI_GRPC_HOST": HOST,
                 "LOKI_GRPC_PORT": str(ports.loki_grpc),
                 "LOKI_DATA_DIR": str(plan.run_path / "data" / "loki"),
+                "LOKI_RULES_DIR": str(rules),
+                "LOKI_ALERTMANAGER_URL": _http(ports.alertmanager),
             },
         ),
     )
@@ -325,6 +378,8 @@ def _sidecar(
 
 _BUILDERS: Final[Mapping[str, Callable[[Plan], tuple[Unit, ...]]]] = {
     "node_exporter": _node_exporter,
+    "inbox": _inbox,
+    "alertmanager": _alertmanager,
     "prometheus": _prometheus,
     "loki": _loki,
     "jaeger": _jaeger,

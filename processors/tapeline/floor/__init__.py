@@ -1,0 +1,1 @@
+"""Four trading systems simulated as real processes, to prove rules, dashboards and retention on."""

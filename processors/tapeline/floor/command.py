@@ -1,0 +1,119 @@
+"""`tapeline demo floor` and `tapeline fault`: options checked, then handed on."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tapeline.demo.command import DemoOptions, demo_settings, services_environment
+from tapeline.demo.whole import PROBLEMS
+from tapeline.floor.catalog import CatalogError, services_of
+from tapeline.floor.faults import FaultError, checked_scenario, read_faults, write_faults
+from tapeline.floor.schedule import parse_turn
+from tapeline.floor.tape import TapeError, read_recorded
+from tapeline.floor.whole import FloorPlan, fault_path, new_run, run_floor
+from tapeline.pipeline.durations import parse_duration_s
+
+__all__ = ["FloorChoices", "fault_command", "floor_command"]
+
+RATE_MAX_PER_S: Final = 20.0
+TIME_SCALE_MAX: Final = 60
+_FAULT_POLL_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class FloorChoices:
+    """The options of `tapeline demo floor`, as they stand on the command line."""
+
+    run_dir: Path
+    systems: Sequence[str]
+    rate: float
+    seed: int
+    duration: str | None
+    port_base: int | None
+    time_scale: int
+    scenarios: Sequence[str]
+    tape: Path | None
+    desk: bool
+
+
+def floor_command(choices: FloorChoices) -> int:
+    """Run the floor; return 0 at its end, 1 where it could not run, 2 for a wrong option."""
+    try:
+        plan = floor_plan(choices)
+    except (CatalogError, FaultError, ImportError, TapeError, ValueError, *PROBLEMS) as error:
+        sys.stderr.write(f"tapeline demo floor: {error}\n")
+        return 2
+    return run_floor(plan, _show)
+
+
+def floor_plan(choices: FloorChoices) -> FloorPlan:
+    """Return the plan that these options mean; raises what `floor_command` reports."""
+    if not 0 < choices.rate <= RATE_MAX_PER_S:
+        raise ValueError(f"--rate {choices.rate:g} must be above 0 and at most {RATE_MAX_PER_S:g}")
+    if not 1 <= choices.time_scale <= TIME_SCALE_MAX:
+        raise ValueError(f"--time-scale {choices.time_scale} must be 1 to {TIME_SCALE_MAX}")
+    services_of(choices.systems)
+    if choices.tape is not None:
+        read_recorded(choices.tape)  # a wrong file is said now, not by seventeen services
+    run = new_run()
+    desk = demo_settings(DemoOptions(seed=choices.seed, rate_per_s=choices.rate, run=f"d{run}"))
+    return FloorPlan(
+        run_dir=choices.run_dir,
+        systems=tuple(choices.systems),
+        rate_per_s=choices.rate,
+        seed=choices.seed,
+        duration_s=_duration_s("--duration", choices.duration),
+        port_base=choices.port_base,
+        time_scale=choices.time_scale,
+        turns=tuple(parse_turn(each) for each in choices.scenarios),
+        tape_path=None if choices.tape is None else choices.tape.absolute(),
+        run=run,
+        desk=desk if choices.desk else None,
+        environment=services_environment() if choices.desk else {},
+    )
+
+
+def fault_command(name: str, run_dir: Path, *, off: bool, duration: str | None) -> int:
+    """Switch a fault of a running floor on or off; with a duration wait, then switch it off."""
+    path = fault_path(run_dir)
+    try:
+        checked_scenario(name)
+        duration_s = _duration_s("--for", duration)
+    except ValueError as error:
+        sys.stderr.write(f"tapeline fault: {error}\n")
+        return 2
+    if not path.parent.parent.is_dir():
+        sys.stderr.write(
+            f"tapeline fault: no floor runs in {run_dir}. Start one with `tapeline demo floor`, or "
+            "name its folder with --run-dir.\n"
+        )
+        return 1
+    others = read_faults(path) - {name}
+    write_faults(path, others if off else others | {name})
+    _show(f"fault {name} {'off' if off else 'on'}")
+    if off or not duration_s:
+        return 0
+    try:
+        time.sleep(duration_s)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        write_faults(path, read_faults(path) - {name})
+        _show(f"fault {name} off")
+    return 0
+
+
+def _duration_s(option: str, text: str | None) -> float:
+    if text is None:
+        return 0.0
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise ValueError(f"{option} is {error}") from error
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,275 @@
+"""The floor's core: places, faults, turns, the tape, and what the collector is told."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapeline.floor.catalog import SERVICES, SYSTEMS, CatalogError, services_of
+from tapeline.floor.collector import Scraped, ingress_document
+from tapeline.floor.command import fault_command
+from tapeline.floor.faults import (
+    CLOSED_BY_SERVICE_DOWN,
+    SCENARIOS,
+    FaultError,
+    Faults,
+    read_faults,
+    write_faults,
+)
+from tapeline.floor.log_line import LineWriter
+from tapeline.floor.place import Place, place_argument, place_from
+from tapeline.floor.schedule import Turn, active_at, parse_turn
+from tapeline.floor.tape import Tape, TapeError, read_recorded
+from tapeline.floor.whole import FloorPlan, fault_path, floor_overrides
+
+PLACE = Place(
+    name="veloz-engine",
+    port=8800,
+    peers={"veloz-gateway": "http://127.0.0.1:8801"},
+    otlp_endpoint="http://127.0.0.1:4317",
+    log_path=Path("/run/veloz-engine.log"),
+    fault_path=Path("/run/faults.json"),
+    seed=1,
+    rate_per_s=2.0,
+    tape_path=None,
+    run="f1",
+)
+
+
+@pytest.mark.parametrize("tape", [None, Path("quotes.csv")])
+def test_a_place_comes_back_from_its_argument(tape: Path | None) -> None:
+    """What a service is told is what was meant."""
+    place = replace(PLACE, tape_path=tape)
+
+    assert place_from([place_argument(place)]) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "--place: "),
+        ("[]", "is no JSON object"),
+        ('{"name": 1}', "must have exactly fault_path"),
+    ],
+)
+def test_a_place_that_is_none_is_said(
+    text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, and what is wrong."""
+    with pytest.raises(SystemExit) as ended:
+        place_from([f"--place={text}"])
+
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_catalog_has_the_documents_services() -> None:
+    """VeloZ two, py_rt four, b25 seven and its host, KTRDR three, each under a name of its own."""
+    counts = {system: len(services_of([system])) for system in SYSTEMS}
+
+    assert counts == {"veloz": 2, "py_rt": 4, "b25": 8, "ktrdr": 3}
+    assert len({each.name for each in SERVICES}) == len({each.job for each in SERVICES}) == 17
+    assert {each.name for each in SERVICES} > CLOSED_BY_SERVICE_DOWN
+
+
+def test_an_unknown_system_is_told_with_the_near_one() -> None:
+    """A slip of the key is answered with what there is."""
+    with pytest.raises(CatalogError, match=r"no system 'velos'. Did you mean 'veloz'\?"):
+        services_of(["velos"])
+
+
+def test_a_fault_is_seen_by_a_service_soon_and_not_before(tmp_path: Path) -> None:
+    """The file is read four times a second, however often a service asks."""
+    path, now = tmp_path / "a" / "faults.json", 0.0
+    faults = Faults(path, lambda: now)
+    assert not faults.active("latency_spike")
+
+    write_faults(path, {"latency_spike"})
+    assert not faults.active("latency_spike")
+    now = 0.3
+    assert faults.active("latency_spike")
+    assert not faults.active("drawdown")
+
+
+def test_a_scenario_that_there_is_none_of_is_an_error(tmp_path: Path) -> None:
+    """A misspelt name in a service would never be active, which a test would not notice."""
+    with pytest.raises(FaultError, match="Did you mean 'drawdown'"):
+        Faults(tmp_path / "faults.json").active("drawdwon")
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"a": 1}', "[1]", "null"])
+def test_a_file_of_something_else_is_no_fault(tmp_path: Path, content: str) -> None:
+    """A service goes on as if nothing were wrong."""
+    (tmp_path / "faults.json").write_text(content, encoding="utf-8")
+
+    assert read_faults(tmp_path / "faults.json") == frozenset()
+    assert not Faults(tmp_path / "faults.json").active("drawdown")
+
+
+@pytest.mark.parametrize(
+    ("text", "turn"),
+    [
+        ("drawdown", Turn("drawdown")),
+        ("drawdown@60s", Turn("drawdown", 60.0)),
+        ("drawdown@1m+90s", Turn("drawdown", 60.0, 90.0)),
+    ],
+)
+def test_a_turn_is_read(text: str, turn: Turn) -> None:
+    """A name, when it begins, how long it lasts."""
+    assert parse_turn(text) == turn
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "drawdown@", "drawdown@5s+", "drawdown@x"])
+def test_a_turn_that_is_none_is_said(text: str) -> None:
+    """An unknown name, or a time that is none."""
+    with pytest.raises(FaultError, match=r"there is no scenario|is no turn"):
+        parse_turn(text)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(list(SCENARIOS)), st.floats(0, 100), st.floats(0, 100))),
+    st.floats(0, 200),
+)
+def test_a_fault_is_on_within_any_of_its_turns(
+    times: list[tuple[str, float, float]], elapsed_s: float
+) -> None:
+    """From its begin on, until its end."""
+    turns = [Turn(*each) for each in times]
+
+    expected = {name for name, begin, lasts in times if begin <= elapsed_s < begin + lasts}
+    assert active_at(turns, elapsed_s) == expected
+
+
+def test_the_same_seed_is_the_same_market() -> None:
+    """Two services that share a seed see the same quotes, of each symbol others."""
+    first = list(islice(Tape(7).quotes("AAPL"), 500))
+
+    assert first == list(islice(Tape(7).quotes("AAPL"), 500))
+    assert first != list(islice(Tape(8).quotes("AAPL"), 500))
+    assert all(0 < quote.bid < quote.ask for quote in first)
+
+
+def test_a_recorded_tape_is_repeated(tmp_path: Path) -> None:
+    """Its pairs come in their order, from somewhere, and begin again."""
+    path = tmp_path / "quotes.csv"
+    path.write_text("timestamp,bid,ask\na,1.1,1.2\nb,1.3,1.4\n", encoding="utf-8")
+
+    bids = [quote.bid for quote in islice(Tape(1, read_recorded(path)).quotes("X"), 4)]
+
+    assert bids in ([Decimal("1.1"), Decimal("1.3")] * 2, [Decimal("1.3"), Decimal("1.1")] * 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a,b\n1,2\n", "no columns bid and ask, but a, b"),
+        ("bid,ask\nx,2\n", "'x' and '2' are no prices"),
+        ("bid,ask\n3,2\n", "a bid of 3 and an ask of 2 make no quote"),
+        ("bid,ask\n", "holds no quotes"),
+    ],
+)
+def test_a_tape_that_is_none_is_said(tmp_path: Path, text: str, told: str) -> None:
+    """With the file's name."""
+    path = tmp_path / "quotes.csv"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(TapeError, match=rf"quotes\.csv: .*{told}"):
+        read_recorded(path)
+
+
+def test_a_line_is_an_object(tmp_path: Path) -> None:
+    """One record a line; what JSON has no form for stands there as its text."""
+    path = tmp_path / "floor" / "a.log"
+    with LineWriter(path) as log:
+        log.write({"level": "INFO", "price": Decimal("1.5")})
+
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"level": "INFO", "price": "1.5"}
+    ]
+
+
+def test_the_collector_scrapes_each_service_under_its_job() -> None:
+    """With the documents' labels, and the simulated host under its own instance."""
+    scraped = [Scraped(each, 9_000 + at) for at, each in enumerate(SERVICES)]
+    document = ingress_document(scraped, Path("/logs"), 5)
+
+    receivers = document["receivers"]
+    assert isinstance(receivers, dict)
+    jobs = receivers["prometheus/floor"]["config"]["scrape_configs"]
+    by_name = {job["job_name"]: job for job in jobs}
+    assert set(by_name) == {each.job for each in SERVICES}
+    assert by_name["b25-market-data"]["static_configs"][0]["labels"] == {
+        "service": "market-data",
+        "tier": "critical",
+    }
+    assert by_name["node-exporter"]["relabel_configs"] == [
+        {"target_label": "instance", "replacement": "trading-server-01"}
+    ]
+
+
+def test_services_have_ports_and_peers_of_their_own(tmp_path: Path) -> None:
+    """Each listens where the others are told that it does, beside every server's port."""
+    plan = FloorPlan(tmp_path / "run", port_base=9_000)
+    units = floor_overrides(plan).units
+
+    places = {unit.name: place_from([unit.arguments[-1]]) for unit in units}
+    assert {f"http://127.0.0.1:{place.port}" for place in places.values()} == {
+        unit.url for unit in units
+    }
+    assert all(place.peers[name].endswith(str(place.port)) for name, place in places.items())
+    assert min(place.port for place in places.values()) >= plan.first_port
+
+
+def test_a_fault_without_a_floor_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 1 where nothing runs, 2 where there is no such scenario."""
+    assert fault_command("drawdown", tmp_path, off=False, duration=None) == 1
+    assert "no floor runs in" in capsys.readouterr().err
+    assert fault_command("nothing", tmp_path, off=False, duration=None) == 2
+
+
+def test_faults_are_switched_one_by_one(tmp_path: Path) -> None:
+    """One is switched on and off beside others that stay."""
+    (tmp_path / "data").mkdir()
+    for name in ("drawdown", "log_flood"):
+        assert fault_command(name, tmp_path, off=False, duration=None) == 0
+
+    assert fault_command("drawdown", tmp_path, off=True, duration=None) == 0
+    assert read_faults(fault_path(tmp_path)) == {"log_flood"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--rate", "0"], "--rate 0 must be above 0"),
+        (["--time-scale", "0"], "--time-scale 0 must be 1 to 60"),
+        (["--systems", "velos"], "Did you mean 'veloz'"),
+        (["--scenario", "drawdwon"], "Did you mean 'drawdown'"),
+        (["--duration", "soon"], "--duration is"),
+        (["--tape", "absent.csv"], "absent.csv"),
+    ],
+)
+def test_a_wrong_option_of_the_floor_is_said(
+    arguments: list[str], told: str, tmp_path: Path
+) -> None:
+    """Exit status 2, before anything is started."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tapeline.cli", "demo", "floor", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert not list(tmp_path.iterdir())
