@@ -1,0 +1,57 @@
+"""The trace that a line belongs to, for lines that do not leave through the SDK.
+
+Records of the standard library get `otelTraceID`, `otelSpanID` and `otelServiceName` from
+OpenTelemetry's own instrumentation, which `setup` turns on.
+"""
+
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+from opentelemetry import trace
+
+__all__ = ["TraceIds", "add_trace_ids", "trace_exemplar", "trace_ids"]
+
+
+def trace_ids() -> dict[str, str]:
+    """Return `trace_id` and `span_id` of the current span in hex; empty outside of spans."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return {}
+    return {
+        "trace_id": trace.format_trace_id(context.trace_id),
+        "span_id": trace.format_span_id(context.span_id),
+    }
+
+
+def trace_exemplar() -> dict[str, str] | None:
+    """Return an exemplar for an observation of `prometheus_client`; None if the trace isn't kept.
+
+    histogram.observe(seconds, exemplar=trace_exemplar())
+    """
+    context = trace.get_current_span().get_span_context()
+    if not (context.is_valid and context.trace_flags.sampled):
+        return None
+    return {"trace_id": trace.format_trace_id(context.trace_id)}
+
+
+class TraceIds(logging.Filter):
+    """A filter for a handler of your own: gives each record `trace_id` and `span_id`, or "".
+
+    A format may then say `%(trace_id)s`. For records that go out through the SDK it isn't needed.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Set the two fields; no record is held back."""
+        found = trace_ids()
+        record.trace_id = found.get("trace_id", "")
+        record.span_id = found.get("span_id", "")
+        return True
+
+
+def add_trace_ids(
+    _logger: Any, _method: str, event_dict: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Give a structlog event `trace_id` and `span_id`; a processor, put before the renderer."""
+    event_dict.update(trace_ids())
+    return event_dict

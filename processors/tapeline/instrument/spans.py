@@ -1,0 +1,80 @@
+"""Spans in one line: around a block, around a function, and more about the current one."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, ParamSpec, TypeVar, cast
+
+from opentelemetry import trace
+from opentelemetry.util.types import AttributeValue
+
+__all__ = ["add_error_context", "add_span_attribute", "span", "traced"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Made once: until `setup` was called it makes spans that do nothing, and real ones from then on.
+_TRACER = trace.get_tracer("tapeline.instrument")
+
+
+def span(
+    name: str,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+) -> AbstractContextManager[trace.Span]:
+    """Return a span around a block. An exception becomes an event, and the span an error.
+
+    with span("process_order", {"symbol": "BTCUSDT"}): ...
+    """
+    return _TRACER.start_as_current_span(name, attributes=attributes, kind=kind)
+
+
+def add_span_attribute(key: str, value: AttributeValue) -> None:
+    """Set an attribute of the current span; outside of spans nothing happens."""
+    trace.get_current_span().set_attribute(key, value)
+
+
+def add_error_context(**context: AttributeValue) -> None:
+    """Say what an error was about: `symbol="AAPL"` becomes `error.symbol` of the current span.
+
+    The exception itself is recorded when it leaves the span.
+    """
+    current = trace.get_current_span()
+    for key, value in context.items():
+        current.set_attribute(f"error.{key}", value)
+
+
+def traced(
+    name: str | None = None, attributes: Mapping[str, AttributeValue] | None = None
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Put a span around each call of a function or a coroutine function.
+
+    `name` is the function's qualified name where none is given. Raises TypeError for a generator:
+    its body runs in its callers' spans, bit by bit; use `span` inside of it.
+    """
+    if callable(name):
+        raise TypeError("@traced is called: write @traced() or @traced(name=…)")
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__qualname__} is a generator: use span(…) inside of it")
+        title = name or function.__qualname__
+        start = trace.get_tracer(function.__module__).start_as_current_span
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def in_span_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with start(title, attributes=attributes):
+                    return await function(*args, **kwargs)
+
+            return cast("Callable[P, T]", in_span_async)
+
+        @functools.wraps(function)
+        def in_span(*args: P.args, **kwargs: P.kwargs) -> T:
+            with start(title, attributes=attributes):
+                return function(*args, **kwargs)
+
+        return in_span
+
+    return decorate
