@@ -38,7 +38,7 @@ def promtool(*arguments: str) -> str:
 @pytest.mark.stack
 def test_the_rendered_configuration_is_valid_with_its_rules(tmp_path: Path) -> None:
     """Also where the rules are elsewhere than the configuration."""
-    values = native_values(Ports(), SOURCE_ROOT, two_collectors=True, scrape_interval_s=5)
+    values = native_values(Ports(), SOURCE_ROOT / RULES, two_collectors=True, scrape_interval_s=5)
     path = tmp_path / "prometheus.yml"
     template = (SOURCE_ROOT / TEMPLATE).read_text(encoding="utf-8")
     path.write_text(render(template, values), encoding="utf-8")

@@ -47,6 +47,8 @@ class Ports:
     jaeger_health: int = 23133
     jaeger_metrics: int = 18888
     node_exporter: int = 9100
+    alertmanager: int = 9093
+    inbox: int = 8092
 
     @classmethod
     def from_base(cls, base: int) -> Self:
