@@ -1,6 +1,5 @@
 """The section on cardinality as text and as JSON, and its bars with met or missed."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, Final
@@ -9,6 +8,7 @@ from bench.cardinality import CardinalityResult, CoreRow, GateRow
 from bench.redaction_report import MB, Bar
 from bench.series import Mix
 from bench.subjects import GATE_CARDINALITY
+from bench.table import aligned
 
 __all__ = ["cardinality_as_json", "cardinality_bars", "cardinality_table"]
 
@@ -84,23 +84,13 @@ def cardinality_table(result: CardinalityResult, bars: list[Bar]) -> str:
     return "\n".join(
         [
             "cardinality, in process, one core, batches of 1,000 points with 5 labels:",
-            *_aligned(core),
+            *aligned(core, _TEXT_COLUMNS),
             "cardinality, through gRPC, every point admitted:",
-            *_aligned(gate),
+            *aligned(gate, _TEXT_COLUMNS),
             *result.skipped,
             *map(str, bars),
         ]
     )
-
-
-def _aligned(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        padded = [
-            cell.ljust(width) if position < _TEXT_COLUMNS else cell.rjust(width)
-            for position, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        yield "  ".join(padded).rstrip()
 
 
 def _core_cells(row: CoreRow) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from bench.processes import ROOT, BenchError, Cores, pinned
+from bench.table import aligned
 
 __all__ = ["KitRow", "kit_as_json", "kit_table", "measure_kit", "rows_of"]
 
@@ -66,14 +67,7 @@ def kit_table(rows: Sequence[KitRow]) -> str:
         (name, *(f"{costs[mix]:,.0f}" for mix in MIXES), f"{1e9 / costs['none']:,.0f}")
         for name, costs in by_processor.items()
     ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
-    return "\n" + "\n".join(
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    return "\n" + "\n".join(aligned(lines))
 
 
 def kit_as_json(rows: Sequence[KitRow]) -> list[dict[str, Any]]:

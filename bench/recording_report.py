@@ -1,11 +1,11 @@
 """The section on recordings as text and as JSON, and its bars with met or missed."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from bench.recording import ProcessRow, RecordingResult, ReplayRow
 from bench.redaction_report import MB, Bar
+from bench.table import aligned
 
 __all__ = ["recording_as_json", "recording_bars", "recording_table"]
 
@@ -66,20 +66,12 @@ def recording_table(result: RecordingResult, bars: list[Bar]) -> str:
     return "\n".join(
         [
             "recordings, one core each, batches of 1,000 records:",
-            *_aligned([_PROCESS_HEADINGS, *map(_process_cells, result.process)]),
-            *_aligned([_REPLAY_HEADINGS, *map(_replay_cells, result.replay)]),
+            *aligned([_PROCESS_HEADINGS, *map(_process_cells, result.process)]),
+            *aligned([_REPLAY_HEADINGS, *map(_replay_cells, result.replay)]),
             f"process takes {result.start_cpu_s:.1f} CPU s to start",
             *map(str, bars),
         ]
     )
-
-
-def _aligned(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for first, *others in cells:
-        padded = [first.ljust(widths[0])]
-        padded += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join(padded).rstrip()
 
 
 def _process_cells(row: ProcessRow) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from bench.planted import Share
 from bench.redaction import RedactionResult, RedactionRow
 from bench.series import Encoding
 from bench.subjects import GATE_REDACTION, RELAY
+from bench.table import aligned
 
 __all__ = ["Bar", "bars_of", "redaction_as_json", "redaction_table"]
 
@@ -109,14 +110,8 @@ def redaction_table(result: RedactionResult, bars: list[Bar], rules: int) -> str
     """Return the section as text; `rules` is how many both the gate and the stock one have."""
     texts, numbers = _HEADINGS
     cells = [(*texts, *numbers), *(_cells(row) for row in result.rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [f"redaction, {rules} rules, one core, batches of 1,000:"]
-    for line in cells:
-        padded = [
-            cell.ljust(width) if position < len(texts) else cell.rjust(width)
-            for position, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        lines.append("  ".join(padded).rstrip())
+    lines += aligned(cells, len(texts))
     if result.skipped:
         lines.append(f"stock redaction: {result.skipped}")
     lines += _missed_kinds(result)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bench.measure import Latency, Throughput
 from bench.startup import Startup
+from bench.table import aligned, widths_of
 
 __all__ = ["Row", "Skipped", "as_json", "bars_missed", "table"]
 
@@ -53,6 +54,7 @@ class Skipped:
     reason: str
 
 
+_TEXT_COLUMNS = 2
 _HEADINGS: Final = (
     "signal",
     "subject",
@@ -71,9 +73,8 @@ _HEADINGS: Final = (
 def table(rows: Sequence[Row], skipped: Iterable[Skipped], startup: dict[str, Startup]) -> str:
     """Return the result as text."""
     cells = [_HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADINGS))]
-    lines = [_line(line, widths) for line in cells]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines = list(aligned(cells, _TEXT_COLUMNS))
+    lines.insert(1, "  ".join("-" * width for width in widths_of(cells)))
     if any(row.load_bound for row in rows):
         lines.append(
             "* the load and the sink, on a core of their own, set the rate; `records/CPU s` is "
@@ -111,12 +112,6 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _marks(row: Row) -> str:
     return ("*" if row.load_bound else "") + ("!" if row.disturbed else "")
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    texts = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
-    numbers = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
-    return "  ".join([*texts, *numbers]).rstrip()
 
 
 def bars_missed(rows: Iterable[Row], startup: dict[str, Startup], gate: str) -> list[str]:

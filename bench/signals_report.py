@@ -1,11 +1,12 @@
 """The section on signals as text and as JSON, and its bars with met or missed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
 from bench.redaction_report import MB, Bar
 from bench.signals import RateRow, SidecarRow, SignalsResult
+from bench.table import aligned
 
 __all__ = ["signals_as_json", "signals_bars", "signals_table"]
 
@@ -72,9 +73,9 @@ def signals_table(result: SignalsResult, bars: list[Bar]) -> str:
     return "\n".join(
         [
             "signals, one core, batches of 1,000 events:",
-            *_aligned([_RATE_HEADINGS, *map(_rate_cells, result.rates)]),
+            *aligned([_RATE_HEADINGS, *map(_rate_cells, result.rates)]),
             "signals, the sidecar with SQLite:",
-            *_aligned([_SIDECAR_HEADINGS, *map(_sidecar_cells, result.sidecar)]),
+            *aligned([_SIDECAR_HEADINGS, *map(_sidecar_cells, result.sidecar)]),
             *_sentences(result),
             *map(str, bars),
         ]
@@ -102,14 +103,6 @@ def _sentences(result: SignalsResult) -> Iterator[str]:
     )
     add_ns, observe_ns = result.series["add_ns"], result.series["observe_ns"]
     yield f"an addition to a series: {add_ns:.0f} ns, an observation: {observe_ns:.0f} ns"
-
-
-def _aligned(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for first, *others in cells:
-        padded = [first.ljust(widths[0])]
-        padded += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join(padded).rstrip()
 
 
 def _rate_cells(row: RateRow) -> tuple[str, ...]:
