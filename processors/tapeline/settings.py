@@ -4,7 +4,7 @@ The sections of the processors come from the registry: a package that registers 
 `spread_filter` gets a section `spread_filter:` with its own model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -151,13 +151,10 @@ def check_record(settings: Settings, record: RecordConfig) -> None:
     if record.folder is None or record.raw:
         return
     section = settings.sections.get(_REDACTION)
-    problems = []
+    problems: list[str] = []
     for signal in filter(record.records, Signal):
-        if _REDACTION not in settings.chain.of(signal):
-            problems.append(f"chain.{signal} has no redaction; add it")
-        elif isinstance(section, RedactionConfig):
-            if section.mode_of(signal) is Mode.OBSERVE:
-                problems.append(f"the redaction only observes {signal}; let it enforce")
+        problems += _what_is_unredacted(settings, signal)
+        if _REDACTION in settings.chain.of(signal) and isinstance(section, RedactionConfig):
             problems += [
                 f"the redaction lets the service {name!r} pass; name others in record.services"
                 for name in _unredacted_services(section)
@@ -171,6 +168,15 @@ def check_record(settings: Settings, record: RecordConfig) -> None:
         )
 
 
+def _what_is_unredacted(settings: Settings, signal: Signal) -> Iterator[str]:
+    """Yield why the chain of a signal lets secrets through, and what to do about it."""
+    section = settings.sections.get(_REDACTION)
+    if _REDACTION not in settings.chain.of(signal):
+        yield f"chain.{signal} has no redaction; add it"
+    elif isinstance(section, RedactionConfig) and section.mode_of(signal) is Mode.OBSERVE:
+        yield f"the redaction only observes {signal}; let it enforce"
+
+
 def _unredacted_services(section: RedactionConfig) -> tuple[str, ...]:
     observed = (
         name for name, override in section.services.items() if override.mode is Mode.OBSERVE
@@ -182,13 +188,7 @@ def _check_tap(settings: Settings) -> None:
     """Raise ConfigError where the tap would look at what no redaction has been over."""
     if settings.admin.tap is None:
         return
-    section = settings.sections.get(_REDACTION)
-    problems = []
-    for signal in Signal:
-        if _REDACTION not in settings.chain.of(signal):
-            problems.append(f"chain.{signal} has no redaction; add it")
-        elif isinstance(section, RedactionConfig) and section.mode_of(signal) is Mode.OBSERVE:
-            problems.append(f"the redaction only observes {signal}; let it enforce")
+    problems = [each for signal in Signal for each in _what_is_unredacted(settings, signal)]
     if problems:
         place = settings.document.place(("admin", "tap"))
         told = "shows nothing that was not redacted, so it can't be on where"
