@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapeline.commands.demo import add_demo_commands
 from tapeline.commands.kit import add_kit_commands
+from tapeline.commands.parsers import add_config
 from tapeline.commands.recordings import add_recording_commands
 from tapeline.commands.tap import add_tap_commands
 from tapeline.commands.testing import add_testing_commands
@@ -30,7 +31,6 @@ exit codes:
   2    wrong usage, or a configuration that can't be used
   130  interrupted
 """
-_DEFAULT_CONFIG: Final = Path("config/gate.yaml")
 _SIGNALS_CONFIG: Final = Path("config/signals.yaml")
 _HOPS: Final = (
     "collector",
@@ -99,22 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=_DEFAULT_CONFIG,
-        metavar="FILE",
-        help=f"the sidecar's configuration (default: {_DEFAULT_CONFIG})",
-    )
-
-
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Runs the sidecar until SIGTERM or Ctrl-C, then finishes what is in flight and exits 0."
         " SIGHUP reads the configuration again; a bad one is refused and the old one stays."
     )
-    _add_config(parser)
+    add_config(parser)
     parser.set_defaults(handler=_serve)
 
 
@@ -125,7 +115,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         " --collector it also reads the collector's YAML and finds loops, leaks before the gate,"
         " missing queues and limits that don't fit."
     )
-    _add_config(parser)
+    add_config(parser)
     _add_collector(parser)
     parser.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of the configuration instead"
@@ -224,7 +214,7 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
         "Walks every hop of a running stack, from the collector's OTLP port to the backends, and"
         " names each that fails, with the fix. --collector reads the collector's YAML as well."
     )
-    _add_config(parser)
+    add_config(parser)
     _add_collector(parser)
     for hop in _HOPS:
         parser.add_argument(

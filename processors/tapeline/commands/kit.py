@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tapeline.otlp.signals import Signal
+
 if TYPE_CHECKING:
     from tapeline.commands.parsers import Commands
 
@@ -22,7 +24,7 @@ def add_kit_commands(commands: "Commands") -> None:
     parser.add_argument("name", metavar="NAME", help="the processor's name, as my_filter")
     parser.add_argument(
         "--signal",
-        choices=("logs", "traces", "metrics"),
+        choices=[*Signal],
         default="logs",
         help="what it looks at (default: logs)",
     )

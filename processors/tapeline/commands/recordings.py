@@ -2,9 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tapeline.commands.diff import add_diff_command
+from tapeline.commands.parsers import add_config
 from tapeline.commands.record import add_record_command
 from tapeline.commands.selection import add_selection, add_signal_hint
 
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from tapeline.commands.parsers import Commands
 
 __all__ = ["add_recording_commands"]
-
-_DEFAULT_CONFIG: Final = Path("config/gate.yaml")
 
 
 def add_recording_commands(commands: "Commands") -> None:
@@ -31,13 +30,7 @@ def _add_process(parser: argparse.ArgumentParser) -> None:
         " Time is the data's own; the same input gives the same bytes. Messages that can't be"
         " processed are named on standard error, left out, and make the exit code 1."
     )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=_DEFAULT_CONFIG,
-        metavar="FILE",
-        help=f"the sidecar's configuration (default: {_DEFAULT_CONFIG})",
-    )
+    add_config(parser)
     parser.add_argument("input", metavar="INPUT", help="a file; - for standard input")
     parser.add_argument("-o", "--output", default="-", help="a file (default: standard output)")
     parser.add_argument(

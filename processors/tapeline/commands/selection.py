@@ -2,9 +2,9 @@
 
 import argparse
 
-__all__ = ["add_selection", "add_signal_hint"]
+from tapeline.otlp.signals import Signal
 
-_SIGNALS = ("logs", "traces", "metrics")
+__all__ = ["add_selection", "add_signal_hint"]
 
 
 def add_selection(
@@ -16,7 +16,7 @@ def add_selection(
         "--signal",
         action="append",
         default=[],
-        choices=_SIGNALS,
+        choices=[*Signal],
         help="this signal only; may be given several times",
     )
     selection.add_argument(
@@ -43,7 +43,7 @@ def add_signal_hint(parser: argparse.ArgumentParser) -> None:
     """Add the option that settles what a message does not tell."""
     parser.add_argument(
         "--assume-signal",
-        choices=_SIGNALS,
+        choices=[*Signal],
         default=None,
         help="of protobuf messages too sparse to tell by themselves",
     )

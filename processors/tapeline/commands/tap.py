@@ -4,13 +4,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tapeline.otlp.signals import Signal
+
 if TYPE_CHECKING:
     from tapeline.commands.parsers import Commands
 
 __all__ = ["add_tap_commands"]
 
 _DEFAULT_ADMIN: Final = "127.0.0.1:8090"
-_SIGNALS: Final = ("logs", "traces", "metrics")
 
 
 def add_tap_commands(commands: "Commands") -> None:
@@ -35,7 +36,7 @@ def add_tap_commands(commands: "Commands") -> None:
         help="a file with a token; of several, the first is sent",
     )
     parser.add_argument("--service", default="", metavar="NAME", help="this service.name only")
-    parser.add_argument("--signal", default="", choices=_SIGNALS, help="this signal only")
+    parser.add_argument("--signal", default="", choices=[*Signal], help="this signal only")
     parser.add_argument(
         "--name",
         default="",
