@@ -13,7 +13,7 @@ from tapeline.pipeline.chain import Chain
 from tapeline.pipeline.processor import Processor, Result
 from tapeline.pipeline.registry import ProcessorContext
 from tapeline.pipeline.watch import Mask, Watch
-from tapeline.serve import QuarantineRedaction
+from tapeline.serve import EnforcedRedaction
 from tapeline.settings import build_chain, load_settings
 
 __all__ = ["Altering", "chain_of", "redaction_of", "tapped_chain"]
@@ -75,4 +75,4 @@ def redaction_of(folder: Path, text: str = "") -> tuple[Processor, Mask]:
     settings = load_settings(path, {})
     context = ProcessorContext(CollectorRegistry())
     (redaction,) = build_chain(settings, context).processors
-    return redaction, QuarantineRedaction(settings, audits=False)
+    return redaction, EnforcedRedaction(settings, audits=False)

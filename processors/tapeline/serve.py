@@ -22,7 +22,7 @@ from tapeline.redaction.enforced import enforced, version_of
 from tapeline.settings import Settings, build_chain, check_record, load_settings
 from tapeline.transport.service import ServiceSettings, run
 
-__all__ = ["QuarantineRedaction", "RecordPolicy", "serve_command"]
+__all__ = ["EnforcedRedaction", "RecordPolicy", "serve_command"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def serve_command(config: Path) -> int:
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
     try:
         settings = load_settings(config)
-        form = QuarantineRedaction(settings)
+        form = EnforcedRedaction(settings)
         policy = RecordPolicy(settings)
         return run(
             ServiceSettings(
@@ -64,9 +64,9 @@ def serve_command(config: Path) -> int:
         return EXIT_FAILED
 
 
-def _mask(settings: Settings) -> "QuarantineRedaction":
+def _mask(settings: Settings) -> "EnforcedRedaction":
     """Return what the tap masks by: the rules of these settings, enforced, made when needed."""
-    return QuarantineRedaction(settings, audits=False)
+    return EnforcedRedaction(settings, audits=False)
 
 
 def _pages_of(settings: Settings) -> dict[str, Page]:
@@ -77,7 +77,7 @@ def _pages_of(settings: Settings) -> dict[str, Page]:
 def _reload(
     config: Path,
     running: Settings,
-    followers: tuple["QuarantineRedaction", "RecordPolicy"],
+    followers: tuple["EnforcedRedaction", "RecordPolicy"],
     context: ProcessorContext,
 ) -> Chain:
     """Build the chain of the configuration as it is now; raises ConfigError where it is bad."""
@@ -132,7 +132,7 @@ def _record_policy(settings: Settings) -> Policy:
     return Policy(raw=False, config_sha256=config_sha256, rules=rules)
 
 
-class QuarantineRedaction:
+class EnforcedRedaction:
     """Redacts what the chain failed on, with the redaction alone; None where that fails too.
 
     It enforces for every service, whatever the settings say, so the tap masks by it as well.

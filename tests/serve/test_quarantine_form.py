@@ -15,7 +15,7 @@ from tapeline.pipeline.batch import Batch
 from tapeline.pipeline.processor import Result
 from tapeline.pipeline.registry import ProcessorContext, ProcessorFactory
 from tapeline.redaction.config import Mode, RedactionConfig
-from tapeline.serve import QuarantineRedaction
+from tapeline.serve import EnforcedRedaction
 from tapeline.settings import Settings, load_settings
 
 BATCH = Batch(Signal.LOGS, logs(["login password=correct-horse ok"]).SerializeToString())
@@ -32,7 +32,7 @@ def _settings(folder: Path, text: str) -> Settings:
 )
 def test_the_form_is_redacted_whatever_the_chain_does(tmp_path: Path, text: str) -> None:
     """A chain without redaction, or one that only observes, is no reason to write secrets down."""
-    form = QuarantineRedaction(_settings(tmp_path, text))(BATCH)
+    form = EnforcedRedaction(_settings(tmp_path, text))(BATCH)
 
     assert form is not None
     assert b"login" in form
@@ -56,7 +56,7 @@ def test_no_policy_of_a_service_or_signal_lets_a_secret_into_the_folder(
     resource.attributes.add(key="service.name").value.string_value = "gateway"
     batch = Batch(Signal.LOGS, request.SerializeToString())
 
-    form = QuarantineRedaction(_settings(tmp_path, f"redaction: {section}"))(batch)
+    form = EnforcedRedaction(_settings(tmp_path, f"redaction: {section}"))(batch)
 
     assert form is not None
     assert b"login" in form
@@ -110,7 +110,7 @@ def _probes(monkeypatch: pytest.MonkeyPatch) -> list[_Probe]:
 
 def test_the_form_follows_a_reload(tmp_path: Path, probes: list[_Probe]) -> None:
     """A rule that was added since the start holds for what is written down from then on."""
-    form = QuarantineRedaction(_settings(tmp_path, "redaction: {enable: [iban]}"))
+    form = EnforcedRedaction(_settings(tmp_path, "redaction: {enable: [iban]}"))
     before = form(BATCH)
 
     form.follow(_settings(tmp_path, "redaction: {enable: [email]}"))
@@ -124,7 +124,7 @@ def test_what_is_observed_for_one_service_is_redacted_too(
     """Observing is for what goes to the backends; a file on disk is another matter."""
     section = "redaction: {enable: [iban], services: {gateway: {mode: observe}, other: {}}}"
 
-    assert QuarantineRedaction(_settings(tmp_path, section))(BATCH) == b"iban"
+    assert EnforcedRedaction(_settings(tmp_path, section))(BATCH) == b"iban"
     assert len(probes) == 1
 
 
@@ -132,7 +132,7 @@ def test_a_processor_is_entered_by_one_thread_at_a_time(
     tmp_path: Path, probes: list[_Probe]
 ) -> None:
     """Several requests may be given up at once, and processors need no locks of their own."""
-    form = QuarantineRedaction(_settings(tmp_path, "redaction: {enable: [iban]}"))
+    form = EnforcedRedaction(_settings(tmp_path, "redaction: {enable: [iban]}"))
 
     with ThreadPoolExecutor(4) as pool:
         forms = list(pool.map(form, [BATCH] * 8))
