@@ -31,7 +31,8 @@ RUN groupadd --gid 10001 tapeline \
     && install --directory --mode 0700 --owner 10001 --group 10001 \
         /var/lib/tapeline /var/lib/tapeline/queue /var/lib/tapeline/log-files \
         /var/lib/tapeline/prometheus /var/lib/tapeline/loki /var/lib/tapeline/jaeger \
-        /var/lib/tapeline/grafana /var/lib/tapeline/state /var/lib/tapeline/signals
+        /var/lib/tapeline/grafana /var/lib/tapeline/state /var/lib/tapeline/signals \
+        /var/lib/tapeline/alertmanager
 ENV PATH=/opt/tapeline/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY config/gate.yaml config/signals.yaml /etc/tapeline/
 WORKDIR /var/lib/tapeline

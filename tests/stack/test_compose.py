@@ -11,7 +11,12 @@ import yaml
 from tapeline.redaction.processor import CACHE_VARIABLES, STATE_VARIABLES
 from tapeline.stack import volumes
 from tapeline.stack.binaries import SOURCE_ROOT
-from tapeline.stack.render import COMPOSE_FILE, render_compose
+from tapeline.stack.render import (
+    ALERTMANAGER_COMPOSE_FILE,
+    COMPOSE_FILE,
+    render_compose,
+    render_compose_alertmanager,
+)
 
 TEXT = (SOURCE_ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -21,11 +26,13 @@ GATE_FOLDERS = (CACHE_VARIABLES, STATE_VARIABLES)
 """Variables that the gate reads without naming them in its configuration."""
 LASTING = sorted(set(SERVICES) - ONE_SHOT)
 # Images with a program that can ask; the others have neither shell nor client, so `ready` asks.
-WITH_HEALTHCHECK = {"gate", "signals", "prometheus", "loki"}
+WITH_HEALTHCHECK = {"gate", "signals", "prometheus", "loki", "alertmanager", "inbox"}
 ASKED_BY_READY = {
     "collector",
     "gate",
     "signals",
+    "alertmanager",
+    "inbox",
     "prometheus",
     "loki",
     "jaeger",
@@ -100,13 +107,14 @@ def test_an_image_is_pinned_or_our_own(name: str) -> None:
 
 
 def test_the_versions_are_those_that_the_tests_run() -> None:
-    """Collector, Loki and node_exporter are of the native build's version."""
+    """Collector, Alertmanager, Loki and node_exporter are of the native build's version."""
     manifest = yaml.safe_load(
         (SOURCE_ROOT / "collector" / "manifest.yaml").read_text(encoding="utf-8")
     )
     collector = SERVICES["collector"]["image"].rpartition(":")[2]
     assert collector == manifest["dist"]["version"]
     pins = {
+        "alertmanager": r"github.com/prometheus/alertmanager v(\S+)",
         "loki": r"github.com/grafana/loki/v3 v(\S+)",
         "node_exporter": r"github.com/prometheus/node_exporter v(\S+)",
     }
@@ -228,6 +236,12 @@ def test_the_containers_name_only_variables_that_the_files_read() -> None:
 def test_the_rendered_prometheus_configuration_is_fresh() -> None:
     """After a change of the template: `python -m tapeline.stack.render`."""
     assert (SOURCE_ROOT / COMPOSE_FILE).read_text(encoding="utf-8") == render_compose(SOURCE_ROOT)
+
+
+def test_the_made_alertmanager_configuration_is_fresh() -> None:
+    """After a change of the production file: `python -m tapeline.stack.render`."""
+    path = SOURCE_ROOT / ALERTMANAGER_COMPOSE_FILE
+    assert path.read_text(encoding="utf-8") == render_compose_alertmanager(SOURCE_ROOT)
 
 
 def test_our_image_needs_no_root_and_no_shell() -> None:
