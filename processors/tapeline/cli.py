@@ -38,6 +38,7 @@ _HOPS: Final = (
     "prometheus",
     "loki",
     "jaeger",
+    "alertmanager",
     "signals",
     "signals_admin",
 )

@@ -131,7 +131,7 @@ def test_doctor_names_each_hop_that_fails_and_the_fix(
         encoding="utf-8",
     )
     arguments = ["doctor", "--config", str(config), "--json", "--collector-address", "127.0.0.1:1"]
-    for hop in ("collector-health", "prometheus", "loki", "jaeger"):
+    for hop in ("collector-health", "prometheus", "loki", "jaeger", "alertmanager"):
         arguments += [f"--{hop}-address", "http://127.0.0.1:1/"]
     for hop in ("signals", "signals-admin"):
         arguments += [f"--{hop}-address", "127.0.0.1:1"]
@@ -139,7 +139,7 @@ def test_doctor_names_each_hop_that_fails_and_the_fix(
     assert main(arguments) == 1
 
     findings = json.loads(capsys.readouterr().out)["findings"]
-    assert len(findings) == 13
+    assert len(findings) == 14
     assert all(finding["fix"] for finding in findings)
 
 
@@ -150,7 +150,7 @@ def test_doctor_leaves_out_hops_without_an_address(
     config = tmp_path / "gate.yaml"
     config.write_text("downstream: {endpoint: discard}\n", encoding="utf-8")
     arguments = ["doctor", "--config", str(config)]
-    backends = ("collector", "collector-health", "prometheus", "loki", "jaeger")
+    backends = ("collector", "collector-health", "prometheus", "loki", "jaeger", "alertmanager")
     for hop in (*backends, "signals", "signals-admin"):
         arguments += [f"--{hop}-address", ""]
 

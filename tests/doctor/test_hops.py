@@ -10,9 +10,8 @@ from tapeline.doctor.hops import Addresses, check_hops, hops_of
 )
 def test_an_address_that_is_no_url_says_how_to_write_one(address: str) -> None:
     """It came from the command line; a traceback would not help."""
-    addresses = Addresses(
-        "", "", "", "", "", "", loki=address, jaeger="", signals="", signals_admin=""
-    )
+    nowhere = dict.fromkeys(("jaeger", "alertmanager", "signals", "signals_admin"), "")
+    addresses = Addresses("", "", "", "", "", "", loki=address, **nowhere)
 
     ((hop, finding),) = check_hops(hops_of(addresses))
 
@@ -23,4 +22,4 @@ def test_an_address_that_is_no_url_says_how_to_write_one(address: str) -> None:
 
 def test_nothing_is_asked_where_every_address_is_empty() -> None:
     """An empty address leaves its hop out."""
-    assert hops_of(Addresses(*[""] * 10)) == ()
+    assert hops_of(Addresses(*[""] * 11)) == ()

@@ -157,7 +157,7 @@ def test_a_full_disk_holds_up_the_figures_and_nothing_else(troubled: Troubled) -
 
 def state_by_the_doctor(stack: Stack) -> str | None:
     """Return what the last hop of the doctor's walk finds wrong."""
-    nothing = Addresses(*[""] * 10)
+    nothing = Addresses(*[""] * 11)
     addresses = replace(nothing, signals_admin=f"{HOST}:{stack.ports.signals_admin}")
     *_, (hop, finding) = check_hops(hops_of(addresses))
     assert hop.name == "signals, state"

@@ -29,6 +29,7 @@ class Addresses:
     prometheus: str = "http://127.0.0.1:9090/-/ready"
     loki: str = "http://127.0.0.1:3100/ready"
     jaeger: str = "http://127.0.0.1:16686/api/services"
+    alertmanager: str = "http://127.0.0.1:9093/-/ready"
     signals: str = "127.0.0.1:4329"
     signals_admin: str = "127.0.0.1:8091"
 
@@ -109,6 +110,12 @@ def _backends(addresses: Addresses) -> tuple[Hop, ...]:
             addresses.jaeger,
             _reach_url,
             "start Jaeger; spans wait in the collector's queue meanwhile",
+        ),
+        Hop(
+            "Alertmanager",
+            addresses.alertmanager,
+            _reach_url,
+            "start Alertmanager; rules are still evaluated, but nobody is told what they find",
         ),
     )
 
