@@ -17,7 +17,6 @@ except ImportError as error:
     ) from error
 
 from tapeline.instrument.log_context import (
-    TraceIds,
     add_trace_ids,
     trace_exemplar,
     trace_ids,
@@ -37,7 +36,6 @@ __all__ = [
     "Check",
     "SetupError",
     "Telemetry",
-    "TraceIds",
     "add_error_context",
     "add_span_attribute",
     "add_trace_ids",

@@ -4,13 +4,12 @@ Records of the standard library get `otelTraceID`, `otelSpanID` and `otelService
 OpenTelemetry's own instrumentation, which `setup` turns on.
 """
 
-import logging
 from collections.abc import MutableMapping
 from typing import Any
 
 from opentelemetry import trace
 
-__all__ = ["TraceIds", "add_trace_ids", "trace_exemplar", "trace_ids"]
+__all__ = ["add_trace_ids", "trace_exemplar", "trace_ids"]
 
 
 def trace_ids() -> dict[str, str]:
@@ -33,20 +32,6 @@ def trace_exemplar() -> dict[str, str] | None:
     if not (context.is_valid and context.trace_flags.sampled):
         return None
     return {"trace_id": trace.format_trace_id(context.trace_id)}
-
-
-class TraceIds(logging.Filter):
-    """A filter for a handler of your own: gives each record `trace_id` and `span_id`, or "".
-
-    A format may then say `%(trace_id)s`. For records that go out through the SDK it isn't needed.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Set the two fields; no record is held back."""
-        found = trace_ids()
-        record.trace_id = found.get("trace_id", "")
-        record.span_id = found.get("span_id", "")
-        return True
 
 
 def add_trace_ids(

@@ -40,6 +40,12 @@ __all__ = ["SetupError", "Telemetry", "setup"]
 _OWN_COMPLAINTS: Final = "opentelemetry"
 """The SDK's loggers. What they say of an endpoint that can't be reached is not sent there."""
 
+_LINE: Final = (
+    "%(asctime)s %(levelname)s [%(name)s] "
+    "[trace_id=%(otelTraceID)s span_id=%(otelSpanID)s] - %(message)s"
+)
+"""A line on stderr; its fields are those that OpenTelemetry's instrumentation of logging sets."""
+
 _current: "Telemetry | None" = None
 
 
@@ -208,22 +214,25 @@ def _reader(exporter_or_reader: Any) -> MetricReader:
 def _instrument_libraries(telemetry: Telemetry, log_level: int, *, log_to_stderr: bool) -> None:
     root = logging.getLogger()
     root.setLevel(log_level)
-    if not log_to_stderr:
+    telemetry.log.setLevel(log_level)  # Its own, should something else set the root's later.
+    if log_to_stderr:
+        terminal = logging.StreamHandler(sys.stderr)
+        unset = {"otelTraceID": "0", "otelSpanID": "0"}  # Before setup, and after shutdown.
+        terminal.setFormatter(logging.Formatter(_LINE, defaults=unset))
+        logging.basicConfig(handlers=[terminal])  # Unless the service has handlers of its own.
+    else:
         logging.getLogger(_OWN_COMPLAINTS).addHandler(logging.StreamHandler(sys.stderr))
     # Its line for each request holds the whole URL, and the span says the same.
     logging.getLogger("httpx").setLevel(max(log_level, logging.WARNING))
     logs = _instrumentation("logging")
-    if not telemetry.enabled or logs is None:
-        if log_to_stderr:
-            logging.basicConfig(level=log_level)
+    if not telemetry.enabled:
         return
-    before = list(root.handlers)
-    logs.LoggingInstrumentor().instrument(
-        inject_trace_context=True, set_logging_format=log_to_stderr, log_level=log_level
-    )
-    for handler in root.handlers:
-        if handler not in before and not isinstance(handler, logging.StreamHandler):
-            handler.addFilter(_not_own_complaint)
+    if logs is not None:
+        before = list(root.handlers)
+        logs.LoggingInstrumentor().instrument(inject_trace_context=True)
+        for handler in root.handlers:
+            if handler not in before:
+                handler.addFilter(_not_own_complaint)
     client = _instrumentation("httpx")
     if client is not None:
         client.HTTPXClientInstrumentor().instrument()

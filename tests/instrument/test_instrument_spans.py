@@ -1,0 +1,142 @@
+"""traced, span and what adds to them, on a provider of the test's own."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tapeline.instrument import (
+    add_error_context,
+    add_span_attribute,
+    add_trace_ids,
+    log_operation_failed,
+    log_operation_start,
+    trace_exemplar,
+    trace_ids,
+    traced,
+)
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Spans of whoever asks for a tracer in this test, ended ones first."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    return exporter
+
+
+def test_a_function_keeps_its_name_arguments_and_result(exported: InMemorySpanExporter) -> None:
+    """And each call is a span with the attributes given."""
+
+    @traced(name="add", attributes={"component": "risk"})
+    def add(first: int, *, second: int) -> int:
+        """Adds."""
+        return first + second
+
+    assert add(1, second=2) == 3
+    assert (add.__name__, add.__doc__) == ("add", "Adds.")
+    (span,) = exported.get_finished_spans()
+    assert (span.name, dict(span.attributes or {})) == ("add", {"component": "risk"})
+
+
+def test_a_coroutine_function_stays_one(exported: InMemorySpanExporter) -> None:
+    """Its span lasts until it is done, and what it calls is inside; no name is its own name."""
+
+    @traced()
+    async def inner() -> dict[str, str]:
+        await asyncio.sleep(0)
+        return trace_ids()
+
+    @traced("outer")
+    async def outer() -> dict[str, str]:
+        return await inner()
+
+    assert asyncio.iscoroutinefunction(outer)
+    ids = asyncio.run(outer())
+    first, second = exported.get_finished_spans()
+    assert first.name.endswith("inner")
+    assert second.name == "outer"
+    assert first.parent is not None
+    assert second.context is not None
+    assert first.parent.span_id == second.context.span_id
+    assert ids["trace_id"] == trace.format_trace_id(second.context.trace_id)
+
+
+def test_an_exception_goes_on_and_is_in_the_span(exported: InMemorySpanExporter) -> None:
+    """With what it was about."""
+
+    @traced("fails")
+    def fails() -> None:
+        add_span_attribute("attempt", 2)
+        add_error_context(symbol="AAPL", strategy="momentum")
+        raise ValueError("Invalid symbol")
+
+    with pytest.raises(ValueError, match="Invalid symbol"):
+        fails()
+    (span,) = exported.get_finished_spans()
+    assert span.status.status_code is trace.StatusCode.ERROR
+    assert dict(span.attributes or {}) == {
+        "attempt": 2, "error.symbol": "AAPL", "error.strategy": "momentum",
+    }  # fmt: skip
+    assert [event.name for event in span.events] == ["exception"]
+
+
+def test_generators_are_refused() -> None:
+    """A span around the making of one would end before its body begins."""
+
+    def generator() -> Iterator[int]:
+        yield 1
+
+    with pytest.raises(TypeError, match=r"generator is a generator: use span\(…\) inside"):
+        traced()(generator)
+
+
+def test_a_decorator_without_its_call_is_told() -> None:
+    """It would take the function for the name."""
+    with pytest.raises(TypeError, match=r"write @traced\(\)"):
+        traced(lambda: None)  # type: ignore[arg-type]
+
+
+def test_outside_of_spans_there_are_no_ids_and_no_harm() -> None:
+    """A line of a service that is just starting has none."""
+    add_span_attribute("a", 1)
+    add_error_context(symbol="AAPL")
+
+    assert trace_ids() == {}
+    assert trace_exemplar() is None
+    assert add_trace_ids(None, "info", {"event": "x"}) == {"event": "x"}
+
+
+def test_an_exemplar_names_the_trace(exported: InMemorySpanExporter) -> None:
+    """As prometheus_client takes it; not of a trace that nobody keeps."""
+
+    @traced("work")
+    def work() -> dict[str, str] | None:
+        return trace_exemplar()
+
+    found = work()
+    (span,) = exported.get_finished_spans()
+    assert span.context is not None
+    assert found == {"trace_id": trace.format_trace_id(span.context.trace_id)}
+
+
+def test_helpers_take_fields_that_a_record_has_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """`name` and `module` would make the logging module raise."""
+    logger = logging.getLogger("helpers")
+    with caplog.at_level(logging.INFO, "helpers"):
+        log_operation_start(logger, "op-1", "load", name="AAPL", module="data", symbol="AAPL")
+        log_operation_failed(logger, "op-1", ValueError("no"), symbol="AAPL")
+
+    start, failed = caplog.records
+    assert vars(start)["context_name"] == "AAPL"
+    assert vars(start)["context_module"] == "data"
+    assert vars(start)["symbol"] == "AAPL"
+    assert (failed.levelname, vars(failed)["error.type"]) == ("ERROR", "ValueError")
+    assert failed.exc_info is not None

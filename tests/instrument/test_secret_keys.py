@@ -1,0 +1,111 @@
+"""Keys that name credentials, and those that only look like it."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Link, SpanContext, TraceFlags
+
+from tapeline.instrument.secret_filter import SecretFreeSpans
+from tapeline.instrument.secret_keys import is_secret_key, without_secrets
+
+SECRET = (
+    "password", "db.password", "api_key", "apiKey", "X-API-Key", "x_api_key", "api key",
+    "http.request.header.authorization", "http.request.header.x-api-key", "Set-Cookie",
+    "client_secret", "secretKey", "aws.secret_access_key", "binance.listenKey", "access_token",
+    "refreshToken", "jwt.token", "auth/token", "credentials", "private_key", "X-MBX-SIGNATURE",
+)  # fmt: skip
+HARMLESS = (
+    "api_key_present", "api_key_id", "token", "token_count", "tokens", "symbol", "order.id",
+    "password_age_days", "secret_name", "cookie_consent", "key", "exchange.key", "http.url",
+    "signature_algorithm", "session", "session.id", "author", "",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", SECRET)
+def test_a_credentials_key_is_known_in_any_spelling(key: str) -> None:
+    """Cases and separators differ between systems."""
+    assert is_secret_key(key)
+
+
+@pytest.mark.parametrize("key", HARMLESS)
+def test_keys_about_credentials_are_kept(key: str) -> None:
+    """Also `token`, which in these systems may be an instrument."""
+    assert not is_secret_key(key)
+
+
+@given(
+    st.dictionaries(
+        st.one_of(st.sampled_from(SECRET), st.sampled_from(HARMLESS), st.text(max_size=12)),
+        st.one_of(st.text(), st.integers(), st.booleans()),
+    )
+)
+def test_what_is_left_is_all_but_the_credentials(attributes: dict[str, Any]) -> None:
+    """And for each of those, whether it was set; the given attributes are as they were."""
+    before = dict(attributes)
+    clean = without_secrets(attributes)
+    plain = {re.sub(r"[-_. /]", "", key).lower(): key for key in attributes}
+
+    assert attributes == before
+    if clean is None:
+        assert not any(map(is_secret_key, attributes))
+        return
+    assert any(map(is_secret_key, plain))
+    assert not any(map(is_secret_key, clean))
+    secret = {key for key in attributes if is_secret_key(key)}
+    for key, value in clean.items():
+        assert key in attributes or key.removesuffix("_present") in secret
+        if key in attributes and key.removesuffix("_present") not in secret:
+            assert value == attributes[key]
+
+
+class Kept(SpanExporter):
+    """Keeps what it is to export."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def export(self, spans: Any) -> SpanExportResult:
+        self.spans.extend(spans)
+        return SpanExportResult.SUCCESS
+
+
+def test_a_span_without_credentials_is_exported_as_it_is() -> None:
+    """The same object: nothing is copied."""
+    kept = Kept()
+    span = ReadableSpan("work", attributes={"symbol": "AAPL"}, events=[Event("began", {"n": 1})])
+
+    SecretFreeSpans(kept).export([span])
+
+    assert kept.spans == [span]
+
+
+def test_a_span_with_credentials_keeps_all_else() -> None:
+    """Attributes set at any time, events and links lose theirs; the span given stays as it was."""
+    kept = Kept()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(SecretFreeSpans(kept)))
+    other = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1))
+    link = Link(other, {"symbol": "AAPL", "password": "p"})
+    with provider.get_tracer("t").start_as_current_span("work", links=[link]) as span:
+        span.set_attribute("api_key", "k")
+        span.set_attribute("symbol", "AAPL")
+        span.add_event("login", {"access_token": "a"})
+    provider.shutdown()
+
+    (found,) = kept.spans
+    assert found.attributes == {"symbol": "AAPL", "api_key_present": True}
+    assert [event.attributes for event in found.events] == [{"access_token_present": True}]
+    assert [dict(link.attributes or {}) for link in found.links] == [
+        {"symbol": "AAPL", "password_present": True}
+    ]
+    assert isinstance(span, ReadableSpan)
+    assert (found.name, found.context, found.start_time, found.end_time, found.resource) == (
+        span.name, span.context, span.start_time, span.end_time, span.resource,
+    )  # fmt: skip
+    assert span.attributes is not None
+    assert span.attributes["api_key"] == "k"
