@@ -22,6 +22,7 @@ SLO_FOLDER: Final = Path("config/slo")
 MAX_SLOS: Final = 50
 """In one file. Each makes about twenty rules, all evaluated twice a minute."""
 GAUGE_SAMPLES_MIN: Final = 30
+GAUGE_SAMPLES_MAX: Final = 60
 EVENTS_MIN: Final = 100
 
 _NAME: Final = r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$"
@@ -192,6 +193,16 @@ class Slo(_Model):
                 f" fast, so the page could never fire; above {least:.2f} it can"
             )
         return percent.normalize()
+
+    @model_validator(mode="after")
+    def _reachable_guard(self) -> Self:
+        given = self.minimum_events
+        if given is not None and not self.indicator.counts_events and given > GAUGE_SAMPLES_MAX:
+            raise ValueError(
+                f"minimum_events of a gauge is at most {GAUGE_SAMPLES_MAX}: one with a bound is"
+                " looked at every 30 s, and the shortest long window is 1h"
+            )
+        return self
 
     @property
     def budget(self) -> Decimal:
