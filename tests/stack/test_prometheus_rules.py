@@ -13,7 +13,7 @@ from tapeline.stack.ports import Ports
 from tapeline.stack.render import RULES, TEMPLATE, native_values, render
 
 RULE_FILES = sorted((SOURCE_ROOT / RULES).glob("*.yml"))
-TEST_FILES = sorted((SOURCE_ROOT / "config/prometheus/rule_tests").glob("*.yml"))
+TEST_FILES = sorted((SOURCE_ROOT / "config/prometheus/tests").glob("*.yml"))
 _OWN_METRIC = re.compile(r"tapeline_[a-z_]+")
 
 
