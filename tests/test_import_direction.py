@@ -22,6 +22,12 @@ LAYERS: tuple[frozenset[str], ...] = (
 """From the ground up. A module may import its own layer's folder and everything below."""
 
 PURE = (
+    "alerting/alertmanager_lint.py",
+    "alerting/inbox_page.py",
+    "alerting/inhibition_lint.py",
+    "alerting/notices.py",
+    "alerting/runbook_page.py",
+    "stack/alertmanager.py",
     "cardinality/conflicts.py",
     "cardinality/demand.py",
     "cardinality/fixes.py",

@@ -17,7 +17,7 @@ each in practice."""
 MAX_ALERTS: Final = 1000
 MAX_PAIRS: Final = 64
 MAX_CHARACTERS: Final = 4000
-_STATUSES: Final = frozenset({"firing", "resolved"})
+_STATUSES: Final = ("firing", "resolved")
 
 
 class NoticeError(ValueError):
