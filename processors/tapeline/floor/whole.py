@@ -19,7 +19,9 @@ from tapeline.floor.catalog import FloorService, services_of
 from tapeline.floor.collector import Scraped, ingress_document
 from tapeline.floor.faults import read_faults, write_faults
 from tapeline.floor.place import Place, place_argument
+from tapeline.floor.rules import LOKI_FOLDER, PROMETHEUS_FOLDER, scaled_rule_files
 from tapeline.floor.schedule import Turn, active_at
+from tapeline.stack.binaries import SOURCE_ROOT
 from tapeline.stack.ports import HOST, Ports
 from tapeline.stack.runner import Stack
 from tapeline.stack.supervisor import Options, ready_table, supervise
@@ -97,9 +99,17 @@ def floor_overrides(plan: FloorPlan) -> Overrides:
     units = tuple(_unit(plan, each, ports_of, ports, logs) for each in services)
     if plan.desk is not None:
         units = (*_desk_units(plan, plan.desk, ports), *units)
+    config = plan.run_dir.absolute() / "config"
+    fast = plan.time_scale > 1
     return Overrides(
-        ingress_files=(plan.run_dir.absolute() / "config" / _INGRESS_FILE,),
-        config_files={_INGRESS_FILE: yaml.safe_dump(ingress, sort_keys=False)},
+        ingress_files=(config / _INGRESS_FILE,),
+        config_files={
+            _INGRESS_FILE: yaml.safe_dump(ingress, sort_keys=False),
+            **(scaled_rule_files(SOURCE_ROOT, plan.time_scale) if fast else {}),
+        },
+        rules_folder=config / PROMETHEUS_FOLDER if fast else None,
+        loki_rules_folder=config / LOKI_FOLDER if fast else None,
+        alert_time_scale=plan.time_scale,
         environment={"collector": {"TAPELINE_REST_SAMPLING_PERCENT": "20"}},
         units=units,
     )
@@ -232,6 +242,7 @@ def _what_to_see(plan: FloorPlan, took_s: float) -> str:
     return "\n".join(
         (
             f"Up after {took_s:.0f} s: {names}; {plan.rate_per_s:g} orders/s each.",
+            f"  inbox    {host}:{ports.inbox}/ shows each alert that was sent, and its runbook",
             f"  alerts   curl -s '{prometheus}/api/v1/alerts'",
             f"  targets  curl -sG {prometheus}/api/v1/query --data-urlencode query=up",
             f"  traces   curl -s '{host}:{ports.jaeger}/api/services'",
