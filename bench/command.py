@@ -14,6 +14,12 @@ from bench.cardinality import measure_cardinality
 from bench.cardinality_report import cardinality_as_json, cardinality_bars, cardinality_table
 from bench.facts import facts
 from bench.form import choose_form
+from bench.instrument import (
+    instrument_as_json,
+    instrument_bars,
+    instrument_table,
+    measure_instrument,
+)
 from bench.kit import kit_as_json, kit_table, measure_kit
 from bench.measure import (
     Effort,
@@ -64,9 +70,11 @@ SIGNALS: Final = "signals"
 """The name of the section with trading events."""
 KIT: Final = "kit"
 """The name of the section on the processor kit."""
+INSTRUMENT: Final = "instrument"
+"""The name of the section on the instrumentation kit."""
 RECORDING: Final = "recording"
 """The name of the section with recordings, processed and replayed."""
-SECTIONS: Final = frozenset({REDACTION, CARDINALITY, SIGNALS, KIT, RECORDING})
+SECTIONS: Final = frozenset({REDACTION, CARDINALITY, SIGNALS, KIT, INSTRUMENT, RECORDING})
 
 STARTS: Final = 5
 QUICK_STARTS: Final = 1
@@ -135,6 +143,8 @@ def _measured(
             kit = measure_kit(cores, quick=options.quick)
             print(kit_table(kit))
             result["kit"] = kit_as_json(kit)
+        if not named or INSTRUMENT in named:
+            missed += _instrumentation(cores, result, quick=options.quick)
         if not named or RECORDING in named:
             recorded = measure_recording(cores, Path(folder), quick=options.quick)
             bars = recording_bars(recorded, quick=options.quick)
@@ -142,6 +152,15 @@ def _measured(
             missed += [str(bar) for bar in bars if not bar.met]
             result["recording"] = recording_as_json(recorded, bars)
     return result | {"bars_missed": missed}, missed
+
+
+def _instrumentation(cores: Cores, result: dict[str, Any], *, quick: bool) -> list[str]:
+    """Measure the instrumentation kit, put it into the result, and return the missed bars."""
+    measured = measure_instrument(cores, quick=quick)
+    bars = instrument_bars(measured, quick=quick)
+    print(instrument_table(measured, bars))
+    result["instrument"] = instrument_as_json(measured, bars)
+    return [str(bar) for bar in bars if not bar.met]
 
 
 def _without_sections(named: tuple[str, ...]) -> tuple[str, ...]:
@@ -172,7 +191,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         f"{REDACTION!r}, the section with secrets and the stock redaction processor; or "
         f"{CARDINALITY!r}, the section with series beyond their limits; or {SIGNALS!r}, the one "
         f"with trading events; or {RECORDING!r}, the one with recordings; or "
-        f"{KIT!r}, the one on the processor kit",
+        f"{KIT!r}, the one on the processor kit; or {INSTRUMENT!r}, the one on instrumentation",
     )
     parser.add_argument(
         "--output",
