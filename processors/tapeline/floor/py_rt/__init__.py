@@ -1,0 +1,1 @@
+"""py_rt on the floor: market data, signal bridge, risk manager and execution engine."""
