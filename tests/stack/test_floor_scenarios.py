@@ -1,0 +1,163 @@
+"""Each fault of the floor makes its alerts fire, arrive and resolve, and no others.
+
+Goal: the alerts' real way, from a service's metric to the inbox, on the real servers. Method: one
+floor for all, with windows, waits and Alertmanager's intervals divided by ten (`tapeline demo floor
+--time-scale 10`); one fault after the other, each until its alerts have arrived, then off until
+they have resolved. Real durations are promtool's to prove (tests/alerting).
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+import backends
+from end_to_end_run import HOST
+from floor_stack import FloorRun, expectation_of, running_floor
+from tapeline.demo.credentials import planted_credentials
+from tapeline.floor.faults import SCENARIOS
+from waiting import eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.acceptance, pytest.mark.timeout(1200)]
+
+SETTLED_TIMEOUT_S = 300.0
+FIRES_TIMEOUT_S = 240.0
+RESOLVES_TIMEOUT_S = 300.0
+BOMB_SERIES_MAX = 12_000
+# A ticket looks back six hours and waits three: minutes on this floor, longer than a scenario.
+SLOW_ENDINGS = ("BudgetBurn",)
+
+
+@pytest.fixture(scope="module", name="floor")
+def _floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FloorRun]:
+    with running_floor(tmp_path_factory.mktemp("floor")) as floor:
+        yield floor
+        sys.stdout.write(f"\n{floor.costs()}\n")
+
+
+def fast(names: frozenset[str]) -> frozenset[str]:
+    """Return the names without the Watchdog, and without those that end long after their cause."""
+    return frozenset(
+        name for name in names if name != "Watchdog" and not name.endswith(SLOW_ENDINGS)
+    )
+
+
+def settled(floor: FloorRun) -> None:
+    """Wait until nothing fires but what always does, and what takes long to end."""
+
+    def quiet() -> bool:
+        left = fast(floor.firing())
+        assert not left, sorted(left)
+        return True
+
+    eventually(quiet, timeout_s=SETTLED_TIMEOUT_S, poll_s=2)
+
+
+def notices_since(floor: FloorRun, begin: datetime, status: str) -> frozenset[str]:
+    """Return the names of the alerts that the inbox was told of since then."""
+    document = json.loads(backends.fetch(f"{floor.stack.url('inbox').rstrip('/')}/api/alerts"))
+    return frozenset(
+        each["labels"]["alertname"]
+        for each in document["alerts"]
+        if each["status"] == status and datetime.fromisoformat(each["received_at"]) >= begin
+    )
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_fault_makes_its_alerts_fire_arrive_and_resolve(floor: FloorRun, scenario: str) -> None:
+    """All that the systems' files expect, and nothing that they don't allow."""
+    expectation = expectation_of(scenario)
+    assert expectation.expected, f"no system says what {scenario} makes fire"
+    settled(floor)
+    begin = datetime.now(tz=UTC)
+    fired: set[str] = set()
+    held_back: set[str] = set()
+
+    def arrived() -> bool:
+        fired.update(floor.firing())
+        held_back.update(floor.inhibited())
+        told = notices_since(floor, begin, "firing")
+        assert not expectation.expected - fired, sorted(expectation.expected - fired)
+        assert not expectation.expected - told - held_back, "fired, but did not arrive"
+        return True
+
+    floor.fault(scenario)
+    try:
+        eventually(arrived, timeout_s=FIRES_TIMEOUT_S, poll_s=1)
+        _prove(floor, scenario)
+    finally:
+        floor.fault()
+
+    def resolved() -> bool:
+        fired.update(floor.firing())
+        left = expectation.expected & fast(floor.firing())
+        assert not left, sorted(left)
+        told = notices_since(floor, begin, "resolved")
+        missing = fast(expectation.expected) - held_back - told
+        assert not missing, f"resolved, but nobody was told: {sorted(missing)}"
+        return True
+
+    eventually(resolved, timeout_s=RESOLVES_TIMEOUT_S, poll_s=2)
+    assert fast(frozenset(fired)) <= expectation.allowed
+
+
+def _prove(floor: FloorRun, scenario: str) -> None:
+    """Look at what a scenario shows besides its alerts."""
+    proof = {
+        "slippage_spike": _slippage_opens_its_trace,
+        "cardinality_bomb": _series_are_bounded,
+        "leaked_credentials": _no_backend_has_a_credential,
+    }.get(scenario)
+    if proof is not None:
+        proof(floor)
+
+
+def _slippage_opens_its_trace(floor: FloorRun) -> None:
+    """An exemplar of the slippage histogram names a trace that Jaeger has."""
+    jaeger, prometheus = floor.backends.jaeger, floor.backends.prometheus
+
+    def opened() -> bool:
+        series = prometheus.exemplars("trading_slippage_bps_bucket")
+        ids = [each["labels"]["trace_id"] for entry in series for each in entry["exemplars"]]
+        assert ids, "no exemplars"
+        return any(jaeger.trace(trace_id) is not None for trace_id in ids[-20:])
+
+    eventually(opened, timeout_s=90, poll_s=2)
+
+
+def _series_are_bounded(floor: FloorRun) -> None:
+    """The bomb's label has a limited number of values, and the sum is there all the same."""
+    prometheus = floor.backends.prometheus
+    time.sleep(30)  # it goes on meanwhile
+    for sample in prometheus.query("topk(5, count by (__name__) ({__name__!=''}))"):
+        assert sample.value < BOMB_SERIES_MAX, sample
+
+
+def _no_backend_has_a_credential(floor: FloorRun) -> None:
+    """None of the planted credentials is in Loki, Jaeger or Prometheus; what leaked is there."""
+    found = floor.backends
+    secrets = planted_credentials(floor.plan.seed)
+
+    def masked() -> bool:
+        lines = found.loki.entries('{service_name=~".+"} |= `[REDACTED`', 600)
+        return bool(lines)
+
+    eventually(masked, timeout_s=60, poll_s=2)
+    services = found.loki.label_values("service_name")
+    texts = [
+        f"{entry.line}\n{json.dumps(dict(entry.labels))}"
+        for service in services
+        for entry in found.loki.entries(f'{{service_name="{service}"}}', 300)
+    ]
+    texts += [json.dumps(found.jaeger.traces(service)) for service in found.jaeger.services()]
+    texts.append(json.dumps(found.prometheus.series('{__name__!=""}')))
+    for text in texts:
+        assert not any(secret in text for secret in secrets)
+
+
+def test_the_floor_is_on_this_machine_only(floor: FloorRun) -> None:
+    """Every unit listens on loopback."""
+    assert all(HOST in floor.stack.url(name) for name in floor.stack.running)
