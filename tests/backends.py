@@ -92,6 +92,16 @@ class Loki:
         )
         return values or []
 
+    def found(self, query: str, look_back_s: int = 900) -> int:
+        """Return how many lines or non-zero numbers a LogQL query of either kind finds."""
+        now = time.time_ns()
+        times = {"start": now - look_back_s * 10**9, "end": now, "step": 15, "limit": 100}
+        answer = _get(self.url, "/loki/api/v1/query_range", {"query": query, **times})["data"]
+        values = [value for stream in answer["result"] for value in stream["values"]]
+        if answer["resultType"] == "streams":
+            return len(values)
+        return sum(float(value[1]) != 0 for value in values)
+
     def flush(self) -> None:
         """Let the ingester write its chunks to the store."""
         fetch(f"{self.url}/flush", b"")
@@ -181,6 +191,10 @@ class Prometheus:
     def label_values(self, label: str) -> list[str]:
         """Return every value of a label."""
         return self._data(f"/api/v1/label/{label}/values", {})
+
+    def names(self, selector: str) -> list[str]:
+        """Return the names of the metrics that a selector finds."""
+        return self._data("/api/v1/label/__name__/values", {"match[]": selector})
 
     def exemplars(self, selector: str) -> list[dict[str, Any]]:
         """Return the exemplars of the last two hours, by series."""
