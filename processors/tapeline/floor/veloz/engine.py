@@ -1,0 +1,399 @@
+"""VeloZ's engine: market data in, signals, risk checks, orders to a simulated exchange."""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+import httpx
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from opentelemetry import trace
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from tapeline.floor.faults import Faults
+from tapeline.floor.log_line import LineWriter
+from tapeline.floor.place import Place, place_from
+from tapeline.floor.service import run_floor_service
+from tapeline.floor.veloz.book import EQUITY_USD, SYMBOLS, Book
+from tapeline.floor.veloz.engine_figures import Figures
+from tapeline.floor.veloz.engine_metrics import EngineMetrics, make_metrics
+from tapeline.floor.veloz.events import VENUE, VERSION, EngineLog, Events
+from tapeline.floor.veloz.market import Market
+from tapeline.floor.veloz.orders import (
+    Conditions,
+    Order,
+    OrderError,
+    Outcome,
+    order_from,
+    respond,
+)
+from tapeline.instrument import health_routes, setup, span, trace_exemplar
+
+__all__ = ["Engine", "main"]
+
+OPEN_ORDERS_MAX: Final = 1_000
+IN_FLIGHT_MAX: Final = 200
+CALL_TIMEOUT_S: Final = 5.0
+START_POLL_S: Final = 0.2
+STRATEGIES: Final = ("momentum", "mean_reversion")
+ORDER_USD: Final = Decimal(2_000)
+FLOOD_TASKS: Final = 160  # each writes a line a second: a backlog, but no standstill
+BURST_ERRORS_PER_S: Final = 3
+CHECKS: Final = ("order_size", "position_limit")
+
+
+@dataclass(slots=True)
+class Engine:
+    """The engine's state, and its four loops: market, strategy, figures, mishaps."""
+
+    place: Place
+    metrics: EngineMetrics
+    log: EngineLog
+    faults: Faults
+    events: Events
+    market: Market
+    book: Book = field(default_factory=Book)
+    open_orders: dict[str, Order] = field(default_factory=dict)
+    number: int = 0
+    luck: random.Random = field(default_factory=random.Random)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        figures = Figures(self.metrics, self.faults, self.book, self.market, self.place)
+        self.book.open(self.market.mids)
+        self.events.deposit(self.place.run, EQUITY_USD)
+        self.log.write("INFO", "Engine started", ("main.cpp", 31, "main"), event_type="start")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.market.run())
+            group.create_task(self._strategies())
+            group.create_task(figures.run(self.open_orders))
+            group.create_task(self._mishaps())
+
+    def conditions(self) -> Conditions:
+        """Return what goes wrong for orders now."""
+        return Conditions(
+            slow=self.faults.active("latency_spike"),
+            far=self.faults.active("slippage_spike"),
+            rejecting=self.faults.active("rejected_orders"),
+            breaker_open=self.faults.active("risk_limit_breach"),
+            disconnected=self.faults.active("venue_disconnect"),
+        )
+
+    async def _strategies(self) -> None:
+        """Send orders at the floor's rate, each in a trace of its own, by the gateway's API."""
+        gateway = self.place.peers.get("veloz-gateway", "")
+        async with httpx.AsyncClient(base_url=gateway, timeout=CALL_TIMEOUT_S) as client:
+            await _until_up(client)
+            began, sent = time.monotonic(), 0
+            while True:
+                sent += 1
+                if len(self.tasks) < IN_FLIGHT_MAX:
+                    task = asyncio.create_task(self._signal(client, sent))
+                    self.tasks.add(task)
+                    task.add_done_callback(self.tasks.discard)
+                due = began + sent / self.place.rate_per_s
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def _signal(self, client: httpx.AsyncClient, number: int) -> None:
+        symbol = self.luck.choice(tuple(SYMBOLS))
+        quote = self.market.quotes[symbol]
+        side = "BUY" if self.book.wants_to_buy(symbol, quote.mid) else "SELL"
+        strategy = STRATEGIES[number % len(STRATEGIES)]
+        tick = SYMBOLS[symbol][1]
+        touch = quote.ask if side == "BUY" else quote.bid
+        request = {
+            "symbol": symbol,
+            "side": side,
+            "type": "MARKET" if number % 4 == 0 else "LIMIT",
+            "quantity": str((ORDER_USD / quote.mid).quantize(Decimal("0.0001"))),
+            "price": str(touch + tick if side == "BUY" else touch - tick),
+            "decision_price": str(quote.mid),
+            "strategy": strategy,
+        }
+        self.metrics.system.signals.labels(strategy, side.lower()).inc()
+        attributes = {"strategy.name": strategy, "signal.type": side.lower()}
+        with span("strategy.signal", attributes):
+            try:
+                await client.post(
+                    "/api/order",
+                    json=request,
+                    headers={
+                        "X-Request-ID": f"req-{self.place.run}-{number}",
+                        "X-Correlation-ID": f"flow-{strategy}",
+                    },
+                )
+            except httpx.HTTPError as error:
+                self.metrics.system.errors.labels("gateway_unreachable", "engine").inc()
+                self.log.write(
+                    "ERROR",
+                    f"Gateway unreachable: {type(error).__name__}",
+                    ("strategy_runner.cpp", 88, "send_order"),
+                    event_type="gateway.unreachable",
+                )
+
+    async def command(self, content: dict[str, object]) -> dict[str, object]:
+        """Do what the gateway asks: place an order. Raises OrderError for what is none."""
+        self.number += 1
+        order = order_from(content, f"web-{self.place.run}-{self.number:06d}")
+        quote = self.market.quotes[order.symbol]
+        touch = quote.ask if order.side == "BUY" else quote.bid
+        outcome = respond(order, touch, self.number, self.conditions(), self.luck)
+        metrics = self.metrics.order
+        metrics.total.labels(order.side, order.type).inc()
+        metrics.placed.labels(order.symbol, order.side, order.type).inc()
+        self.events.order(order, "decided")
+        if not self._risk_passes(order, outcome):
+            return self._reject(order, outcome.risk_reason or "risk")
+        return await self._place(order, outcome)
+
+    def _risk_passes(self, order: Order, outcome: Outcome) -> bool:
+        for check in CHECKS:
+            failed = outcome.risk_reason == check or (
+                check == CHECKS[-1] and outcome.risk_reason is not None
+            )
+            result = "fail" if failed else "pass"
+            with span("risk.check", {"check.name": check, "check.result": result}) as current:
+                current.set_attribute("trading.order.id", order.order_id)
+            self.metrics.risk.checks.labels(check, result).inc()
+            if failed:
+                self.metrics.risk.rejections.labels(outcome.risk_reason or check).inc()
+                return False
+        return True
+
+    async def _place(self, order: Order, outcome: Outcome) -> dict[str, object]:
+        attributes = {
+            "order.symbol": order.symbol,
+            "order.side": order.side,
+            "order.type": order.type,
+            "trading.order.id": order.order_id,
+        }
+        with span("order.place", attributes) as current:
+            self.events.order(order, "submitted")
+            began = time.perf_counter()
+            await asyncio.sleep(outcome.latency_s)
+            latency_s = time.perf_counter() - began
+            self.metrics.order.latency.observe(latency_s, exemplar=trace_exemplar())
+            if outcome.venue_reason is not None:
+                current.set_status(trace.StatusCode.ERROR, outcome.venue_reason)
+                return self._reject(order, outcome.venue_reason)
+            self.events.order(order, "acknowledged")
+            self._log_placed(order, latency_s)
+            if outcome.price is None:
+                self._rest(order, outcome.rest_s)
+                return self._answer(order, "acknowledged", latency_s)
+            self._execute(order, outcome.price)
+            return self._answer(order, "filled", latency_s, price=str(outcome.price))
+
+    def _execute(self, order: Order, price: Decimal) -> None:
+        attributes = {
+            "order.id": order.order_id,
+            "venue.name": VENUE,
+            "trading.order.id": order.order_id,
+        }
+        with span("order.execute", attributes):
+            self.events.execution(order, price)
+            self.book.fill(order.symbol, order.sign * order.quantity, price)
+            self.metrics.order.filled.labels(order.symbol, order.side).inc()
+            self.metrics.order.fills.labels(order.side).inc()
+            self.log.write(
+                "INFO",
+                "Order filled",
+                ("execution.cpp", 214, "on_fill"),
+                event_type="order.filled",
+                order_id=order.order_id,
+                symbol=order.symbol,
+                side=order.side,
+                price=str(price),
+            )
+
+    def _log_placed(self, order: Order, latency_s: float) -> None:
+        shape: dict[str, Any] = {
+            "order_id": order.order_id,
+            "symbol": order.symbol,
+            "side": order.side,
+        }
+        self.log.write(
+            "INFO",
+            "Order placed successfully",
+            ("order_router.cpp", 142, "place_order"),
+            attributes=shape | {"quantity": float(order.quantity)},
+            event_type="order.placed",
+        )
+        self.log.write(
+            "INFO",
+            "Order processed",
+            ("order_router.cpp", 167, "on_acknowledgement"),
+            event_type="order.processed",
+            latency_ms=round(1_000 * latency_s, 3),
+            **shape,
+        )
+
+    def _rest(self, order: Order, rest_s: float) -> None:
+        """Let an order rest at the exchange, and cancel it a moment later."""
+
+        async def cancel_later() -> None:
+            await asyncio.sleep(rest_s)
+            self.open_orders.pop(order.order_id, None)
+            self.metrics.order.cancels.inc()
+            self.events.order(order, "canceled")
+
+        if len(self.open_orders) < OPEN_ORDERS_MAX:
+            self.open_orders[order.order_id] = order
+            task = asyncio.create_task(cancel_later())
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    def _reject(self, order: Order, reason: str) -> dict[str, object]:
+        self.metrics.order.rejected.labels(order.symbol, reason).inc()
+        if reason == "venue_unavailable":
+            self.metrics.system.errors.labels("venue_error", "execution").inc()
+        self.events.order(order, "rejected", reject_reason=reason)
+        self.log.write(
+            "WARN",
+            "Order rejected",
+            ("order_router.cpp", 181, "on_reject"),
+            attributes={"order_id": order.order_id, "symbol": order.symbol, "reason": reason},
+            event_type="order.rejected",
+            order_id=order.order_id,
+        )
+        return self._answer(order, "rejected", 0.0, reason=reason)
+
+    @staticmethod
+    def _answer(order: Order, state: str, latency_s: float, **more: str) -> dict[str, object]:
+        return {
+            "ok": state != "rejected",
+            "order_id": order.order_id,
+            "symbol": order.symbol,
+            "side": order.side,
+            "state": state,
+            "latency_ms": round(1_000 * latency_s, 3),
+            **more,
+        }
+
+    async def _mishaps(self) -> None:
+        """Do what the scenarios ask that no order brings about."""
+        flood: list[asyncio.Task[None]] = []
+        while True:
+            if self.faults.active("error_burst"):
+                self._fail()
+            if self.faults.active("venue_disconnect"):
+                self.log.write(
+                    "CRITICAL",
+                    "Exchange disconnected",
+                    ("venue_session.cpp", 77, "on_close"),
+                    event_type="venue.disconnected",
+                )
+            if self.faults.active("risk_limit_breach"):
+                self.log.write(
+                    "CRITICAL",
+                    "Risk limit breached: circuit breaker position_limit is open",
+                    ("circuit_breaker.cpp", 52, "trip"),
+                    event_type="risk.breach",
+                )
+            flooding = self.faults.active("log_flood")
+            if flooding and not flood:
+                flood = [asyncio.create_task(self._chatter(at)) for at in range(FLOOD_TASKS)]
+            elif flood and not flooding:
+                for each in flood:
+                    each.cancel()
+                flood = []
+            await asyncio.sleep(1.0)
+
+    def _fail(self) -> None:
+        with span("order.execute", {"order.id": "none", "venue.name": VENUE}) as current:
+            current.set_status(trace.StatusCode.ERROR, "venue answered with an error")
+            for _ in range(BURST_ERRORS_PER_S):
+                self.metrics.system.errors.labels("venue_error", "execution").inc()
+                self.log.write(
+                    "ERROR",
+                    "Venue answered with an error: internal error, code -1000",
+                    ("venue_session.cpp", 131, "on_error"),
+                    event_type="venue.error",
+                )
+
+    async def _chatter(self, number: int) -> None:
+        while True:
+            self.log.write(
+                "ERROR",
+                f"Order book {number} out of sequence, asking for a snapshot",
+                ("order_book.cpp", 301, "apply_delta"),
+                event_type="orderbook.gap",
+            )
+            await asyncio.sleep(1.0)
+
+
+async def _until_up(client: httpx.AsyncClient) -> None:
+    """Wait for the first start of the gateway: what it is not there for yet is no error."""
+    with suppress_instrumentation():
+        while True:
+            try:
+                await client.get("/health")
+            except httpx.TransportError:
+                await asyncio.sleep(START_POLL_S)
+            else:
+                return
+
+
+def make_engine(place: Place, registry: CollectorRegistry, lines: LineWriter) -> Engine:
+    """Return the engine of a place, with its metrics in a registry."""
+    metrics = make_metrics(registry)
+    faults = Faults(place.fault_path)
+    log, events = EngineLog(lines), Events()
+    market = Market(place, metrics.market, faults, events, log)
+    luck = random.Random(f"{place.seed}/veloz/orders")  # noqa: S311 - a simulation
+    return Engine(place, metrics, log, faults, events, market, luck=luck)
+
+
+def make_app(engine: Engine, registry: CollectorRegistry) -> FastAPI:
+    """Return the engine's HTTP API: commands, metrics, health."""
+    app = FastAPI(title="veloz-engine", openapi_url=None)
+
+    def venue() -> str:
+        return "disconnected" if engine.faults.active("venue_disconnect") else "connected"
+
+    health_routes(app, components={"engine": lambda: True, "venue": venue}, version=VERSION)
+
+    @app.post("/command")
+    async def command(request: Request) -> JSONResponse:
+        try:
+            return JSONResponse(await engine.command(dict(await request.json())))
+        except (OrderError, ValueError, TypeError) as error:
+            return JSONResponse({"ok": False, "error": str(error)}, status_code=400)
+
+    @app.get("/market")
+    async def market() -> JSONResponse:
+        return JSONResponse(engine.market.last())
+
+    @app.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": content_type})
+
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the engine until a signal ends it."""
+    place = place_from(sys.argv[1:] if arguments is None else arguments)
+    telemetry = setup(place.name, version=VERSION, log_to_stderr=False)
+    registry = CollectorRegistry()
+    try:
+        with LineWriter(place.log_path) as lines:
+            engine = make_engine(place, registry, lines)
+            app = make_app(engine, registry)
+            telemetry.instrument_app(app)
+            return run_floor_service(app, place, engine.run)
+    finally:
+        telemetry.shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
