@@ -48,7 +48,7 @@ _SHOCK_S: Final = 5.0
 _BREACH_USD: Final = 1.3 * MAX_POSITION_USD
 _BREACH_POSITIONS: Final = MAX_OPEN_POSITIONS + 2
 _BREACH_SYMBOL: Final = SYMBOLS[0]
-_TRIP_AGAIN_S: Final = 15.0
+_TRIP_AGAIN_S: Final = 20.0
 
 
 class RiskManager:

@@ -66,7 +66,7 @@ class Venue:
         reason = self._rejection(number)
         if reason is not None:
             return Answer("200", took_ms, rejection_reason=reason)
-        return Answer("200", took_ms, filled=0.97 if draws.happens(_PARTIAL_FILLS) else 1.0)
+        return Answer("200", took_ms, filled=0.99 if draws.happens(_PARTIAL_FILLS) else 1.0)
 
     def _rejection(self, number: int) -> str | None:
         if self._faults.active("rejected_orders") and self._draws.happens(_ORDER_REJECTED):
