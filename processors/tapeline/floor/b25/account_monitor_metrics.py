@@ -27,9 +27,9 @@ class AccountMonitorMetrics:
     sharpe_ratio: Gauge
     max_drawdown_pct: Gauge
     winning_trades: Counter
-    trades: Counter
+    trades: Gauge
     maker_orders: Counter
-    orders: Counter
+    orders: Gauge
 
 
 def make_metrics(registry: CollectorRegistry) -> AccountMonitorMetrics:
@@ -63,7 +63,8 @@ def make_metrics(registry: CollectorRegistry) -> AccountMonitorMetrics:
             "max_drawdown_pct", "Largest fall from a peak within the last minute, in percent."
         ),
         winning_trades=counter("winning_trades", "Trades with a profit.", "strategy_id"),
-        trades=counter("total_trades", "Trades.", "strategy_id"),
+        # Of a counter the collector's exporter drops every `total` but the last; not of a gauge.
+        trades=gauge("total_trades_total", "Trades.", "strategy_id"),
         maker_orders=counter("maker_orders", "Filled orders that made liquidity."),
-        orders=counter("total_orders", "Filled orders."),
+        orders=gauge("total_orders_total", "Filled orders."),
     )
