@@ -171,7 +171,15 @@ KTRDR: Final = Board(
     ),
     variables=(
         Variable("service", "Service", "custom", _SERVICES, multi=False, all_value=None),
-        Variable("trace_id", "Trace id", "textbox", "", multi=False, current=""),
+        Variable(
+            "trace_id",
+            "Trace id",
+            "textbox",
+            "",
+            multi=False,
+            current="",
+            sample='{service_name=~"ktrdr-.+"} | trace_id!=""',
+        ),
     ),
     tags=("ktrdr",),
 )

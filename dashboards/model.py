@@ -160,6 +160,8 @@ class Variable:
     multi: bool = True
     all_value: str | None = ".+"
     current: str | None = None
+    sample: str | None = None
+    """LogQL whose newest line names the trace that the check puts in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,15 @@ LOGS: Final = Board(
             multi=False,
             all_value=None,
         ),
-        Variable("trace_id", "Trace id", "textbox", "", multi=False, current=""),
+        Variable(
+            "trace_id",
+            "Trace id",
+            "textbox",
+            "",
+            multi=False,
+            current="",
+            sample='{service_name=~".+"} | trace_id!=""',
+        ),
     ),
     tags=("logs",),
 )
