@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -10,6 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from dashboards.catalog import FOLDER
+from dashboards.check import check, load
+from dashboards.servers import Servers
 
 import backends
 from ports import ports_in_a_row
@@ -96,6 +100,16 @@ class FloorRun:
             for each in json.loads(backends.fetch(url))
             if each["status"]["inhibitedBy"]
         )
+
+    def panel_failures(self, scenario: str) -> list[str]:
+        """Return what is wrong with the dashboards' panels now, for those that name a scenario."""
+        prometheus, loki, jaeger = (
+            self.stack.url(name).rstrip("/") for name in ("prometheus", "loki", "jaeger")
+        )
+        with Servers(prometheus, loki, jaeger) as servers:
+            end_ms = round(time.time() * 1000)
+            checked = check(load(ROOT / FOLDER), servers, end_ms=end_ms, scenario=scenario)
+        return [f"{e.dashboard} / {e.panel}, {e.range}: {e.problem}" for e in checked.failures]
 
     def costs(self) -> str:
         """Return a table: CPU seconds and resident memory of each part, by the kernel's count."""

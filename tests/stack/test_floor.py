@@ -1,7 +1,7 @@
 """The floor in steady state: what the systems' documents name is there, and nothing is wrong.
 
-Goal: the coverage tables hold on the real servers. Method: one floor of all systems, with the rules'
-windows divided by ten; each row of the tables is asked for in the backend that has it. `make
+Goal: the coverage tables hold on the real servers. Method: one floor of all systems, with
+a tenth of the rules' windows; each row of the tables is asked for in the backend that has it. `make
 acceptance` lets it run for ten minutes; here it takes as long as the last thing takes to show.
 """
 
@@ -138,6 +138,17 @@ def test_nothing_fires_but_the_watchdog(floor: FloorRun) -> None:
 def test_the_watchdog_reaches_the_inbox(floor: FloorRun) -> None:
     """Through the real Alertmanager, on its own branch of the tree."""
     eventually(lambda: "Watchdog" in floor.notices("firing"), timeout_s=SHOWS_TIMEOUT_S, poll_s=2)
+
+
+def test_every_panel_returns_data(floor: FloorRun) -> None:
+    """Each query of each dashboard that needs no fault, at 15 minutes and at 6 hours."""
+
+    def all_well() -> bool:
+        found = floor.panel_failures("steady")
+        assert not found, "\n".join(found)
+        return True
+
+    eventually(all_well, timeout_s=SHOWS_TIMEOUT_S, poll_s=10)
 
 
 @pytest.mark.acceptance

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 import pytest
 
 import backends
-from end_to_end_run import HOST
 from floor_stack import FloorRun, expectation_of, running_floor
 from tapeline.demo.credentials import planted_credentials
 from tapeline.floor.faults import SCENARIOS
+from tapeline.stack.ports import HOST
 from waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.acceptance, pytest.mark.timeout(1200)]
@@ -105,7 +105,14 @@ def test_a_fault_makes_its_alerts_fire_arrive_and_resolve(floor: FloorRun, scena
 
 
 def _prove(floor: FloorRun, scenario: str) -> None:
-    """Look at what a scenario shows besides its alerts."""
+    """Look at what a scenario shows besides its alerts: on the dashboards, and of its own."""
+
+    def panels_show() -> bool:
+        found = floor.panel_failures(scenario)
+        assert not found, "\n".join(found)
+        return True
+
+    eventually(panels_show, timeout_s=90, poll_s=5)
     proof = {
         "slippage_spike": _slippage_opens_its_trace,
         "cardinality_bomb": _series_are_bounded,
