@@ -16,6 +16,7 @@ from tapeline.instrument import (
     add_trace_ids,
     log_operation_failed,
     log_operation_start,
+    spans,
     trace_exemplar,
     trace_ids,
     traced,
@@ -29,6 +30,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    monkeypatch.setattr(spans, "_tracers", {})
     return exporter
 
 

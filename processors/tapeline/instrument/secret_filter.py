@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link
 
-from tapeline.instrument.secret_keys import without_secrets
+from tapeline.instrument.secret_keys import is_secret_key, without_secrets
 
 __all__ = ["SecretFreeLogs", "SecretFreeSpans"]
 
@@ -54,28 +54,28 @@ class SecretFreeLogs(LogRecordProcessor):
 
 
 def _clean(span: ReadableSpan) -> ReadableSpan:
-    attributes = without_secrets(span.attributes) if span.attributes else None
-    events = [_clean_event(event) for event in span.events]
-    links = [_clean_link(link) for link in span.links]
-    same = all(new is old for new, old in zip(events, span.events, strict=True)) and all(
-        new is old for new, old in zip(links, span.links, strict=True)
-    )
-    if attributes is None and same:
+    parts: tuple[ReadableSpan | Event | Link, ...] = (span, *span.events, *span.links)
+    if not any(map(_has_secret, parts)):
         return span
+    attributes = without_secrets(span.attributes) if span.attributes else None
     return ReadableSpan(
         name=span.name,
         context=span.context,
         parent=span.parent,
         resource=span.resource,
         attributes=span.attributes if attributes is None else attributes,
-        events=events,
-        links=links,
+        events=[_clean_event(event) for event in span.events],
+        links=[_clean_link(link) for link in span.links],
         kind=span.kind,
         status=span.status,
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
+
+
+def _has_secret(part: ReadableSpan | Event | Link) -> bool:
+    return part.attributes is not None and any(map(is_secret_key, part.attributes))
 
 
 def _clean_event(event: Event) -> Event:

@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from opentelemetry import trace
 from opentelemetry.util.types import AttributeValue
@@ -14,8 +14,10 @@ __all__ = ["add_error_context", "add_span_attribute", "span", "traced"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Made once: until `setup` was called it makes spans that do nothing, and real ones from then on.
-_TRACER = trace.get_tracer("tapeline.instrument")
+_SCOPE: Final = "tapeline.instrument"
+
+# By module. Only those of a provider that is set: a proxy, as there are before, asks at every span.
+_tracers: dict[str, trace.Tracer] = {}
 
 
 def span(
@@ -27,7 +29,7 @@ def span(
 
     with span("process_order", {"symbol": "BTCUSDT"}): ...
     """
-    return _TRACER.start_as_current_span(name, attributes=attributes, kind=kind)
+    return _tracer(_SCOPE).start_as_current_span(name, attributes=attributes, kind=kind)
 
 
 def add_span_attribute(key: str, value: AttributeValue) -> None:
@@ -60,21 +62,30 @@ def traced(
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{function.__qualname__} is a generator: use span(…) inside of it")
         title = name or function.__qualname__
-        start = trace.get_tracer(function.__module__).start_as_current_span
+        module = function.__module__
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def in_span_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with start(title, attributes=attributes):
+                with _tracer(module).start_as_current_span(title, attributes=attributes):
                     return await function(*args, **kwargs)
 
             return cast("Callable[P, T]", in_span_async)
 
         @functools.wraps(function)
         def in_span(*args: P.args, **kwargs: P.kwargs) -> T:
-            with start(title, attributes=attributes):
+            with _tracer(module).start_as_current_span(title, attributes=attributes):
                 return function(*args, **kwargs)
 
         return in_span
 
     return decorate
+
+
+def _tracer(module: str) -> trace.Tracer:
+    found = _tracers.get(module)
+    if found is None:
+        found = trace.get_tracer(module)
+        if not isinstance(found, trace.ProxyTracer):
+            _tracers[module] = found
+    return found
