@@ -1,0 +1,1 @@
+"""KTRDR on the floor: its API, and the hosts that hold the broker's gateway and the GPU."""
