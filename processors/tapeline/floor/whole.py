@@ -149,8 +149,8 @@ def _unit(
         ports=(("HTTP", port),),
         environment={
             **FLOOR_ENVIRONMENT,
-            "OTEL_EXPORTER_OTLP_ENDPOINT": place.otlp_endpoint,
             **plan.environment,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": place.otlp_endpoint,
         },
         needs=("collector", "gate"),
         grace_s=_GRACE_S,
