@@ -98,6 +98,7 @@ _TRAFFIC: Final = (
             ),
         ),
         width=12,
+        scenario="error_burst",
         links=(service_logs("b25-${__field.labels.service}"),),
     ),
     timeseries(

@@ -190,6 +190,7 @@ B25_ERRORS: Final = Board(
                         ),
                     ),
                     width=12,
+                    scenario="rejected_orders",
                 ),
                 timeseries(
                     "5xx Responses",
@@ -203,6 +204,7 @@ B25_ERRORS: Final = Board(
                         ),
                     ),
                     width=12,
+                    scenario="error_burst",
                     links=(service_logs("b25-${__field.labels.service}"),),
                 ),
                 timeseries(
@@ -219,6 +221,7 @@ B25_ERRORS: Final = Board(
                         ),
                     ),
                     width=12,
+                    scenario="error_burst",
                     thresholds=((None, "green"), (0.05, "red")),
                 ),
                 timeseries(

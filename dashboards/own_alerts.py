@@ -29,7 +29,7 @@ def alert_columns() -> tuple[Transformation, ...]:
         Transformation(
             "organize",
             {
-                "excludeByName": {"Time": True, "Value": True, "__name__": True},
+                "excludeByName": {"Time": True, "Value": True},
                 "indexByName": {"alertname": 0, "severity": 1, "priority": 2, "system": 3},
                 "renameByName": {
                     "alertname": "Alert",
@@ -110,7 +110,7 @@ _NOW: Final = (
         for severity, colour, scenario in (
             ("critical", "red", "service_down"),
             ("warning", "orange", "latency_spike"),
-            ("info", "blue", "info_alert"),
+            ("info", "blue", "risk_limit_breach"),
         )
     ),
     active_alerts("Firing alerts", "", "What fires now."),

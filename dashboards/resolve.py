@@ -10,8 +10,8 @@ from dashboards.servers import Servers
 __all__ = ["resolved"]
 
 _LABEL_VALUES: Final = re.compile(r"label_values\((?:(?P<selector>.+),\s*)?(?P<label>\w+)\)")
-_BARS_MIN: Final = 3
-"""A reader picks bars of which the time shown has at least so many, where there are such."""
+_BARS_MIN: Final = 50
+"""A reader picks the longest bars of which the time shown has so many, else the shortest."""
 
 
 def resolved(

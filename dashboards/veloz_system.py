@@ -104,6 +104,7 @@ _LOOP: Final = (
         "veloz_event_loop_task_latency_seconds",
         "How long a task of the loop takes.",
         (0.5, 0.95, 0.99),
+        exemplar=False,
     ),
 )
 
@@ -114,6 +115,7 @@ _EXCHANGE: Final = (
         "Calls to each exchange.",
         (0.99,),
         by="exchange",
+        exemplar=False,
     ),
     timeseries(
         "Exchange Errors & Reconnects",

@@ -13,7 +13,13 @@ VELOZ_LOGS: Final = logs_link("Logs at this time", '{service_name=~"veloz-.+"}')
 
 
 def quantiles(
-    title: str, metric: str, about: str, levels: tuple[float, ...], by: str = ""
+    title: str,
+    metric: str,
+    about: str,
+    levels: tuple[float, ...],
+    by: str = "",
+    *,
+    exemplar: bool = True,
 ) -> Panel:
     """Return a histogram's quantiles over time; with `by`, one line for each value of it."""
     grouped = f"le, {by}" if by else "le"
@@ -27,7 +33,7 @@ def quantiles(
                 f"histogram_quantile({level}, sum by ({grouped}) "
                 f"(rate({metric}_bucket{{{ENGINE}}}{_RATE})))",
                 f"p{level * 100:g}{suffix}",
-                exemplar=True,
+                exemplar=exemplar,
             )
             for level in levels
         ),
