@@ -16,8 +16,8 @@ binaries: setup ## Build the real servers from pinned Go modules (about 25 min o
 	@$(VENV)/tapeline stack build
 
 .PHONY: demo
-demo: setup ## Bring everything up from nothing: servers, gate, demo services; Ctrl-C removes it all
-	@$(VENV)/tapeline demo
+demo: setup ## Bring everything up from nothing: servers, gate, four trading systems; Ctrl-C removes it all
+	@$(VENV)/tapeline demo floor
 
 .PHONY: test
 test: setup lint binaries ## Everything: lint, types, unit, property, the compiled form, the real stack
