@@ -185,7 +185,13 @@ _RULES: Final = (
         "Time of rule groups",
         "s",
         "How long the slowest groups of rules take.",
-        (prom("topk(10, prometheus_rule_group_last_duration_seconds)", "{{rule_group}}"),),
+        (
+            prom(
+                "prometheus_rule_group_last_duration_seconds and topk(10, max_over_time("
+                "prometheus_rule_group_last_duration_seconds[$__range] @ end()))",
+                "{{rule_group}}",
+            ),
+        ),
         width=8,
     ),
     timeseries(

@@ -134,7 +134,8 @@ _SERVERS: Final = (
         "How long the slowest targets take to answer.",
         (
             prom(
-                'topk(10, max by (job) (scrape_duration_seconds{job=~"$job"}))',
+                'max by (job) (scrape_duration_seconds{job=~"$job"}) and on (job) '
+                'topk(10, max by (job) (scrape_duration_seconds{job=~"$job"} @ end()))',
                 "{{job}}",
             ),
         ),

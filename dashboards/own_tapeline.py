@@ -253,7 +253,13 @@ _CARDINALITY: Final = (
         "Demand by limit, the worst ten",
         "percentunit",
         "Series that there would be without limits, by the limit: above 1 new ones are folded.",
-        (prom("topk(10, max by (metric) (tapeline_cardinality_limit_ratio))", "{{metric}}"),),
+        (
+            prom(
+                "max by (metric) (tapeline_cardinality_limit_ratio) and on (metric) "
+                "topk(10, max by (metric) (tapeline_cardinality_limit_ratio @ end()))",
+                "{{metric}}",
+            ),
+        ),
         width=9,
     ),
     timeseries(
