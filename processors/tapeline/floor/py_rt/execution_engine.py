@@ -237,6 +237,8 @@ class ExecutionEngine:
             await post(self._around, RISK_MANAGER, "/fills", fill.model_dump())
         except PeerError as error:
             self._write("ERROR", order, "Position update failed", error=str(error))
+        else:
+            self._write("INFO", order, "Order filled", filled_qty=round(quantity, 6))
 
     def _begin_day(self, today: date) -> None:
         """Begin the day's volume anew at midnight UTC."""

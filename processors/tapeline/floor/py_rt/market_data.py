@@ -49,8 +49,8 @@ _ORDERBOOK_US: Final = Taken(2.0, 9.0)
 _PUBLISH_US: Final = Taken(30.0, 200.0)
 
 _TICK_S: Final = 0.05
-_CATCH_UP_S: Final = 1.0
-_CALLS_MAX: Final = 64
+_CATCH_UP_S: Final = 5.0
+_CALLS_MAX: Final = 16
 # A backlog grows while everything is slow, to less than the document's 10000.
 _BACKLOG_GROWTH_PER_S: Final = 800.0
 _BACKLOG_MAX: Final = 9_000.0

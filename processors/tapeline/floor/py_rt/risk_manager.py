@@ -7,7 +7,7 @@ from typing import Final
 
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import place_from
-from tapeline.floor.py_rt.book import Book
+from tapeline.floor.py_rt.book import Book, Position
 from tapeline.floor.py_rt.draws import Taken
 from tapeline.floor.py_rt.limits import (
     CAPITAL_USD,
@@ -116,7 +116,7 @@ class RiskManager:
         """Tell whether an order may be placed."""
         attributes = {"order_id": order.order_id, "symbol": order.symbol}
         with span("pretrade_check", attributes) as current:
-            position = self._book.mark(order.symbol, order.price)
+            position = self._mark(order.symbol, order.price)
             failure = self._failure(order.symbol)
             latency_us = self._time_checks(failure)
             current.set_attribute("result", "fail" if failure else "pass")
@@ -127,6 +127,21 @@ class RiskManager:
             "failure_type": failure,
             "traded_usd": position.traded_usd,
         }
+
+    def _mark(self, symbol: str, price: float) -> Position:
+        """Take a price; the first of a symbol opens the day's position."""
+        known = symbol in self._book.positions
+        position = self._book.mark(symbol, price)
+        if not known:
+            self._around.log.write(
+                "INFO",
+                TARGET,
+                "Position opened",
+                symbol=symbol,
+                quantity=round(position.quantity, 6),
+                price=price,
+            )
+        return position
 
     def _failure(self, symbol: str) -> str | None:
         """Return what an order of a symbol fails by, or None."""
