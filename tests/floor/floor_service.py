@@ -88,15 +88,24 @@ def running_services(
                         [sys.executable, "-m", module, place_argument(place)],
                         stdout=output,
                         stderr=subprocess.STDOUT,
-                        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": place.otlp_endpoint},
+                        env={
+                            **os.environ,
+                            "OTEL_EXPORTER_OTLP_ENDPOINT": place.otlp_endpoint,
+                            # Nobody is there: the end must not wait for it.
+                            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+                        },
                     )
                 )
         running = FloorProcesses(urls, fault_path, logs)
         for name in urls:
-            eventually(lambda name=name: running.get(name, "/health")[0] == 200)  # type: ignore[misc]
+            # Eight processes import for a minute where others keep the machine busy.
+            eventually(
+                lambda name=name: running.get(name, "/health")[0] == 200,  # type: ignore[misc]
+                timeout_s=120,
+            )
         yield running
     finally:
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait(15)
+            process.wait(60)

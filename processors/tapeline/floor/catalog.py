@@ -34,7 +34,7 @@ def _py_rt(name: str, module: str) -> FloorService:
 
 
 def _b25(name: str, module: str, tier: str) -> FloorService:
-    labels = {"service": name, "tier": tier}
+    labels = {"service": name, "tier": tier, "environment": "production"}
     return FloorService(f"b25-{name}", "b25", module, f"b25-{name}", labels)
 
 

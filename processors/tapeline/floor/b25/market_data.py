@@ -27,7 +27,7 @@ QUOTES_PER_ORDER: Final = 6
 _DISCONNECTED: Final = frozenset({"binance", "bybit"})  # in the fault venue_disconnect
 _SKEW_MS: Final = 1_500.0
 _LIVE_S: Final = 2.0
-_PUBLISHED_MAX: Final = 64
+_PUBLISHED_MAX: Final = 16  # quotes on their way at once; others are not handed on
 _RECONNECT_S: Final = 2.0
 _DEPTH_LEVELS: Final = 20
 

@@ -23,9 +23,12 @@ from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place
 from tapeline.instrument import Telemetry, setup, trace_exemplar, trace_ids
 
-__all__ = ["CALL_TIMEOUT_S", "Station", "open_station"]
+__all__ = ["CALL_TIMEOUT_S", "IN_FLIGHT_MAX", "Station", "open_station"]
 
-CALL_TIMEOUT_S: Final = 3.0
+CALL_TIMEOUT_S: Final = 10.0
+"""Long: who gives up leaves work to be done for nobody, and a busy machine gets busier."""
+IN_FLIGHT_MAX: Final = 64
+"""Requests that a service works on at once; beyond that it answers 503."""
 
 _ENVIRONMENT: Final = "production"
 _QUIET_PATHS: Final = frozenset({"/health", "/metrics"})
@@ -36,6 +39,7 @@ _WARN_EVERY_S: Final = 1.0
 _MS: Final = 1000.0
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
+_UNAVAILABLE: Final = 503
 
 
 @dataclass(slots=True)
@@ -52,6 +56,7 @@ class Station:
     client: httpx.AsyncClient
     secrets: Credentials
     failed_calls: int = 0
+    in_flight: int = 0
     _warned_at_s: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -117,7 +122,11 @@ class Station:
         ) -> Response:
             if request.url.path in _QUIET_PATHS:
                 return await call_next(request)
-            return await self._measured(http, request, call_next)
+            self.in_flight += 1
+            try:
+                return await self._measured(http, request, call_next)
+            finally:
+                self.in_flight -= 1
 
         self.app.add_api_route("/health", health)
         self.app.add_api_route("/metrics", metrics)
@@ -134,9 +143,12 @@ class Station:
             # It is the one that waits; whoever called it waits as well.
             self.warn_seldom("slow answer", {"duration_seconds": round(duration_s, 3)})
             await asyncio.sleep(duration_s)
-        if self.faults.active("error_burst") and self.generator.random() < _ERROR_SHARE:
+        if self.in_flight > IN_FLIGHT_MAX:
+            self.warn_seldom("request refused: too many at once")
+            response: Response = JSONResponse({"error": "too many requests at once"}, _UNAVAILABLE)
+        elif self.faults.active("error_burst") and self.generator.random() < _ERROR_SHARE:
             self.log("error", "request failed: internal error", {"path": request.url.path})
-            response: Response = JSONResponse({"error": "internal error"}, _SERVER_ERROR)
+            response = JSONResponse({"error": "internal error"}, _SERVER_ERROR)
         else:
             response = await call_next(request)
         # A path that nobody serves is not a label: whoever scans for paths would make series.
