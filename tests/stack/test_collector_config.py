@@ -232,6 +232,7 @@ def test_tail_sampling_keeps_what_matters_and_a_part_of_the_rest(collector: Any)
     for name, seed, resource, scope in (
         ("resource attribute", 100, {"service.name": "t", "trading.account": "a"}, {}),
         ("scope attribute", 101, {"service.name": "t"}, {"trading.strategy": "s"}),
+        ("kept service", 102, {"service.name": "ktrdr-api"}, {}),
     ):
         ids = trace_ids(seed, TRACES_EACH)
         expected[name] = {i.hex() for i in ids}
