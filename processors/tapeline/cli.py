@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapeline.commands.alerts import add_alert_commands
 from tapeline.commands.archive import add_archive_commands
+from tapeline.commands.backup import add_backup_commands
 from tapeline.commands.demo import add_demo_commands
 from tapeline.commands.kit import add_kit_commands
 from tapeline.commands.parsers import add_config
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add_tap_commands(commands)
     add_alert_commands(commands)
     add_archive_commands(commands)
+    add_backup_commands(commands)
     _add_explain(
         commands.add_parser("explain", help="say what the redaction finds in a text, and why")
     )

@@ -179,6 +179,8 @@ def _alertmanager(plan: Plan) -> tuple[Unit, ...]:
                 f"--config.file={plan.run_path / 'config' / 'alertmanager.yml'}",
                 f"--storage.path={plan.run_path / 'data' / 'alertmanager'}",
                 f"--web.listen-address={_address(port)}",
+                # So often silences reach the disk; a crash loses what the default of 15m holds.
+                "--data.maintenance-interval=15s",
                 # One process has no peers.
                 "--cluster.listen-address=",
                 "--enable-feature=utf8-strict-mode",
