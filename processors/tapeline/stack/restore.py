@@ -116,7 +116,7 @@ def _one(archive: Path, target: Path) -> None:
     """Unpack beside the target, then exchange the two: a failure leaves what was there."""
     fresh = target.with_name(f"{target.name}.restoring")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700, parents=True)
+    _make_private(fresh)
     try:
         with archive.open("rb") as file:
             reader = zstandard.ZstdDecompressor().stream_reader(file)
@@ -130,6 +130,13 @@ def _one(archive: Path, target: Path) -> None:
         fresh.rename(target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for their owner only."""
+    missing = [folder, *(parent for parent in folder.parents if not parent.exists())]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700)
 
 
 def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
