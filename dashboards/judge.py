@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dashboards.servers import Answer
 
-__all__ = ["SERIES_MAX", "fields_of", "judged"]
+__all__ = ["SERIES_MAX", "fields_of", "judged", "legend_of"]
 
 SERIES_MAX: Final = 50
 """Nobody reads a legend of more."""
@@ -74,11 +74,12 @@ def fields_of(panel: Mapping[str, Any], answers: Sequence[Answer]) -> set[str]:
             fields.update(("Time", f"Value #{target['refId']}" if several else "Value"))
         else:
             fields.add("Time")
-            fields.update(_legend(target, series.labels) for series in answer.series)
+            fields.update(legend_of(target, series.labels) for series in answer.series)
     return fields
 
 
-def _legend(target: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+def legend_of(target: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """Return the name of a series in the legend."""
     template = target.get("legendFormat") or ""
     return _LABEL.sub(lambda match: labels.get(match[1], ""), template)
 

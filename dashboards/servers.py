@@ -30,10 +30,11 @@ class AnswerError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series: its labels, and its numbers in order of time."""
+    """One series: its labels, and its numbers in order of time (Unix seconds)."""
 
     labels: Mapping[str, str]
     numbers: tuple[float, ...]
+    times_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Answer:
     rows: tuple[Mapping[str, str], ...] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the first line or row, for links."""
+    texts: tuple[str, ...] = ()
+    """Of the lines, as far as they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +223,11 @@ def _numbers(found: Any) -> Answer:
 
 def _series(result: Any) -> Series:
     samples = result["values"] if "values" in result else [result["value"]]
-    return Series(result["metric"], tuple(_number(text) for _, text in samples))
+    return Series(
+        result["metric"],
+        tuple(_number(text) for _, text in samples),
+        tuple(float(at) for at, _ in samples),
+    )
 
 
 def _number(text: str) -> float:
@@ -236,4 +243,5 @@ def _loki(found: Any) -> Answer:
         return _numbers(found)
     streams = data["result"]
     labels = streams[0]["stream"] if streams else {}
-    return Answer(lines=sum(len(each["values"]) for each in streams), labels=labels)
+    texts = tuple(text for each in streams for _, text in each["values"])
+    return Answer(lines=len(texts), labels=labels, texts=texts)
