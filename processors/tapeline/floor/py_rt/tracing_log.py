@@ -32,7 +32,11 @@ def tracing_record(
 
 
 class TracingLog:
-    """A service's log file. The ids of the current trace stand beside what `tracing` writes."""
+    """A service's log file.
+
+    The ids of the current trace stand beside what `tracing` writes, and the class of errors, which
+    Loki keeps for the 30 days that the document asks for.
+    """
 
     def __init__(self, writer: LineWriter) -> None:
         self._writer = writer
@@ -49,4 +53,5 @@ class TracingLog:
         record = tracing_record(
             datetime.now(UTC), level, target, {"message": message, **fields}, span
         )
-        self._writer.write(record | trace_ids())
+        log_class = {"log_type": "error"} if level == "ERROR" else {}
+        self._writer.write(record | log_class | trace_ids())
