@@ -24,6 +24,7 @@ __all__ = [
     "Transformation",
     "Variable",
     "barchart",
+    "columns",
     "gauge",
     "heatmap",
     "logs",
@@ -106,6 +107,11 @@ class Transformation:
 
     name: Literal["merge", "organize", "sortBy"]
     options: Mapping[str, object] = field(default_factory=dict)
+
+
+def columns(**names: str) -> tuple[Transformation, ...]:
+    """Return what names a table's columns, by label or `Value`, and leaves out the time."""
+    return (Transformation("organize", {"excludeByName": {"Time": True}, "renameByName": names}),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dashboards.model import (
     Row,
     Search,
     Variable,
+    columns,
     gauge,
     heatmap,
     prom,
@@ -92,7 +93,7 @@ _SLIPPAGE: Final = (
     table(
         "Slippage by instrument and side",
         _BPS,
-        "The average over the time shown, and what it cost and saved in money.",
+        "The average over the time shown, exact also after corrections and busts.",
         (
             Query(
                 _average("trading_instrument, trading_side").replace(
@@ -104,6 +105,9 @@ _SLIPPAGE: Final = (
         ),
         width=12,
         height=9,
+        transformations=columns(
+            trading_instrument="Instrument", trading_side="Side", Value="Average slippage"
+        ),
     ),
 )
 
@@ -155,6 +159,7 @@ def _signed_quantiles(title: str, about: str, metric: str, by: str, legend: str)
         _BPS,
         about,
         (prom(_quantile(0.5, metric, by, _PICKED), legend, exemplar=True),),
+        width=12,
     )
 
 
@@ -202,7 +207,7 @@ _LATENCY: Final = (
                 exemplar=True,
             ),
         ),
-        width=8,
+        width=10,
     ),
     timeseries(
         "Order latency p99 by stage",
@@ -215,7 +220,7 @@ _LATENCY: Final = (
                 exemplar=True,
             ),
         ),
-        width=8,
+        width=10,
     ),
     stat(
         "Executions in the time shown",
@@ -232,10 +237,9 @@ _LATENCY: Final = (
         width=4,
     ),
     table(
-        "Traces with executions",
+        "Newest traces of the service",
         "none",
-        "The newest traces in which the strategy's orders were executed. A row opens its trace; "
-        "from there each span opens its logs.",
+        "A row opens its trace, and from there each span opens its logs.",
         (Search("$service", tags=""),),
         width=24,
     ),

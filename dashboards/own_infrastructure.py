@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from dashboards.model import Board, Panel, Query, Row, Variable, gauge, prom, table, timeseries
+from dashboards.model import (
+    Board,
+    Panel,
+    Query,
+    Row,
+    Variable,
+    columns,
+    gauge,
+    prom,
+    table,
+    timeseries,
+)
 from dashboards.own_variables import STATES, UP_COLOURS
 
 __all__ = ["INFRASTRUCTURE"]
@@ -122,11 +133,18 @@ _SERVERS: Final = (
         "Targets",
         "none",
         "Everything that is scraped: 1 answers, 0 does not.",
-        (Query('sort(up{job=~"$job"})', instant=True, shape="table"),),
+        (
+            Query(
+                'sort(max by (job, instance, service) (up{job=~"$job"}))',
+                instant=True,
+                shape="table",
+            ),
+        ),
         width=12,
         height=10,
         texts=STATES,
         thresholds=UP_COLOURS,
+        transformations=columns(job="Job", instance="Address", service="Service", Value="State"),
     ),
     timeseries(
         "Time of a scrape",

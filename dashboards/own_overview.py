@@ -3,7 +3,7 @@
 from typing import Final
 
 from dashboards.links import board_link
-from dashboards.model import Board, Query, Row, gauge, prom, stat, table, timeseries
+from dashboards.model import Board, Query, Row, columns, gauge, prom, stat, table, timeseries
 from dashboards.own_alerts import active_alerts
 from dashboards.own_variables import STATES, UP_COLOURS, runbooks
 
@@ -145,6 +145,7 @@ _STATE: Final = (
         ),
         width=12,
         height=9,
+        transformations=columns(system="System", slo="SLO", Value="Budget left"),
     ),
 )
 

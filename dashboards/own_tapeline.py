@@ -3,7 +3,19 @@
 from typing import Final
 
 from dashboards.links import logs_link
-from dashboards.model import Board, Panel, Query, Row, gauge, heatmap, prom, stat, table, timeseries
+from dashboards.model import (
+    Board,
+    Panel,
+    Query,
+    Row,
+    columns,
+    gauge,
+    heatmap,
+    prom,
+    stat,
+    table,
+    timeseries,
+)
 from dashboards.own_variables import UP_COLOURS
 
 __all__ = ["TAPELINE"]
@@ -235,6 +247,9 @@ _REDACTION: Final = (
         ),
         width=24,
         scenario="leaked_credentials",
+        transformations=columns(
+            rule="Rule", field_class="Field", signal="Signal", action="Action", Value="Secrets"
+        ),
     ),
 )
 
@@ -289,6 +304,7 @@ _CARDINALITY: Final = (
             ),
         ),
         width=8,
+        transformations=columns(metric="Metric", Value="Series"),
     ),
     timeseries(
         "Memory of the limits",

@@ -90,7 +90,7 @@ function drawLines(panel, place, width, height) {
   const paths = panel.bars ? uPlot.paths.bars({size: [0.9, 40]}) : undefined;
   const axis = {stroke: "#9fa3a8", grid: {stroke: "#2c3235", width: 1}, ticks: {show: false}, font: "11px sans-serif"};
   const plot = {
-    width, height: Math.max(60, height - 18 * rows - 4), legend: {show: false}, cursor: {show: false},
+    width, height: Math.max(60, height - 12 - 8 * rows), legend: {show: false}, cursor: {show: false},
     scales: {y: {distr: panel.logarithmic ? 3 : 1}},
     axes: [axis, {...axis, size: 70, values: (_, ticks) => ticks.map((tick) => tick === null ? "" : written(tick, panel.unit))}],
     series: [{}, ...panel.series.map((_, index) => ({

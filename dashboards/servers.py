@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -140,11 +141,12 @@ class Servers:
         rows = tuple(
             {
                 "traceID": trace["traceID"],
-                "traceName": trace["spans"][0]["operationName"] if trace["spans"] else "",
-                "startTime": "",
-                "duration": "",
+                "traceName": trace["spans"][0]["operationName"],
+                "startTime": _clock(min(span["startTime"] for span in trace["spans"])),
+                "duration": f"{max(span['duration'] for span in trace['spans']) / 1000:g} ms",
             }
             for trace in found["data"] or ()
+            if trace["spans"]
         )
         return Answer(rows=rows, labels=rows[0] if rows else {})
 
@@ -208,6 +210,10 @@ class Servers:
         if response.status_code != _OK:
             raise AnswerError(f"{address}: {response.status_code} {response.text.strip()[:300]}")
         return response.json()
+
+
+def _clock(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%H:%M:%S")
 
 
 def _seconds(milliseconds: int) -> str:
