@@ -21,6 +21,7 @@ from tapeline.instrument import (
     trace_ids,
     traced,
 )
+from tapeline.instrument.exemplars import EXEMPLAR_ATTRIBUTE, ExemplarAllowance
 
 
 @pytest.fixture
@@ -127,6 +128,21 @@ def test_an_exemplar_names_the_trace(exported: InMemorySpanExporter) -> None:
     (span,) = exported.get_finished_spans()
     assert span.context is not None
     assert found == {"trace_id": trace.format_trace_id(span.context.trace_id)}
+    assert span.attributes is not None
+    assert span.attributes[EXEMPLAR_ATTRIBUTE] is True  # by which tail sampling keeps it
+
+
+def test_some_traces_a_second_become_exemplars() -> None:
+    """Each as often as it likes; or sampling would keep every trace."""
+    allowance = ExemplarAllowance(traces_per_s=10.0)
+
+    first = [allowance.takes(trace_id, 100.0) for trace_id in range(30)]
+    assert [may for may, _ in first].count(True) == 11
+    assert allowance.takes(0, 100.0) == (True, False)
+    assert allowance.takes(99, 100.05) == (False, False)
+    assert allowance.takes(99, 100.11) == (True, True)
+    later = [allowance.takes(1000 + n, 101.0 + n / 100) for n in range(1000)]
+    assert 99 <= [may for may, _ in later].count(True) <= 111
 
 
 def test_helpers_take_fields_that_a_record_has_itself(caplog: pytest.LogCaptureFixture) -> None:

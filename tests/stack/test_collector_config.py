@@ -218,6 +218,14 @@ def with_ids(span: Span, ids: list[bytes]) -> list[Span]:
     ]
 
 
+def with_exemplars(ids: list[bytes], *, value: bool) -> Any:
+    """Return a span of each trace, with the mark of tapeline.instrument."""
+    request = traces(with_ids(Span(b""), ids))
+    for span in request.resource_spans[0].scope_spans[0].spans:
+        span.attributes.add(key="tapeline.exemplar").value.bool_value = value
+    return request
+
+
 @pytest.mark.stack
 def test_tail_sampling_keeps_what_matters_and_a_part_of_the_rest(collector: Any) -> None:
     """Errors, slow and trading traces are kept whole; of the others about 5 % are."""
@@ -237,6 +245,11 @@ def test_tail_sampling_keeps_what_matters_and_a_part_of_the_rest(collector: Any)
         ids = trace_ids(seed, TRACES_EACH)
         expected[name] = {i.hex() for i in ids}
         send(collector.otlp, traces(with_ids(Span(b""), ids), resource, scope))
+    marked = trace_ids(103, TRACES_EACH)
+    expected["named by an exemplar"] = {i.hex() for i in marked}
+    send(collector.otlp, with_exemplars(marked, value=True))
+    not_marked = trace_ids(104, REST)
+    send(collector.otlp, with_exemplars(not_marked, value=False))
     rest: set[str] = set()
     for seed, span in enumerate(NOT_TRADING.values(), start=200):
         ids = trace_ids(seed, REST // len(NOT_TRADING))
@@ -251,8 +264,9 @@ def test_tail_sampling_keeps_what_matters_and_a_part_of_the_rest(collector: Any)
     marker = trace_ids(300, 1)[0]
     send(collector.otlp, traces([Span(marker, name="trading.marker")]))
     eventually(lambda: marker.hex() in {span["traceId"] for span in collector.spans()})
-    sampled = {span["traceId"] for span in collector.spans()} & rest
-    assert 0.03 * REST < len(sampled) < 0.07 * REST
+    found = {span["traceId"] for span in collector.spans()}
+    assert 0.03 * REST < len(found & rest) < 0.07 * REST
+    assert 0.03 * REST < len(found & {i.hex() for i in not_marked}) < 0.07 * REST
 
 
 @pytest.mark.stack

@@ -16,11 +16,8 @@ except ImportError as error:
         "pip install 'tapeline[instrument]'"
     ) from error
 
-from tapeline.instrument.log_context import (
-    add_trace_ids,
-    trace_exemplar,
-    trace_ids,
-)
+from tapeline.instrument.exemplars import trace_exemplar
+from tapeline.instrument.log_context import add_trace_ids, trace_ids
 from tapeline.instrument.operations import (
     log_operation_complete,
     log_operation_failed,

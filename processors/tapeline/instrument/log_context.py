@@ -9,7 +9,7 @@ from typing import Any
 
 from opentelemetry import trace
 
-__all__ = ["add_trace_ids", "trace_exemplar", "trace_ids"]
+__all__ = ["add_trace_ids", "trace_ids"]
 
 
 def trace_ids() -> dict[str, str]:
@@ -21,17 +21,6 @@ def trace_ids() -> dict[str, str]:
         "trace_id": trace.format_trace_id(context.trace_id),
         "span_id": trace.format_span_id(context.span_id),
     }
-
-
-def trace_exemplar() -> dict[str, str] | None:
-    """Return an exemplar for an observation of `prometheus_client`; None if the trace isn't kept.
-
-    histogram.observe(seconds, exemplar=trace_exemplar())
-    """
-    context = trace.get_current_span().get_span_context()
-    if not (context.is_valid and context.trace_flags.sampled):
-        return None
-    return {"trace_id": trace.format_trace_id(context.trace_id)}
 
 
 def add_trace_ids(
