@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 
 from floor.floor_service import FloorProcesses, running_services
 from tapeline.demo.credentials import credentials
-from waiting import eventually
+from waiting import eventually as within
 
 MARKET_DATA = "py-rt-market-data"
 SIGNAL_BRIDGE = "py-rt-signal-bridge"
 RISK_MANAGER = "py-rt-risk-manager"
 EXECUTION_ENGINE = "py-rt-execution-engine"
+# Four processes on a machine that may be busy with other tests.
+eventually = partial(within, timeout_s=90.0)
 NAMES = (MARKET_DATA, SIGNAL_BRIDGE, RISK_MANAGER, EXECUTION_ENGINE)
 
 
@@ -24,7 +27,7 @@ def _floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FloorProcesses]
     with pytest.MonkeyPatch.context() as patch:
         for signal in ("TRACES", "METRICS", "LOGS"):
             patch.setenv(f"OTEL_{signal}_EXPORTER", "none")  # nobody is there who takes them
-        with running_services(folder, *NAMES, rate_per_s=10.0) as floor:
+        with running_services(folder, *NAMES, rate_per_s=5.0) as floor:
             yield floor
 
 
@@ -248,9 +251,12 @@ def test_a_risk_manager_that_is_away_stops_orders(floor: FloorProcesses) -> None
         return False
 
     eventually(closed)
-    line = find(floor, SIGNAL_BRIDGE, "Order was not placed")
-    assert line["level"] == "ERROR"
-    assert RISK_MANAGER in line["fields"]["error"]
+
+    def told() -> bool:
+        line = find(floor, SIGNAL_BRIDGE, "Order was not placed")
+        return line["level"] == "ERROR" and RISK_MANAGER in line["fields"]["error"]
+
+    eventually(told)
     floor.fault()
     eventually(lambda: floor.get(RISK_MANAGER, "/health")[0] == 200)
     grows(floor, EXECUTION_ENGINE, "execution_engine_orders_submitted_total", status="success")
