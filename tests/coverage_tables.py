@@ -43,7 +43,7 @@ _FACTS: Final = re.compile(
     r"(?: buckets (?P<buckets>[-+\d.e ]+))?(?:[;,(].*)?"
 )
 _PATH: Final = re.compile(
-    r"(?<![\w/.:])(?:[\w.-]+/)+(?:[\w-]+\.(?:py|ya?ml|json|md|tmpl|template))?"
+    r"(?<![\w/.:])(?:[\w.-]+/)+(?:[\w.-]*\w\.(?:py|ya?ml|json|md|tmpl|template)\b)?(?![\w/])"
 )
 _PROOF: Final = re.compile(r"(?P<path>[\w./-]+\.(?:py|ya?ml))(?:::(?P<test>\w+))?")
 _PAGE_NAME: Final = re.compile(r"[A-Z]\w+")
