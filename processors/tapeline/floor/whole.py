@@ -21,6 +21,7 @@ from tapeline.floor.faults import read_faults, write_faults
 from tapeline.floor.place import Place, place_argument
 from tapeline.floor.rules import LOKI_FOLDER, PROMETHEUS_FOLDER, scaled_rule_files
 from tapeline.floor.schedule import Turn, active_at
+from tapeline.floor.signals_config import floor_signals_config
 from tapeline.stack.binaries import SOURCE_ROOT
 from tapeline.stack.ports import HOST, Ports
 from tapeline.stack.runner import Stack
@@ -35,6 +36,7 @@ _SCHEDULE_POLL_S: Final = 0.2
 _SCRAPE_INTERVAL_S: Final = 5
 _DEMO_PORTS: Final = 3
 _INGRESS_FILE: Final = "floor-ingress.yaml"
+_SIGNALS_FILE: Final = "signals.floor.yaml"
 # Data within seconds, where the SDK's own defaults are 5 s and 60 s.
 FLOOR_ENVIRONMENT: Final[Mapping[str, str]] = {
     "OTEL_BSP_SCHEDULE_DELAY": "1000",
@@ -105,8 +107,10 @@ def floor_overrides(plan: FloorPlan) -> Overrides:
         ingress_files=(config / _INGRESS_FILE,),
         config_files={
             _INGRESS_FILE: yaml.safe_dump(ingress, sort_keys=False),
+            _SIGNALS_FILE: floor_signals_config(SOURCE_ROOT),
             **(scaled_rule_files(SOURCE_ROOT, plan.time_scale) if fast else {}),
         },
+        signals_config=config / _SIGNALS_FILE,
         rules_folder=config / PROMETHEUS_FOLDER if fast else None,
         loki_rules_folder=config / LOKI_FOLDER if fast else None,
         alert_time_scale=plan.time_scale,
