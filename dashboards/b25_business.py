@@ -142,10 +142,10 @@ _PNL: Final = (
     piechart(
         "Fee Analysis",
         "currencyUSD",
-        "Fees as maker and as taker.",
+        "Fees as maker and as taker, as amounts: a slice can't show that makers' are rebates.",
         (
-            Query('sum(account_monitor_fees_paid_usd{type="maker"})', "maker", instant=True),
-            Query('sum(account_monitor_fees_paid_usd{type="taker"})', "taker", instant=True),
+            Query('abs(sum(account_monitor_fees_paid_usd{type="maker"}))', "maker", instant=True),
+            Query('abs(sum(account_monitor_fees_paid_usd{type="taker"}))', "taker", instant=True),
         ),
         width=8,
     ),
@@ -261,14 +261,14 @@ _FEES: Final = (
     piechart(
         "Maker vs Taker Fees",
         "currencyUSD",
-        "Fees paid so far.",
-        (Query("sum by (type) (account_monitor_fees_paid_usd)", "{{type}}", instant=True),),
+        "Fees so far, as amounts: a slice can't show that makers' are rebates.",
+        (Query("abs(sum by (type) (account_monitor_fees_paid_usd))", "{{type}}", instant=True),),
         width=8,
     ),
     timeseries(
         "Fee Costs",
         "currencyUSD",
-        "Fees paid so far, as maker and as taker.",
+        "Fees paid so far, as maker and as taker; below 0 are rebates.",
         (prom("sum by (type) (account_monitor_fees_paid_usd)", "{{type}}"),),
         width=16,
     ),

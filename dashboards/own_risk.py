@@ -188,10 +188,9 @@ _RISK: Final = (
             "timeseries",
             title,
             "short",
-            about + " Has data from the second closed period on (daily unless configured).",
+            about + " It begins with the second closed period, which is a day unless configured.",
             (prom(f"max by (trading_account) ({metric}{{{_ACCOUNT}}})", "{{trading_account}}"),),
             width=6,
-            scenario="periods",
         )
         for title, metric, about in (
             ("Sharpe ratio", "trading_risk_sharpe", "Mean by deviation of returns, annual."),
@@ -203,7 +202,7 @@ _RISK: Final = (
         "timeseries",
         "Value at risk",
         "short",
-        "Historical, one period; a loss is positive. Has data from the second closed period on.",
+        "Historical, one period; a loss is positive. It begins with the second closed period.",
         (
             Query(
                 f"max by (trading_account, trading_confidence) (trading_risk_var{{{_ACCOUNT}}})",
@@ -211,7 +210,6 @@ _RISK: Final = (
             ),
         ),
         width=6,
-        scenario="periods",
     ),
 )
 
