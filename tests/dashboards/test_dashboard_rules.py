@@ -10,7 +10,10 @@ import pytest
 import yaml
 from dashboards.catalog import BOARDS, FOLDER, MOUNTED_AT, PROVIDERS, generated_files
 from dashboards.check import load
+from dashboards.model import STEADY
 from dashboards.rules import problems, problems_of_all
+
+from tapeline.floor.faults import SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -167,3 +170,11 @@ def test_generated_json_is_the_same_each_time() -> None:
 
     assert first == second
     assert all(json.loads(text) for path, text in first.items() if path.suffix == ".json")
+
+
+def test_every_scenario_is_one_of_the_floor() -> None:
+    """A panel of a scenario that there is not would never be asked for data."""
+    named = {panel.scenario for board in BOARDS for panel in board.panels}
+
+    assert named <= {STEADY, *SCENARIOS}
+    assert named - {STEADY}
