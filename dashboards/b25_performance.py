@@ -181,11 +181,13 @@ B25_ERRORS: Final = Board(
                 timeseries(
                     "4xx Responses",
                     "reqps",
-                    "Requests a second that the caller got wrong.",
+                    "Requests a second that the caller got wrong: of the services, and of the "
+                    "exchanges' APIs by the service that called them.",
                     (
                         prom(
-                            "sum by (service) "
-                            f'(rate(http_requests_total{{{B25},status=~"4.."}}{_RATE}))',
+                            'sum by (service) (rate({__name__=~"http_requests_total|'
+                            'order_execution_exchange_api_requests_total",'
+                            f'{B25},status=~"4.."}}{_RATE}))',
                             "{{service}}",
                         ),
                     ),
