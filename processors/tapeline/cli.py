@@ -19,6 +19,7 @@ from tapeline.commands.demo import add_demo_commands
 from tapeline.commands.kit import add_kit_commands
 from tapeline.commands.parsers import add_config
 from tapeline.commands.recordings import add_recording_commands
+from tapeline.commands.report import add_report_commands
 from tapeline.commands.tap import add_tap_commands
 from tapeline.commands.testing import add_testing_commands
 
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add_kit_commands(commands)
     add_tap_commands(commands)
     add_alert_commands(commands)
+    add_report_commands(commands)
     add_archive_commands(commands)
     add_backup_commands(commands)
     _add_explain(
