@@ -63,19 +63,19 @@ def probed(b25: FloorProcesses, success: int, labels: Mapping[str, str]) -> bool
 
 
 def differences(b25: FloorProcesses) -> float:
-    """Return by how much the own and the exchanges' positions differ, over all books."""
-    rows = [
-        {"exchange": exchange, "symbol": symbol}
-        for exchange in ("binance", "bybit", "okx")
-        for symbol in ("BTCUSDT", "ETHUSDT")
-    ]
-    return sum(
-        abs(
-            b25.sample("b25-account-monitor", "account_monitor_position_size", **row)
-            - b25.sample("b25-account-monitor", "account_monitor_exchange_position_size", **row)
-        )
-        for row in rows
+    """Return by how much the own and the exchanges' positions differ, over all books, now."""
+    families = text_string_to_metric_families(
+        b25.get("b25-account-monitor", "/metrics")[1].decode()
     )
+    own, exchange = (
+        {tuple(sorted(sample.labels.items())): sample.value for sample in family.samples}
+        for family in sorted(families, key=lambda family: family.name, reverse=True)
+        if family.name
+        in ("account_monitor_position_size", "account_monitor_exchange_position_size")
+    )
+    assert len(own) == 6
+    assert own.keys() == exchange.keys()
+    return sum(abs(own[book] - exchange[book]) for book in own)
 
 
 @pytest.mark.parametrize("service", SERVICES)
