@@ -100,7 +100,7 @@ def _section(slo: SloMonth) -> Markup:
     return joined(
         *parts,
         element("p", bad),
-        _figure("What was left of the error budget; grey: no data.", _budget_plot(slo)),
+        _figure("What was left of the error budget by then; grey: no data.", _budget_plot(slo)),
         _figure("Bad events a day, by what the budget allows; the line is 1.", _burn_plot(slo)),
     )
 

@@ -69,13 +69,13 @@ def covered(month: Month) -> str:
 
 def alert_text(fired: Sequence[Episode]) -> str:
     """Return how often each kind of alert fired, and for how long, to five minutes."""
-    words = {"critical": "pages", "warning": "tickets"}
+    words = {"critical": "page", "warning": "ticket"}
     parts = []
     for severity, word in words.items():
         some = [episode for episode in fired if episode.severity == severity]
         minutes = sum(episode.end_s - episode.begin_s for episode in some) // 60
         if some:
-            parts.append(f"{len(some)} {word} ({minutes} min)")
+            parts.append(f"{len(some)} {word}{'s' * (len(some) > 1)} ({minutes} min)")
     return ", ".join(parts) or "none"
 
 
