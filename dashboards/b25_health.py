@@ -70,7 +70,7 @@ _GRID: Final = (
         "Each service: whether it can be scraped.",
         (prom(f"max by (service) (up{{{B25}}})", "{{service}}"),),
         width=24,
-        height=6,
+        height=5,
         texts=STATES,
         thresholds=UP_COLOURS,
         background=True,
@@ -101,10 +101,10 @@ _TRAFFIC: Final = (
         scenario="error_burst",
         links=(service_logs("b25-${__field.labels.service}"),),
     ),
-    timeseries(
+    heatmap(
         "P95 Latency Heatmap",
         "s",
-        "P95 of requests, by service.",
+        "P95 of requests: a row for each service.",
         (
             prom(
                 "histogram_quantile(0.95, sum by (le, service) "
@@ -130,10 +130,6 @@ _TRAFFIC: Final = (
 )
 
 _STATE: Final = (
-    replace(
-        active_alerts("Active Alerts", ',system="b25"', "What fires in B25 now.", 12),
-        scenario="service_down",
-    ),
     _utilization("CPU Utilization", _CPU, "Share of all cores that is not idle."),
     _utilization("Memory Utilization", _MEMORY, "Share that is not available."),
     _utilization("Disk Utilization", _DISK, "Share of the root filesystem that is used."),
@@ -145,6 +141,10 @@ _STATE: Final = (
         width=6,
         height=6,
     ),
+    replace(
+        active_alerts("Active Alerts", ',system="b25"', "What fires in B25 now."),
+        scenario="service_down",
+    ),
 )
 
 B25_OVERVIEW: Final = Board(
@@ -155,7 +155,7 @@ B25_OVERVIEW: Final = Board(
     (
         Row("Services", _GRID),
         Row("Traffic and latency", _TRAFFIC),
-        Row("Alerts and Resource Utilization", _STATE),
+        Row("Resource Utilization and Alerts", _STATE),
     ),
     variables=(SERVICE, runbooks()),
     tags=("b25",),

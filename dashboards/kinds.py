@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import piechart as piechart_model
 
-from dashboards.model import Kind, Panel
+from dashboards.model import Kind, Panel, Query
 
 __all__ = ["drawn"]
 
@@ -95,7 +95,9 @@ def _table(panel: Panel) -> model.Panel:
 
 
 def _heatmap(panel: Panel) -> model.Panel:
-    return (
+    # Rows are either buckets, whose bounds have the unit, or series, whose cells have it.
+    of_buckets = all(isinstance(q, Query) and q.shape == "heatmap" for q in panel.queries)
+    built = (
         heatmap.Panel()
         .calculate(calculate=False)
         .color(
@@ -105,12 +107,14 @@ def _heatmap(panel: Panel) -> model.Panel:
             .steps(64)
         )
         .cell_gap(1)
-        .y_axis(heatmap.YAxisConfig().unit(panel.unit))
+        .y_axis(heatmap.YAxisConfig().unit(panel.unit if of_buckets else "none"))
         .filter_values(heatmap.FilterValueRange().le(1e-9))
         .exemplars_color("rgba(255,0,255,0.7)")
         .show_legend()
-        .build()
     )
+    if not of_buckets:
+        built = built.cell_values(heatmap.CellValues().unit(panel.unit))
+    return built.build()
 
 
 def _logs(panel: Panel) -> model.Panel:

@@ -226,7 +226,7 @@ INFRASTRUCTURE: Final = Board(
     (Row("Machine", _HEALTH), Row("Targets and servers", _SERVERS)),
     variables=(
         Variable(
-            "node", "Machine (job)", "prometheus", "label_values(node_load1, job)", multi=True
+            "node", "Machine (job)", "prometheus", "label_values(node_load1, job)", all_value=None
         ),
         Variable("job", "Job", "prometheus", "label_values(up, job)"),
     ),

@@ -113,7 +113,15 @@ function drawLines(panel, place, width, height) {
 }
 
 function drawHeat(panel, place, width, height) {
-  const bound = (series) => (series.labels.le === "+Inf" ? Infinity : Number(series.labels.le));
+  const cumulative = panel.series.every((series) => series.labels.le !== undefined);
+  const bound = (series) => {
+    if (!cumulative) return 0;
+    return series.labels.le === "+Inf" ? Infinity : Number(series.labels.le);
+  };
+  const label = (series) => {
+    if (!cumulative) return series.name;
+    return Number.isFinite(bound(series)) ? written(bound(series), panel.unit) : "+Inf";
+  };
   const buckets = [...panel.series].sort((a, b) => bound(a) - bound(b));
   const times = [...new Set(buckets.flatMap((series) => series.times))].sort((a, b) => a - b);
   const counts = buckets.map((series) => {
@@ -121,18 +129,18 @@ function drawHeat(panel, place, width, height) {
     return times.map((time) => known.get(time) ?? 0);
   });
   const own = counts.map((row, index) => row.map((value, column) =>
-    Math.max(0, value - (index ? counts[index - 1][column] : 0))));
+    Math.max(0, value - (cumulative && index ? counts[index - 1][column] : 0))));
   const greatest = Math.max(1e-9, ...own.flat());
   const canvas = element("canvas");
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d");
-  const left = 70;
+  const left = cumulative ? 70 : 110;
   const cell = [(width - left) / times.length, (height - 4) / buckets.length];
   own.forEach((row, index) => {
     const top = height - 4 - (index + 1) * cell[1];
     context.fillStyle = "#9fa3a8";
-    context.fillText(Number.isFinite(bound(buckets[index])) ? written(bound(buckets[index]), panel.unit) : "+Inf", 2, top + cell[1] / 2 + 3);
+    context.fillText(label(buckets[index]), 2, top + cell[1] / 2 + 3);
     row.forEach((value, column) => {
       if (value <= 0) return;
       context.fillStyle = `rgba(255,${Math.round(190 - 150 * (value / greatest))},60,${0.25 + 0.75 * (value / greatest)})`;
