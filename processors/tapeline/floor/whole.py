@@ -36,10 +36,6 @@ _SCHEDULE_POLL_S: Final = 0.2
 _SCRAPE_INTERVAL_S: Final = 5
 _DEMO_PORTS: Final = 3
 _INGRESS_FILE: Final = "floor-ingress.yaml"
-_SIGNALS_FILE: Final = "floor-signals.yaml"
-_REFERENCE_PERIOD: Final = "    period: 1d\n"
-_RISK_PERIOD_S: Final = 60
-_RISK_PERIOD_MIN_S: Final = 10
 _SIGNALS_FILE: Final = "signals.floor.yaml"
 # Data within seconds, where the SDK's own defaults are 5 s and 60 s.
 FLOOR_ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -106,17 +102,14 @@ def floor_overrides(plan: FloorPlan) -> Overrides:
     if plan.desk is not None:
         units = (*_desk_units(plan, plan.desk, ports), *units)
     config = plan.run_dir.absolute() / "config"
-    signals = (SOURCE_ROOT / "config" / "signals.yaml").read_text(encoding="utf-8")
     fast = plan.time_scale > 1
     return Overrides(
         ingress_files=(config / _INGRESS_FILE,),
         config_files={
             _INGRESS_FILE: yaml.safe_dump(ingress, sort_keys=False),
-            _SIGNALS_FILE: with_risk_period(signals, plan.time_scale),
             _SIGNALS_FILE: floor_signals_config(SOURCE_ROOT),
             **(scaled_rule_files(SOURCE_ROOT, plan.time_scale) if fast else {}),
         },
-        signals_config=config / _SIGNALS_FILE,
         signals_config=config / _SIGNALS_FILE,
         rules_folder=config / PROMETHEUS_FOLDER if fast else None,
         loki_rules_folder=config / LOKI_FOLDER if fast else None,
@@ -124,17 +117,6 @@ def floor_overrides(plan: FloorPlan) -> Overrides:
         environment={"collector": {"TAPELINE_REST_SAMPLING_PERCENT": "20"}},
         units=units,
     )
-
-
-def with_risk_period(signals: str, time_scale: int) -> str:
-    """Return the signals' reference configuration with returns of a minute, divided by the scale.
-
-    Risk figures need two periods, and of days nobody would see them here.
-    """
-    if signals.count(_REFERENCE_PERIOD) != 1:
-        raise ValueError(f"config/signals.yaml has no single line {_REFERENCE_PERIOD.strip()!r}")
-    period_s = max(_RISK_PERIOD_MIN_S, _RISK_PERIOD_S // time_scale)
-    return signals.replace(_REFERENCE_PERIOD, f"    period: {period_s}s\n")
 
 
 def _unit(
