@@ -109,6 +109,7 @@ def test_lines_have_the_form_of_tracing(floor: FloorProcesses) -> None:
         (MARKET_DATA, "DEBUG", "Received market data message"),
         (RISK_MANAGER, "DEBUG", "Risk check passed"),
         (RISK_MANAGER, "INFO", "Position opened"),
+        (EXECUTION_ENGINE, "DEBUG", "Submitting order"),
         (EXECUTION_ENGINE, "INFO", "Order filled"),
         (SIGNAL_BRIDGE, "INFO", "Signal generated"),
     ],
@@ -118,6 +119,17 @@ def test_each_level_has_its_lines(
 ) -> None:
     """The examples of section 3.2."""
     assert find(floor, service, message)["level"] == level
+
+
+def test_payloads_are_for_tracing(floor: FloorProcesses) -> None:
+    """Now and then one of the feed's, at the lowest level."""
+    payloads = [
+        line
+        for line in lines(floor, MARKET_DATA)
+        if line["fields"]["message"].startswith("ZMQ message payload: {")
+    ]
+    assert payloads
+    assert {line["level"] for line in payloads} == {"TRACE"}
 
 
 def test_a_trace_crosses_the_services(floor: FloorProcesses) -> None:
@@ -199,7 +211,8 @@ def test_a_breach_of_limits_opens_the_circuit_breaker(floor: FloorProcesses) -> 
     failures = "risk_manager_risk_failures_total"
     grows(floor, RISK_MANAGER, failures, failure_type="position_limit_exceeded")
     eventually(lambda: floor.get(RISK_MANAGER, "/health/ready")[0] == 503)
-    find(floor, RISK_MANAGER, "Circuit breaker triggered")
+    assert find(floor, RISK_MANAGER, "Circuit breaker triggered")["level"] == "ERROR"
+    assert find(floor, RISK_MANAGER, "Risk limit breached")["fields"]["reason"] == "position_limit"
     assert floor.sample(RISK_MANAGER, "trading_position_value_usd", symbol="AAPL") > 25_000
     assert floor.sample(RISK_MANAGER, "trading_open_positions_count") == 12
     assert find(floor, RISK_MANAGER, "Risk check failed")["fields"]["result"] == "fail"
