@@ -26,7 +26,7 @@ UPDATE_TYPES: Final = ("quote", "orderbook", "trade")
 USUAL_LATENCY_S: Final = (0.001, 0.008)
 SPIKE_LATENCY_S: Final = (0.2, 0.3)
 SKEW_S: Final = 2.0
-STALL_LAG_MIN_S: Final = 1.0  # without an update for so long, the last one counts as late
+STALL_LAG_MIN_S: Final = 2.0  # without an update for so long, the last one counts as late
 DEPTH_LEVELS: Final = (80, 120)
 
 
