@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import httpx
+from fastapi import FastAPI
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -25,6 +26,7 @@ from tapeline.instrument import span, traced
 
 SPANS: Final = 1000
 """In a round: fewer than a batch processor's queue holds, so that none is dropped."""
+OK: Final = 200
 ATTRIBUTES: Final = {"symbol": "BTCUSDT", "side": "BUY"}
 
 
@@ -134,6 +136,39 @@ def measure_spans(bench: Bench, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
+class Requests:
+    """A FastAPI app without a server: what a request costs its process, with no wait in it."""
+
+    def __init__(self) -> None:
+        self.app = FastAPI(openapi_url=None)
+
+        @self.app.get("/orders/{symbol}")
+        async def order(symbol: str) -> dict[str, str]:
+            return {"symbol": symbol}
+
+    def serve(self) -> None:
+        """Answer as many requests as a round has spans."""
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        headers = [(b"host", b"127.0.0.1:8000"), (b"user-agent", b"bench"), (b"accept", b"*/*")]
+        fixed = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
+            "scheme": "http", "path": "/orders/BTCUSDT", "raw_path": b"/orders/BTCUSDT",
+            "query_string": b"", "root_path": "", "headers": headers,
+            "client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 8000),
+        }  # fmt: skip
+        for _ in range(SPANS):
+            await self.app(dict(fixed), self._receive, self._send)
+
+    async def _receive(self) -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def _send(self, message: Any) -> None:
+        if message.get("status", OK) != OK:
+            raise RuntimeError(f"a request was answered with {message}")
+
+
 def expected(rounds: int) -> int:
     """Return how many spans all forms make: fewer that are exported are fewer than measured."""
     return 4 * rounds * SPANS
@@ -145,33 +180,43 @@ def client() -> httpx.Client:
     return httpx.Client(transport=transport, base_url="http://host")
 
 
-def measure_others(bench: Bench, rounds: int, plain_line_us: float) -> list[dict[str, Any]]:
-    """Return what a log line and an httpx call cost more with the kit."""
+def measure_others(bench: Bench, rounds: int, without: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return what a log line, an httpx call and a request cost more than without the kit.
+
+    Line and call within a span, as those of a service's work are; a request begins one.
+    """
     plain, instrumented = client(), client()
     HTTPXClientInstrumentor.instrument_client(instrumented)
     nothing = bench.telemetry.flush
-    line_us = min(best_us(lambda: calls(lambda: bench.line.info("line")), nothing, rounds))
-    plain_us, kit_us = float("inf"), float("inf")
-    for _ in range(max(1, rounds // 3)):
-        plain_us = min(plain_us, *best_us(lambda: calls(lambda: plain.get("/")), nothing, 1))
-        kit_us = min(kit_us, *best_us(lambda: calls(lambda: instrumented.get("/")), nothing, 1))
+    with span("work"):
+        line_us = min(best_us(lambda: calls(lambda: bench.line.info("line")), nothing, rounds))
+        plain_us, kit_us = float("inf"), float("inf")
+        for _ in range(max(1, rounds // 3)):
+            plain_us = min(plain_us, *best_us(lambda: calls(lambda: plain.get("/")), nothing, 1))
+            kit_us = min(kit_us, *best_us(lambda: calls(lambda: instrumented.get("/")), nothing, 1))
+    served = Requests()
+    bench.telemetry.instrument_app(served.app)
+    request_us = min(best_us(served.serve, nothing, rounds))
+    found = (
+        ("a log line", line_us, without["line"]),
+        ("an httpx call", kit_us, plain_us),
+        ("a request", request_us, without["request"]),
+    )
     return [
-        {"what": "a log line", "us": line_us, "over_us": line_us - plain_line_us, "whole": True},
-        {"what": "an httpx call", "us": kit_us, "over_us": kit_us - plain_us, "whole": True},
+        {"what": what, "us": us, "over_us": us - plain, "whole": True} for what, us, plain in found
     ]
 
 
 def main(rounds: int) -> None:
     """Print all rows as JSON."""
     bench = Bench()
-    # Before setup: the kit changes what a log record is for the whole process.
+    # Before setup: then log records have more to them, and FastAPI itself finds an SDK to use.
     line_us = min(best_us(lambda: calls(lambda: bench.line.info("line")), lambda: None, rounds))
+    request_us = min(best_us(Requests().serve, lambda: None, rounds))
     bench.start_kit()
     rows = measure_spans(bench, rounds)
-    # Within a span, as a line of a service's work is, and sent through the kit's processors.
-    bench.line.propagate = True
-    with span("work"):
-        rows += measure_others(bench, rounds, line_us)
+    bench.line.propagate = True  # And so through the kit's processors.
+    rows += measure_others(bench, rounds, {"line": line_us, "request": request_us})
     print(json.dumps(rows))
 
 

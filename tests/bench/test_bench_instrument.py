@@ -14,7 +14,15 @@ from bench.instrument import (
 )
 from bench.processes import BenchError, choose_cores
 
-CORE = ("bare SDK", "span()", "@traced", "@traced, async", "a log line", "an httpx call")
+CORE = (
+    "bare SDK",
+    "span()",
+    "@traced",
+    "@traced, async",
+    "a log line",
+    "an httpx call",
+    "a request",
+)
 
 
 def test_a_run_gives_every_row() -> None:
