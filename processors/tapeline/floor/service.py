@@ -34,7 +34,10 @@ def run_floor_service(app: FastAPI, place: Place, body: Body) -> int:
 
     While the fault `service_down` names this service, nothing listens on its port.
     """
-    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
+    # The handler's level, too: a service's own logger has one of its own, and goes to OTLP.
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.ERROR)
+    logging.basicConfig(level=logging.ERROR, handlers=[terminal])
     return asyncio.run(_run(app, place, body))
 
 
