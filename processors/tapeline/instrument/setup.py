@@ -62,7 +62,7 @@ class Telemetry:
     meter: metrics.Meter
     log: logging.Logger
     enabled: bool
-    _providers: tuple[TracerProvider, MeterProvider, LoggerProvider]
+    _providers: tuple[TracerProvider | MeterProvider | LoggerProvider, ...]
     _apps: list[Any] = field(default_factory=list)
     _ended: bool = False
 
@@ -190,7 +190,9 @@ def _start(
         for exporter in load_exporters("logs", os.environ):
             logs.add_log_record_processor(BatchLogRecordProcessor(exporter))
         readers = [_reader(each) for each in load_exporters("metrics", os.environ)]
-    meters = MeterProvider(resource=resource, metric_readers=readers)
+    # Measured for nobody, each request would pay for it: without a reader nothing is measured.
+    measuring = [MeterProvider(resource=resource, metric_readers=readers)] if readers else []
+    meters = measuring[0] if measuring else metrics.NoOpMeterProvider()
     trace.set_tracer_provider(traces)
     metrics.set_meter_provider(meters)
     set_logger_provider(logs)
@@ -200,7 +202,7 @@ def _start(
         meter=meters.get_meter(service_name, version),
         log=logging.getLogger(service_name),
         enabled=enabled,
-        _providers=(traces, meters, logs),
+        _providers=(traces, *measuring, logs),
     )
 
 
