@@ -28,6 +28,8 @@ _DISCONNECTED: Final = frozenset({"binance", "bybit"})  # in the fault venue_dis
 _SKEW_MS: Final = 1_500.0
 _LIVE_S: Final = 2.0
 _PUBLISHED_MAX: Final = 16  # quotes on their way at once; others are not handed on
+_TRADING: Final = ("account-monitor", "order-execution", "risk-manager", "strategy-engine")
+_OPENING_POLL_S: Final = 0.5
 _RECONNECT_S: Final = 2.0
 _DEPTH_LEVELS: Final = 20
 
@@ -128,6 +130,11 @@ class MarketData:
                     )
 
     async def _publish(self) -> None:
+        # Trading opens when all that an order goes through is there.
+        for service in _TRADING:
+            async for _ in every(_OPENING_POLL_S):
+                if await self._station.call("GET", service, "/health") is not None:
+                    break
         async for number in every(1 / self._station.place.rate_per_s):
             live = [book for book in BOOKS if self._age(book) < _LIVE_S]
             if not live or len(self._publishing) >= _PUBLISHED_MAX:
