@@ -76,7 +76,7 @@ def _post(veloz: FloorProcesses, path: str, content: object, **headers: str) -> 
         | {name.replace("_", "-"): text for name, text in headers.items()},
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
