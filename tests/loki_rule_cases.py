@@ -12,6 +12,7 @@
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ __all__ = ["RULES", "LogAlertCase", "cases", "push", "quick_rules", "rule_names"
 
 RULES = SOURCE_ROOT / "config" / "loki" / "rules"
 _TESTS = SOURCE_ROOT / "config" / "loki" / "tests"
+_PUSHED_AT_ONCE = 5000
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -91,21 +94,31 @@ def _groups(folder: Path) -> Iterator[Any]:
 def push(loki_url: str, batches: Sequence[Lines], at_unix_nano: int | None = None) -> None:
     """Push lines, a nanosecond apart, the last of them now or at the given time."""
     at = time.time_ns() if at_unix_nano is None else at_unix_nano
-    streams = [
-        {
-            "stream": dict(batch.stream),
-            "values": [
-                [str(at - len(batch.lines) + number), line, dict(batch.metadata)]
-                for number, line in enumerate(batch.lines)
-            ],
-        }
-        for batch in batches
-        if batch.lines
-    ]
+    for batch in batches:
+        values = [
+            [str(at - len(batch.lines) + number), line, dict(batch.metadata)]
+            for number, line in enumerate(batch.lines)
+        ]
+        for begin in range(0, len(values), _PUSHED_AT_ONCE):
+            part = values[begin : begin + _PUSHED_AT_ONCE]
+            _post(loki_url, {"streams": [{"stream": dict(batch.stream), "values": part}]})
+
+
+def _post(loki_url: str, body: object) -> None:
+    """Push once; a Loki that is too busy is asked again: what comes twice counts once."""
     request = urllib.request.Request(  # noqa: S310 - the test's own server
         f"{loki_url}/loki/api/v1/push",
-        data=json.dumps({"streams": streams}).encode(),
+        data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
-        assert answer.status == 204
+    for _ in range(_ATTEMPTS):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+                assert answer.status == 204
+                return
+        except urllib.error.HTTPError as error:
+            told = error.read().decode()
+            if error.code < 500:
+                raise AssertionError(told) from error
+        time.sleep(1.0)
+    raise AssertionError(f"Loki did not take it {_ATTEMPTS} times: {told}")

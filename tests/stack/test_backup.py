@@ -155,7 +155,7 @@ def test_a_restored_stack_has_what_was_backed_up(
                 lambda name=name: (
                     getattr(held(stack, tmp_path, until_unix_s), name) == getattr(before, name)
                 ),
-                timeout_s=10,
+                timeout_s=60,
             )
         fill(stack)  # and it takes more
         eventually(lambda: held(stack, tmp_path, time.time()).spans == 2)
