@@ -1,7 +1,7 @@
 """The signals' configuration on the floor: config/signals.yaml, with what only a floor has.
 
-Accounts begin with money, or they would have neither leverage nor returns; and periods of returns
-are a minute instead of a day, so that Sharpe and value at risk show while one looks.
+Periods of returns are a minute instead of a day, so that Sharpe and value at risk show while one
+looks.
 """
 
 from pathlib import Path
@@ -11,8 +11,6 @@ import yaml
 
 __all__ = ["floor_signals_config"]
 
-_ACCOUNTS: Final = ("demo", "veloz")
-_STARTING_EQUITY: Final = "1000000"
 _RISK_PERIOD: Final = "1m"
 
 
@@ -20,9 +18,5 @@ def floor_signals_config(source_root: Path) -> str:
     """Return the configuration's text."""
     path = source_root / "config" / "signals.yaml"
     document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    signals = document["signals"]
-    signals["risk"]["period"] = _RISK_PERIOD
-    signals["accounts"] = {
-        name: {"base_currency": "USD", "starting_equity": _STARTING_EQUITY} for name in _ACCOUNTS
-    }
+    document["signals"]["risk"]["period"] = _RISK_PERIOD
     return yaml.safe_dump(document, sort_keys=False)
