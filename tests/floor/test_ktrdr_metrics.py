@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from system_tables import SYSTEMS_FOLDER, rows_of
+from coverage_tables import PAGES, read_rows
 from tapeline.floor.ktrdr.fields import (
     DataLogFields,
     OperationLogFields,
@@ -14,7 +14,7 @@ from tapeline.floor.ktrdr.metrics import make_metrics
 
 ROWS = {
     row.name: row.says
-    for row in rows_of(SYSTEMS_FOLDER / "ktrdr.md")
+    for row in read_rows(PAGES / "ktrdr.md")[0]
     if row.kind == "metric" and not row.is_another_way
 }
 

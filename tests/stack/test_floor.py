@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from coverage_tables import PAGES, Row, read_rows
 from floor_stack import ROOT, FloorRun, running_floor
-from system_tables import Row, rows_of, system_pages
 from tapeline.floor.catalog import SYSTEMS, services_of
 from waiting import eventually
 
@@ -33,17 +33,22 @@ def _floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FloorRun]:
         sys.stdout.write(f"\n{floor.costs()}\n")
 
 
+def pages() -> list[Path]:
+    """Return the pages that have coverage tables."""
+    return sorted(PAGES.glob("*.md"))
+
+
 def table_rows(kind: str) -> list[Row]:
     """Return the rows of a kind of all systems, without those that are left for later."""
-    found = [row for page in system_pages() for row in rows_of(page) if row.kind == kind]
+    found = [row for page in pages() for row in read_rows(page)[0] if row.kind == kind]
     assert found, f"no rows of kind {kind}"
     return found
 
 
 def test_every_system_has_its_page() -> None:
     """With rows."""
-    assert {page.stem for page in system_pages()} == set(SYSTEMS)
-    assert all(list(rows_of(page)) for page in system_pages())
+    assert {page.stem for page in pages()} == set(SYSTEMS)
+    assert all(read_rows(page)[0] for page in pages())
 
 
 def test_no_target_is_down(floor: FloorRun) -> None:
@@ -76,7 +81,7 @@ def test_every_metric_of_the_documents_has_series(floor: FloorRun) -> None:
             for system in SYSTEMS
         }
         missing = [
-            str(row)
+            row.place
             for row in rows
             if not any(re.fullmatch(re.escape(row.name) + _SUFFIXES, n) for n in names[row.system])
         ]
@@ -102,7 +107,7 @@ def test_every_trace_point_of_the_documents_has_a_span(floor: FloorRun) -> None:
             }
             for system in SYSTEMS
         }
-        missing = [str(row) for row in rows if row.name not in names[row.system]]
+        missing = [row.place for row in rows if row.name not in names[row.system]]
         assert not missing, "\n".join(missing)
         return True
 
