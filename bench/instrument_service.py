@@ -1,8 +1,9 @@
 """A FastAPI service whose requests take 5 ms, with the instrumentation kit or without.
 
-Usage: instrument_service.py PORT FORM. `plain` is the service as it is; `instrumented` is the same
-with setup(app=app): a span and figures of each request. `with more` has a span of the request's
-work and a log line besides. What it sends goes where the SDK's variables say.
+Usage: instrument_service.py PORT FORM. `plain` is the service as it is; `by hand` the same with the
+SDK and OpenTelemetry's FastAPI instrumentation, as their pages begin; `instrumented` with
+setup(app=app): a span and figures of each request. `with more` has a span of the request's work and
+a log line besides. What it sends goes where the SDK's variables say.
 """
 
 import asyncio
@@ -29,6 +30,10 @@ def make_app(form: str) -> FastAPI:
     if form == "plain":
         app.get("/orders/{symbol}")(work)
         return app
+    if form == "by hand":
+        instrument_by_hand(app)
+        app.get("/orders/{symbol}")(work)
+        return app
     # Here, so that the plain service doesn't have the SDK in its process at all.
     from tapeline.instrument import setup, traced  # noqa: PLC0415
 
@@ -44,6 +49,30 @@ def make_app(form: str) -> FastAPI:
 
     app.get("/orders/{symbol}")(with_more)
     return app
+
+
+def instrument_by_hand(app: FastAPI) -> None:
+    """Do what a service without the kit does: traces and metrics by OTLP, with the defaults."""
+    # Here, as above.
+    from opentelemetry import metrics, trace  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415
+        OTLPMetricExporter,
+    )
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: PLC0415
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+    metrics.set_meter_provider(MeterProvider(metric_readers=[reader]))
+    FastAPIInstrumentor.instrument_app(app)
 
 
 def main(port: int, form: str) -> None:
