@@ -7,6 +7,7 @@ import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,11 @@ def signals(stack: Stack) -> Any:
     return json.loads(fetch(url)).get("accounts")
 
 
+def _is_back(stack: Stack, folder: Path, until_unix_s: float, name: str, expected: object) -> bool:
+    """Tell whether a store holds again what it held."""
+    return bool(getattr(held(stack, folder, until_unix_s), name) == expected)
+
+
 def held(stack: Stack, folder: Path, until_unix_s: float) -> Kept:
     """Return what the stores hold now; of samples, those up to a time."""
     of = backends.of(stack)
@@ -151,11 +157,8 @@ def test_a_restored_stack_has_what_was_backed_up(
 
     with open_stack(tmp_path, ports) as stack:
         for name in ("lines", "spans", "samples", "silences", "accounts", "key"):
-            eventually(
-                lambda name=name: (
-                    getattr(held(stack, tmp_path, until_unix_s), name) == getattr(before, name)
-                ),
-                timeout_s=60,
-            )
+            expected = getattr(before, name)
+            back = partial(_is_back, stack, tmp_path, until_unix_s, name, expected)
+            eventually(back, timeout_s=60)
         fill(stack)  # and it takes more
         eventually(lambda: held(stack, tmp_path, time.time()).spans == 2)
