@@ -208,6 +208,7 @@ def test_the_collector_scrapes_each_service_under_its_job() -> None:
     assert by_name["b25-market-data"]["static_configs"][0]["labels"] == {
         "service": "market-data",
         "tier": "critical",
+        "environment": "production",
     }
     assert by_name["node-exporter"]["relabel_configs"] == [
         {"target_label": "instance", "replacement": "trading-server-01"}
