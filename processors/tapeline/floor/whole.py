@@ -114,6 +114,8 @@ def floor_overrides(plan: FloorPlan) -> Overrides:
         rules_folder=config / PROMETHEUS_FOLDER if fast else None,
         loki_rules_folder=config / LOKI_FOLDER if fast else None,
         alert_time_scale=plan.time_scale,
+        # A scrape before a service listens would be an outage in its objectives.
+        needs={"collector": tuple(each.name for each in services)},
         environment={"collector": {"TAPELINE_REST_SAMPLING_PERCENT": "20"}},
         units=units,
     )
@@ -156,7 +158,6 @@ def _unit(
             **plan.environment,
             "OTEL_EXPORTER_OTLP_ENDPOINT": place.otlp_endpoint,
         },
-        needs=("collector", "gate"),
         grace_s=_GRACE_S,
     )
 

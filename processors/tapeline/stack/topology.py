@@ -59,7 +59,8 @@ class Overrides:
     `ingress_files` and `egress_files` are added last to the collector's configuration of that half
     (collector/strict.yaml, collector/no_sampling.yaml). `gate_config` and `signals_config` stand in
     for the reference files. `environment` is added for each unit by
-    name. `units` are further processes, started last. `config_files` are texts by their paths below
+    name. `units` are further processes, started last; `needs` says which units must be ready before
+    one starts, besides those that it names itself. `config_files` are texts by their paths below
     the run directory's `config`, written before anything starts.
     """
 
@@ -71,6 +72,7 @@ class Overrides:
     two_collectors: bool = False
     scrape_interval_s: int = 5
     units: tuple[Unit, ...] = ()
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rules_folder: Path | None = None
     loki_rules_folder: Path | None = None
     alert_time_scale: int = 1
@@ -121,7 +123,11 @@ def _with_overrides(units: tuple[Unit, ...], overrides: Overrides) -> tuple[Unit
             ports=unit.ports,
             environment={**unit.environment, **overrides.environment.get(unit.name, {})},
             # A stack without a server does not wait for it: a test may stand in for it.
-            needs=tuple(name for name in unit.needs if name in present),
+            needs=tuple(
+                name
+                for name in (*unit.needs, *overrides.needs.get(unit.name, ()))
+                if name in present
+            ),
             grace_s=unit.grace_s,
         )
         for unit in units
