@@ -85,8 +85,10 @@ def test_a_fault_makes_its_alerts_fire_arrive_and_resolve(floor: FloorRun, scena
         return True
 
     floor.fault(scenario)
+    began = time.monotonic()
     try:
         eventually(arrived, timeout_s=FIRES_TIMEOUT_S, poll_s=1)
+        arrived_s = time.monotonic() - began
         _prove(floor, scenario)
     finally:
         floor.fault()
@@ -100,8 +102,14 @@ def test_a_fault_makes_its_alerts_fire_arrive_and_resolve(floor: FloorRun, scena
         assert not missing, f"resolved, but nobody was told: {sorted(missing)}"
         return True
 
+    ended = time.monotonic()
     eventually(resolved, timeout_s=RESOLVES_TIMEOUT_S, poll_s=2)
-    assert fast(frozenset(fired)) <= expectation.allowed
+    others = sorted(fast(frozenset(fired)) - expectation.allowed)
+    sys.stdout.write(
+        f"\n{scenario}: {len(expectation.expected)} expected, all there after {arrived_s:.0f} s, "
+        f"told as resolved {time.monotonic() - ended:.0f} s after its end; others: {others}\n"
+    )
+    assert not others
 
 
 def _prove(floor: FloorRun, scenario: str) -> None:
