@@ -423,6 +423,8 @@ def look_by(browser: Browser, admin_port: int) -> None:
     browser.value(look)
     browser.until("document.querySelectorAll('#records > li').length > 10")
     browser.until("document.getElementById('live').textContent.includes('Live')")
+    # Of many records a sample is shown: until the one with the attack is in it.
+    browser.until("document.getElementById('records').textContent.includes('owned')")
     browser.value(
         "document.querySelector('#records details').open = true;"
         "document.getElementById('pause').click()"
