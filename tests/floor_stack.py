@@ -79,6 +79,14 @@ class FloorRun:
             if alert["state"] == "firing"
         )
 
+    def fired_within(self, seconds: float) -> frozenset[str]:
+        """Return the names of Prometheus' alerts that fired at any time of the last seconds."""
+        history = f'max_over_time(ALERTS{{alertstate="firing"}}[{max(1, round(seconds))}s])'
+        return frozenset(
+            each.labels["alertname"]
+            for each in self.backends.prometheus.query(f"count by (alertname) ({history})")
+        )
+
     def _alerts(self, server: str, path: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(
             backends.fetch(self.stack.url(server).rstrip("/") + path)

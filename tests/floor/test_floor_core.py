@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -274,3 +275,18 @@ def test_a_wrong_option_of_the_floor_is_said(
     assert done.returncode == 2
     assert told in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fast_floor_forgets_sooner_and_a_real_one_runs_the_committed_files(
+    tmp_path: Path,
+) -> None:
+    """Divided rules and a gate that forgets idle series soon; at real pace neither is replaced."""
+    real = floor_overrides(FloorPlan(tmp_path / "run", port_base=9_000))
+    fast = floor_overrides(FloorPlan(tmp_path / "run", port_base=9_000, time_scale=10))
+
+    assert (real.gate_config, real.rules_folder, real.loki_rules_folder) == (None, None, None)
+    assert fast.gate_config == tmp_path / "run" / "config" / "gate.floor.yaml"
+    gate = yaml.safe_load(fast.config_files["gate.floor.yaml"])
+    assert gate["cardinality"]["idle_ttl"] == "60s"
+    assert {"rules/b25.yml", "loki-rules/fake/b25.yaml"} <= set(fast.config_files)
+    assert fast.alert_time_scale == 10

@@ -18,6 +18,7 @@ from tapeline.demo.whole import PROBLEMS, show_proofs, until_alarm
 from tapeline.floor.catalog import FloorService, services_of
 from tapeline.floor.collector import Scraped, ingress_document
 from tapeline.floor.faults import read_faults, write_faults
+from tapeline.floor.gate_config import fast_gate_config
 from tapeline.floor.place import Place, place_argument
 from tapeline.floor.rules import LOKI_FOLDER, PROMETHEUS_FOLDER, scaled_rule_files
 from tapeline.floor.schedule import Turn, active_at
@@ -36,6 +37,7 @@ _SCHEDULE_POLL_S: Final = 0.2
 _SCRAPE_INTERVAL_S: Final = 5
 _DEMO_PORTS: Final = 3
 _INGRESS_FILE: Final = "floor-ingress.yaml"
+_GATE_FILE: Final = "gate.floor.yaml"
 _SIGNALS_FILE: Final = "signals.floor.yaml"
 # Data within seconds, where the SDK's own defaults are 5 s and 60 s.
 FLOOR_ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -108,9 +110,10 @@ def floor_overrides(plan: FloorPlan) -> Overrides:
         config_files={
             _INGRESS_FILE: yaml.safe_dump(ingress, sort_keys=False),
             _SIGNALS_FILE: floor_signals_config(SOURCE_ROOT),
-            **(scaled_rule_files(SOURCE_ROOT, plan.time_scale) if fast else {}),
+            **(_fast_files(plan) if fast else {}),
         },
         signals_config=config / _SIGNALS_FILE,
+        gate_config=config / _GATE_FILE if fast else None,
         rules_folder=config / PROMETHEUS_FOLDER if fast else None,
         loki_rules_folder=config / LOKI_FOLDER if fast else None,
         alert_time_scale=plan.time_scale,
@@ -119,6 +122,13 @@ def floor_overrides(plan: FloorPlan) -> Overrides:
         environment={"collector": {"TAPELINE_REST_SAMPLING_PERCENT": "20"}},
         units=units,
     )
+
+
+def _fast_files(plan: FloorPlan) -> dict[str, str]:
+    return {
+        **scaled_rule_files(SOURCE_ROOT, plan.time_scale),
+        _GATE_FILE: fast_gate_config(SOURCE_ROOT),
+    }
 
 
 def _unit(
