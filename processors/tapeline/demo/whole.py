@@ -22,7 +22,7 @@ from tapeline.stack.runner import Stack, StackError
 from tapeline.stack.supervisor import Options, ready_table, supervise
 from tapeline.stack.topology import Overrides, Unit
 
-__all__ = ["PROBLEMS", "run_whole", "show_proofs", "until_alarm"]
+__all__ = ["PROBLEMS", "remove_if_empty", "run_whole", "show_proofs", "until_alarm"]
 
 PROOF_TIMEOUT_S: Final = 60.0
 # What executions cost against each benchmark, in money; negative where they were better than it.
@@ -69,7 +69,7 @@ def run_whole(
         sys.stderr.write(f"tapeline demo: {error}\n")
         return 1
     finally:
-        _remove_if_empty(run_dir.absolute().parent)
+        remove_if_empty(run_dir.absolute().parent)
 
 
 def _units(
@@ -145,7 +145,7 @@ def show_proofs(ports: Ports, settings: Settings, show: Show) -> None:
     show("")
 
 
-def _remove_if_empty(folder: Path) -> None:
+def remove_if_empty(folder: Path) -> None:
     """Remove the folder that the run directory was in, where nothing else is in it."""
     if folder.is_dir() and not any(folder.iterdir()):
         shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ import yaml
 
 from tapeline.demo.children import demo_units
 from tapeline.demo.messages import Settings
-from tapeline.demo.whole import PROBLEMS, show_proofs, until_alarm
+from tapeline.demo.whole import PROBLEMS, remove_if_empty, show_proofs, until_alarm
 from tapeline.floor.catalog import FloorService, services_of
 from tapeline.floor.collector import Scraped, ingress_document
 from tapeline.floor.faults import read_faults, write_faults
@@ -216,6 +216,8 @@ def run_floor(plan: FloorPlan, show: Show) -> int:
     except PROBLEMS as error:
         sys.stderr.write(f"tapeline demo floor: {error}\n")
         return 1
+    finally:
+        remove_if_empty(plan.run_dir.absolute().parent)
 
 
 class _Scheduler:
