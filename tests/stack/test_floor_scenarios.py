@@ -17,6 +17,7 @@ import pytest
 import backends
 from floor_stack import FloorRun, expectation_of, running_floor
 from tapeline.demo.credentials import planted_credentials
+from tapeline.floor.catalog import SERVICES
 from tapeline.floor.faults import SCENARIOS
 from tapeline.stack.ports import HOST
 from waiting import eventually
@@ -34,8 +35,16 @@ SLOW_ENDINGS = ("BudgetBurn",)
 @pytest.fixture(scope="module", name="floor")
 def _floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FloorRun]:
     with running_floor(tmp_path_factory.mktemp("floor")) as floor:
+        # What changes before a counter is first seen is no increase.
+        eventually(lambda: has_been_scraped(floor), timeout_s=SETTLED_TIMEOUT_S, poll_s=2)
         yield floor
         sys.stdout.write(f"\n{floor.costs()}\n")
+
+
+def has_been_scraped(floor: FloorRun) -> bool:
+    """Tell whether every service has been looked at often enough."""
+    looks = floor.backends.prometheus.query("count by (job) (count_over_time(up[10m]) >= 6)")
+    return {each.labels["job"] for each in looks} >= {each.job for each in SERVICES}
 
 
 def fast(names: frozenset[str]) -> frozenset[str]:
