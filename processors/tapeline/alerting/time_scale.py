@@ -6,14 +6,21 @@ regular expressions, thresholds (`time() - x > 60`), and the seconds that `predi
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import yaml
 
-__all__ = ["TimeScaleError", "divided", "scaled_document", "scaled_expression", "scaled_rules"]
+__all__ = [
+    "TimeScaleError",
+    "divided",
+    "scaled_document",
+    "scaled_expression",
+    "scaled_rules",
+    "scaled_texts",
+]
 
 INTERVAL_MIN_MS: Final = 5000
 """As often as the floor scrapes: rules that run more often see nothing new."""
@@ -158,20 +165,29 @@ def scaled_rules(source: Path, target: Path, divisor: int) -> tuple[Path, ...]:
     Paths below the folder stay: Loki's are in a folder for each tenant. Raises TimeScaleError for a
     file that is wrong, and where there is none at all.
     """
+    written = []
+    for path, text in scaled_texts(source, divisor):
+        place = target / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+        written.append(place)
+    return tuple(written)
+
+
+def scaled_texts(source: Path, divisor: int) -> Iterator[tuple[Path, str]]:
+    """Yield every rule file below a folder, divided: its path from there, and its text.
+
+    Raises what `scaled_rules` raises.
+    """
     if divisor < 1:
         raise TimeScaleError(f"the divisor is at least 1, not {divisor}")
     paths = sorted([*source.rglob("*.yml"), *source.rglob("*.yaml")])
     if not paths:
         raise TimeScaleError(f"{source}: there are no rule files")
-    written = []
     for path in paths:
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
             scaled = scaled_document(document, divisor)
         except (TimeScaleError, yaml.YAMLError) as error:
             raise TimeScaleError(f"{path}: {error}") from error
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(yaml.safe_dump(scaled, sort_keys=False, width=98), encoding="utf-8")
-        written.append(place)
-    return tuple(written)
+        yield path.relative_to(source), yaml.safe_dump(scaled, sort_keys=False, width=98)

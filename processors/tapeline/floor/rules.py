@@ -1,12 +1,9 @@
 """The alert rules of a floor on which time runs faster: the committed ones, divided."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import yaml
-
-from tapeline.alerting.time_scale import scaled_document
+from tapeline.alerting.time_scale import scaled_texts
 
 __all__ = ["LOKI_FOLDER", "PROMETHEUS_FOLDER", "scaled_rule_files"]
 
@@ -21,13 +18,8 @@ _SOURCES: Final = (
 
 def scaled_rule_files(source_root: Path, divisor: int) -> dict[str, str]:
     """Return each rule file's text by its path below `config`; raises TimeScaleError."""
-    return dict(_files(source_root, divisor))
-
-
-def _files(source_root: Path, divisor: int) -> Iterator[tuple[str, str]]:
-    for folder, source in _SOURCES:
-        root = source_root / source
-        for path in sorted([*root.rglob("*.yml"), *root.rglob("*.yaml")]):
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-            text = yaml.safe_dump(scaled_document(document, divisor), sort_keys=False)
-            yield f"{folder}/{path.relative_to(root)}", text
+    return {
+        f"{folder}/{path}": text
+        for folder, source in _SOURCES
+        for path, text in scaled_texts(source_root / source, divisor)
+    }
