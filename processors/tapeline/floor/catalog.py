@@ -23,11 +23,6 @@ class FloorService:
     labels: Mapping[str, str] = field(default_factory=dict)
     instance: str | None = None
 
-    @property
-    def namespace(self) -> str:
-        """What service.namespace would be: the system."""
-        return self.system
-
 
 def _py_rt(name: str, module: str) -> FloorService:
     return FloorService(f"py-rt-{name}", "py_rt", module, f"py-rt-{name}", {"service": name})

@@ -69,7 +69,6 @@ class FloorPlan:
     tape_path: Path | None = None
     run: str = "f1"
     desk: Settings | None = None
-    servers: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def ports(self) -> Ports:
@@ -198,8 +197,6 @@ def run_floor(plan: FloorPlan, show: Show) -> int:
             port_base=plan.port_base,
             overrides=floor_overrides(plan),
         )
-        if plan.servers is not None:
-            options = replace(options, servers=plan.servers)
 
         with ExitStack() as running:
 
