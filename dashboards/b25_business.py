@@ -69,10 +69,13 @@ _PNL: Final = (
     barchart(
         "Daily P&L",
         "currencyUSD",
-        "What was realised in each day; choose 30 days as the time, or shorter bars.",
+        "What was realised in each day, today so far; choose 30 days as the time, or shorter bars.",
         (
+            # A bar's point lies at its begin (Grafana asks at whole steps), and it looks ahead: the
+            # day that runs has a bar, and each bar is named after its own day.
             Query(
-                f"sum(delta(account_monitor_realized_pnl_usd{{{_SYMBOL}}}[$bucket]))",
+                f"sum(delta(account_monitor_realized_pnl_usd{{{_SYMBOL}}}[$bucket]"
+                " offset -$bucket))",
                 "P&L",
                 step="$bucket",
             ),

@@ -4,14 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from dashboards.queries import InterpolationError, Span, Value, duration_ms, interpolate
+from dashboards.queries import InterpolationError, Span, Value, interpolate
 from dashboards.servers import Servers
 
 __all__ = ["resolved"]
 
 _LABEL_VALUES: Final = re.compile(r"label_values\((?:(?P<selector>.+),\s*)?(?P<label>\w+)\)")
-_BARS_MIN: Final = 50
-"""A reader picks the longest bars of which the time shown has so many, else the shortest."""
 
 
 def resolved(
@@ -42,8 +40,6 @@ def _value(
         if name in samples:
             return Value((_trace_id(servers, samples[name], span),))
         return Value((str(variable.get("query") or ""),))
-    if kind == "interval":
-        return Value((_bar(str(variable["query"]).split(","), span),))
     multi = bool(variable.get("multi") or variable.get("includeAll"))
     options = (
         _of_labels(variable, before, servers, span)
@@ -77,8 +73,3 @@ def _trace_id(servers: Servers, query: str, span: Span) -> str:
         if servers.has_trace(trace_id):
             return trace_id
     raise InterpolationError(f"no line of {query} names a trace that Jaeger has")
-
-
-def _bar(options: list[str], span: Span) -> str:
-    fitting = [each for each in options if duration_ms(each) * _BARS_MIN <= span.range_ms]
-    return fitting[-1] if fitting else options[0]
