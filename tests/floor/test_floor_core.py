@@ -1,8 +1,12 @@
 """The floor's core: places, faults, turns, the tape, and what the collector is told."""
 
 import json
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
@@ -22,13 +26,17 @@ from tapeline.floor.faults import (
     FaultError,
     Faults,
     read_faults,
+    switch_faults,
     write_faults,
 )
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place, place_argument, place_from
 from tapeline.floor.schedule import Turn, active_at, parse_turn
 from tapeline.floor.tape import Tape, TapeError, read_recorded
-from tapeline.floor.whole import FloorPlan, fault_path, floor_overrides
+from tapeline.floor.whole import FloorPlan, _Scheduler, fault_path, floor_overrides
+from tapeline.stack.ports import PortError
+from tapeline.stack.run_directory import RunDirectory
+from waiting import eventually
 
 PLACE = Place(
     name="veloz-engine",
@@ -88,7 +96,7 @@ def test_an_unknown_system_is_told_with_the_near_one() -> None:
 
 def test_a_fault_is_seen_by_a_service_soon_and_not_before(tmp_path: Path) -> None:
     """The file is read four times a second, however often a service asks."""
-    path, now = tmp_path / "a" / "faults.json", 0.0
+    path, now = tmp_path / "faults.json", 0.0
     faults = Faults(path, lambda: now)
     assert not faults.active("latency_spike")
 
@@ -160,7 +168,7 @@ def test_the_same_seed_is_the_same_market() -> None:
 def test_a_recorded_tape_is_repeated(tmp_path: Path) -> None:
     """Its pairs come in their order, from somewhere, and begin again."""
     path = tmp_path / "quotes.csv"
-    path.write_text("timestamp,bid,ask\na,1.1,1.2\nb,1.3,1.4\n", encoding="utf-8")
+    path.write_text("bid,ask,of a spreadsheet\n1.1,1.2,a\n1.3,1.4,b\n", encoding="utf-8-sig")
 
     bids = [quote.bid for quote in islice(Tape(1, read_recorded(path)).quotes("X"), 4)]
 
@@ -171,17 +179,23 @@ def test_a_recorded_tape_is_repeated(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("a,b\n1,2\n", "no columns bid and ask, but a, b"),
-        ("bid,ask\nx,2\n", "'x' and '2' are no prices"),
-        ("bid,ask\n3,2\n", "a bid of 3 and an ask of 2 make no quote"),
+        ("bid,ask\n1,2\nx,2\n", "3: 'x' and '2' are no prices"),
+        ("bid,ask\n1\n", "2: '1' and None are no prices"),
+        ("bid,ask\n3,2\n", "2: a bid of 3 and an ask of 2 make no quote"),
+        ("bid,ask\nNaN,2\n", "a bid of NaN and an ask of 2 make no quote"),
+        ("bid,ask\n1,Infinity\n", "an ask of Infinity make no quote"),
+        ("bid,ask\n0,2\n", "a bid of 0 and an ask of 2 make no quote"),
+        (f"bid,ask\n{'1' * 200_000},2\n", "field larger than field limit"),
         ("bid,ask\n", "holds no quotes"),
+        ("", "no columns bid and ask"),
     ],
 )
 def test_a_tape_that_is_none_is_said(tmp_path: Path, text: str, told: str) -> None:
-    """With the file's name."""
+    """With the file's name, and the line where it is about one."""
     path = tmp_path / "quotes.csv"
     path.write_text(text, encoding="utf-8")
 
-    with pytest.raises(TapeError, match=rf"quotes\.csv: .*{told}"):
+    with pytest.raises(TapeError, match=rf"quotes\.csv:.*{told}"):
         read_recorded(path)
 
 
@@ -229,23 +243,134 @@ def test_services_have_ports_and_peers_of_their_own(tmp_path: Path) -> None:
     assert min(place.port for place in places.values()) >= plan.first_port
 
 
+def test_a_floor_whose_services_have_no_ports_is_said(tmp_path: Path) -> None:
+    """With what to take; one lower there is a port for the last of them, too."""
+    with pytest.raises(PortError, match="take one that is lower by 1 or more"):
+        floor_overrides(FloorPlan(tmp_path, port_base=65_536 - 42))
+
+    units = floor_overrides(FloorPlan(tmp_path, port_base=65_536 - 43)).units
+    assert max(port for unit in units for _, port in unit.ports) == 65_535
+
+
+@pytest.fixture(name="run_dir")
+def _run_dir(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a floor that runs."""
+    directory = RunDirectory(tmp_path / "run")
+    directory.open()
+    write_faults(fault_path(directory.path), ())
+    yield directory.path
+    directory.close()
+
+
 def test_a_fault_without_a_floor_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit status 1 where nothing runs, 2 where there is no such scenario."""
-    assert fault_command("drawdown", tmp_path, off=False, duration=None) == 1
+    """Exit status 1 where nothing runs, or a stack that is no floor; 2 for a wrong option."""
+    assert fault_command("drawdown", tmp_path / "other", off=False, duration=None) == 1
     assert "no floor runs in" in capsys.readouterr().err
-    assert fault_command("nothing", tmp_path, off=False, duration=None) == 2
+    assert fault_command("nothing", run_dir, off=False, duration=None) == 2
+    assert fault_command("drawdown", run_dir, off=False, duration="0s") == 2
+    assert "--for 0s must be above 0" in capsys.readouterr().err
+
+    fault_path(run_dir).unlink()
+    assert fault_command("drawdown", run_dir, off=False, duration=None) == 1
+    assert not fault_path(run_dir).exists()
 
 
-def test_faults_are_switched_one_by_one(tmp_path: Path) -> None:
+def test_a_floor_that_was_killed_has_no_faults(tmp_path: Path) -> None:
+    """Its files are there and its lock is not; the next floor begins without what it left."""
+    path = fault_path(tmp_path)
+    path.parent.mkdir()
+    write_faults(path, ["drawdown"])
+
+    assert fault_command("log_flood", tmp_path, off=False, duration=None) == 1
+    assert read_faults(path) == {"drawdown"}
+    files = floor_overrides(FloorPlan(tmp_path, port_base=9_000)).config_files
+    assert json.loads(files[path.name]) == []
+
+
+def test_faults_are_switched_one_by_one(run_dir: Path) -> None:
     """One is switched on and off beside others that stay."""
-    (tmp_path / "data").mkdir()
     for name in ("drawdown", "log_flood"):
-        assert fault_command(name, tmp_path, off=False, duration=None) == 0
+        assert fault_command(name, run_dir, off=False, duration=None) == 0
 
-    assert fault_command("drawdown", tmp_path, off=True, duration=None) == 0
-    assert read_faults(fault_path(tmp_path)) == {"log_flood"}
+    assert fault_command("drawdown", run_dir, off=True, duration=None) == 0
+    assert read_faults(fault_path(run_dir)) == {"log_flood"}
+
+
+def test_a_fault_for_a_while_is_off_after(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was switched on by others meanwhile stays."""
+    write_faults(fault_path(run_dir), ["log_flood"])
+
+    assert fault_command("drawdown", run_dir, off=False, duration="10ms") == 0
+    assert capsys.readouterr().out == "fault drawdown on\nfault drawdown off\n"
+    assert read_faults(fault_path(run_dir)) == {"log_flood"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_fault_and_not_only_the_command(
+    run_dir: Path, number: signal.Signals
+) -> None:
+    """Or the floor would stay ill, with nobody to heal it."""
+    command = [sys.executable, "-m", "tapeline.cli", "fault", "drawdown"]
+    with subprocess.Popen([*command, "--for", "10m", "--run-dir", str(run_dir)]) as process:
+        eventually(lambda: read_faults(fault_path(run_dir)) == {"drawdown"}, timeout_s=60)
+
+        process.send_signal(number)
+
+        assert process.wait(30) == 0
+    assert read_faults(fault_path(run_dir)) == frozenset()
+
+
+def test_a_floor_that_ended_is_not_begun_again_by_its_faults(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command says so, and leaves no folder."""
+    path, aside = fault_path(run_dir), run_dir / "aside"
+
+    with ThreadPoolExecutor(1) as others:
+        told = others.submit(lambda: eventually(lambda: "drawdown" in read_faults(path)))
+        told.add_done_callback(lambda _: path.parent.rename(aside))
+        assert fault_command("drawdown", run_dir, off=False, duration="2s") == 1
+
+    assert f"the floor in {run_dir} has ended" in capsys.readouterr().err
+    assert not path.parent.exists()
+
+
+def test_no_switch_is_lost(tmp_path: Path) -> None:
+    """A schedule and commands switch at the same time, each its own fault."""
+    path = tmp_path / "faults.json"
+    write_faults(path, ())
+    with ThreadPoolExecutor(len(SCENARIOS)) as pool:
+        for _ in range(20):
+            list(pool.map(lambda name: switch_faults(path, on=[name]), SCENARIOS))
+            assert read_faults(path) == set(SCENARIOS)
+            list(pool.map(lambda name: switch_faults(path, off=[name]), SCENARIOS))
+            assert read_faults(path) == frozenset()
+
+
+def test_a_schedule_switches_its_own_faults(tmp_path: Path) -> None:
+    """On at their time and off behind it, beside what was switched by hand; then it is told."""
+    path, shown = tmp_path / "faults.json", list[str]()
+    write_faults(path, ["log_flood"])
+    turns = [Turn("drawdown", 0.0, 1.0), Turn("clock_skew", 1.0)]
+
+    with _Scheduler(path, turns, shown.append):
+        eventually(lambda: read_faults(path) == {"log_flood", "drawdown"})
+        eventually(lambda: read_faults(path) == {"log_flood", "clock_skew"})
+
+    assert shown == ["fault drawdown on", "fault clock_skew on", "fault drawdown off"]
+
+
+def test_a_schedule_ends_with_its_floor(tmp_path: Path) -> None:
+    """It makes no folder where the run's files have been removed."""
+    path = tmp_path / "gone" / "faults.json"
+    with _Scheduler(path, [Turn("drawdown")], print):
+        eventually(lambda: "floor-schedule" not in {each.name for each in threading.enumerate()})
+
+    assert not path.parent.exists()
 
 
 @pytest.mark.parametrize(

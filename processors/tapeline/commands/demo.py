@@ -77,8 +77,9 @@ def _add_fault(parser: argparse.ArgumentParser) -> None:
         " An unknown name lists them."
     )
     parser.add_argument("name", metavar="SCENARIO", help="which, as latency_spike")
-    parser.add_argument("--off", action="store_true", help="switch it off")
-    parser.add_argument(
+    switch = parser.add_mutually_exclusive_group()
+    switch.add_argument("--off", action="store_true", help="switch it off")
+    switch.add_argument(
         "--for", dest="duration", default=None, metavar="TIME", help="switch it off after so long"
     )
     _add_run_dir(parser)

@@ -1,8 +1,9 @@
 """`tapeline demo floor` and `tapeline fault`: options checked, then handed on."""
 
+import signal
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,17 +11,18 @@ from typing import Final
 from tapeline.demo.command import DemoOptions, demo_settings, services_environment
 from tapeline.demo.whole import PROBLEMS
 from tapeline.floor.catalog import CatalogError, services_of
-from tapeline.floor.faults import FaultError, checked_scenario, read_faults, write_faults
+from tapeline.floor.faults import FaultError, checked_scenario, switch_faults
 from tapeline.floor.schedule import parse_turn
 from tapeline.floor.tape import TapeError, read_recorded
 from tapeline.floor.whole import FloorPlan, fault_path, new_run, run_floor
 from tapeline.pipeline.durations import parse_duration_s
+from tapeline.stack.run_directory import RunDirectory
 
 __all__ = ["FloorChoices", "fault_command", "floor_command"]
 
 RATE_MAX_PER_S: Final = 20.0
 TIME_SCALE_MAX: Final = 60
-_FAULT_POLL_S: Final = 0.2
+_ENDING_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,10 @@ def floor_plan(choices: FloorChoices) -> FloorPlan:
 
 
 def fault_command(name: str, run_dir: Path, *, off: bool, duration: str | None) -> int:
-    """Switch a fault of a running floor on or off; with a duration wait, then switch it off."""
+    """Switch a fault of a running floor on or off; with a duration wait, then switch it off.
+
+    Returns 0 when it is switched, 1 where no floor runs (any more), 2 for a wrong option.
+    """
     path = fault_path(run_dir)
     try:
         checked_scenario(name)
@@ -85,34 +90,51 @@ def fault_command(name: str, run_dir: Path, *, off: bool, duration: str | None) 
     except ValueError as error:
         sys.stderr.write(f"tapeline fault: {error}\n")
         return 2
-    if not path.parent.parent.is_dir():
+    # A floor that was killed leaves its files, but holds no lock.
+    if not (path.is_file() and RunDirectory(run_dir).is_locked()):
         sys.stderr.write(
             f"tapeline fault: no floor runs in {run_dir}. Start one with `tapeline demo floor`, or "
             "name its folder with --run-dir.\n"
         )
         return 1
-    others = read_faults(path) - {name}
-    write_faults(path, others if off else others | {name})
-    _show(f"fault {name} {'off' if off else 'on'}")
-    if off or not duration_s:
-        return 0
     try:
-        time.sleep(duration_s)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        write_faults(path, read_faults(path) - {name})
-        _show(f"fault {name} off")
+        with _held_signals():
+            _switch(path, name, on=not off)
+            if duration_s:
+                signal.sigtimedwait(_ENDING_SIGNALS, duration_s)
+                _switch(path, name, on=False)
+    except FileNotFoundError:
+        sys.stderr.write(f"tapeline fault: the floor in {run_dir} has ended\n")
+        return 1
     return 0
 
 
+@contextmanager
+def _held_signals() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back: they end the waiting, and never leave a fault switched on."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _switch(path: Path, name: str, *, on: bool) -> None:
+    switch_faults(path, on=[name] if on else [], off=[] if on else [name])
+    _show(f"fault {name} {'on' if on else 'off'}")
+
+
 def _duration_s(option: str, text: str | None) -> float:
+    """Return an option's seconds, 0 where it is not given; raises ValueError for none at all."""
     if text is None:
         return 0.0
     try:
-        return parse_duration_s(text)
+        duration_s = parse_duration_s(text)
     except ValueError as error:
         raise ValueError(f"{option} is {error}") from error
+    if not duration_s:
+        raise ValueError(f"{option} {text} must be above 0")
+    return duration_s
 
 
 def _show(line: str) -> None:

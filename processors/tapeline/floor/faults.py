@@ -4,6 +4,7 @@ The file is a JSON list of names. Whoever runs the floor replaces it as a whole;
 few times a second, so that a fault needs no connection to a service that is perhaps the ill one.
 """
 
+import fcntl
 import json
 import os
 import time
@@ -22,6 +23,7 @@ __all__ = [
     "Scenario",
     "checked_scenario",
     "read_faults",
+    "switch_faults",
     "write_faults",
 ]
 
@@ -75,11 +77,26 @@ def checked_scenario(name: str) -> str:
 
 
 def write_faults(path: Path, names: Collection[str]) -> None:
-    """Say which faults are on from now; a reader sees the file before or after, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Say which faults are on from now; a reader sees the file before or after, never half.
+
+    Raises FileNotFoundError where its folder is not there: the floor has ended.
+    """
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     draft.write_text(json.dumps(sorted(names)), encoding="utf-8")
     draft.replace(path)
+
+
+def switch_faults(path: Path, *, on: Collection[str] = (), off: Collection[str] = ()) -> None:
+    """Switch some faults and leave the others as they are; raises as `write_faults` does.
+
+    Whoever switches at the same moment, a schedule or a command, waits: no switch is lost.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        write_faults(path, (read_faults(path) - frozenset(off)) | frozenset(on))
+    finally:
+        os.close(folder)
 
 
 class Faults:

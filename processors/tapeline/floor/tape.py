@@ -19,6 +19,7 @@ _WALK_TICKS: Final = 3
 _SPREAD_TICKS_MAX: Final = 4
 _TICKS_MIN: Final = 1_000
 _ROWS_MAX: Final = 100_000
+_PRICE_MAX: Final = 1_000_000_000
 # Names of the columns that hold the prices, in any order: those of the usual exports.
 _BID_COLUMNS: Final = ("bid", "bid_price", "Bid")
 _ASK_COLUMNS: Final = ("ask", "ask_price", "Ask")
@@ -100,26 +101,30 @@ def read_recorded(path: Path) -> tuple[tuple[Decimal, Decimal], ...]:
     Raises TapeError for a file that has no such columns, or a row that is no pair of prices.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
             reader = csv.DictReader(file)
             columns = reader.fieldnames or ()
             bid = next((name for name in _BID_COLUMNS if name in columns), None)
             ask = next((name for name in _ASK_COLUMNS if name in columns), None)
             if bid is None or ask is None:
                 raise TapeError(f"{path}: no columns bid and ask, but {', '.join(columns)}")
-            rows = tuple(_row(path, row, bid, ask) for row in islice(reader, _ROWS_MAX))
-    except (OSError, UnicodeDecodeError) as error:
+            rows = tuple(
+                _pair(f"{path}:{reader.line_num}", row[bid], row[ask])
+                for row in islice(reader, _ROWS_MAX)
+            )
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TapeError(f"{path}: {error}") from error
     if not rows:
         raise TapeError(f"{path}: holds no quotes")
     return rows
 
 
-def _row(path: Path, row: dict[str, str], bid: str, ask: str) -> tuple[Decimal, Decimal]:
+def _pair(where: str, bid: str | None, ask: str | None) -> tuple[Decimal, Decimal]:
+    """Return the prices of a row; None stands for a column that the row is too short for."""
     try:
-        pair = Decimal(row[bid]), Decimal(row[ask])
+        pair = Decimal(bid or ""), Decimal(ask or "")
     except InvalidOperation as error:
-        raise TapeError(f"{path}: {row[bid]!r} and {row[ask]!r} are no prices") from error
-    if not 0 < pair[0] <= pair[1]:
-        raise TapeError(f"{path}: a bid of {pair[0]} and an ask of {pair[1]} make no quote")
+        raise TapeError(f"{where}: {bid!r} and {ask!r} are no prices") from error
+    if not (pair[0].is_finite() and pair[1].is_finite() and 0 < pair[0] <= pair[1] <= _PRICE_MAX):
+        raise TapeError(f"{where}: a bid of {pair[0]} and an ask of {pair[1]} make no quote")
     return pair

@@ -17,14 +17,14 @@ from tapeline.demo.messages import Settings
 from tapeline.demo.whole import PROBLEMS, remove_if_empty, show_proofs, until_alarm
 from tapeline.floor.catalog import FloorService, services_of
 from tapeline.floor.collector import Scraped, ingress_document
-from tapeline.floor.faults import read_faults, write_faults
+from tapeline.floor.faults import switch_faults
 from tapeline.floor.gate_config import fast_gate_config
 from tapeline.floor.place import Place, place_argument
 from tapeline.floor.rules import LOKI_FOLDER, PROMETHEUS_FOLDER, scaled_rule_files
 from tapeline.floor.schedule import Turn, active_at
 from tapeline.floor.signals_config import floor_signals_config
 from tapeline.stack.binaries import SOURCE_ROOT
-from tapeline.stack.ports import HOST, Ports
+from tapeline.stack.ports import HOST, PortError, Ports
 from tapeline.stack.runner import Stack
 from tapeline.stack.supervisor import Options, ready_table, supervise
 from tapeline.stack.topology import Overrides, Unit
@@ -39,6 +39,10 @@ _DEMO_PORTS: Final = 3
 _INGRESS_FILE: Final = "floor-ingress.yaml"
 _GATE_FILE: Final = "gate.floor.yaml"
 _SIGNALS_FILE: Final = "signals.floor.yaml"
+_FAULT_FILE: Final = "faults.json"
+# Away from the servers' well-known ports.
+_DEFAULT_BASE: Final = 8700
+_HIGHEST_PORT: Final = 65_535
 # Data within seconds, where the SDK's own defaults are 5 s and 60 s.
 FLOOR_ENVIRONMENT: Final[Mapping[str, str]] = {
     "OTEL_BSP_SCHEDULE_DELAY": "1000",
@@ -82,20 +86,19 @@ class FloorPlan:
         return base + len(fields(Ports)) + _DEMO_PORTS
 
 
-# Away from the servers' well-known ports.
-_DEFAULT_BASE: Final = 8700
-
-
 def fault_path(run_dir: Path) -> Path:
     """Where the floor of a run directory is told which faults are on."""
-    return run_dir.absolute() / "data" / "floor" / "faults.json"
+    return run_dir.absolute() / "config" / _FAULT_FILE
 
 
 def floor_overrides(plan: FloorPlan) -> Overrides:
-    """Return what makes a stack the floor: its services, and what the collector must know."""
+    """Return what makes a stack the floor: its services, and what the collector must know.
+
+    Raises PortError for a base so high that a service has no port.
+    """
     services = services_of(plan.systems)
     ports = plan.ports()
-    ports_of = {each.name: plan.first_port + at for at, each in enumerate(services)}
+    ports_of = _ports_of(plan, services)
     logs = plan.run_dir.absolute() / "log-files" / "floor"
     scraped = [Scraped(each, ports_of[each.name]) for each in services]
     ingress = ingress_document(scraped, logs, _SCRAPE_INTERVAL_S)
@@ -109,6 +112,8 @@ def floor_overrides(plan: FloorPlan) -> Overrides:
         config_files={
             _INGRESS_FILE: yaml.safe_dump(ingress, sort_keys=False),
             _SIGNALS_FILE: floor_signals_config(SOURCE_ROOT),
+            # A floor that was killed left its faults here: this one begins without.
+            _FAULT_FILE: "[]",
             **(_fast_files(plan) if fast else {}),
         },
         signals_config=config / _SIGNALS_FILE,
@@ -121,6 +126,16 @@ def floor_overrides(plan: FloorPlan) -> Overrides:
         environment={"collector": {"TAPELINE_REST_SAMPLING_PERCENT": "20"}},
         units=units,
     )
+
+
+def _ports_of(plan: FloorPlan, services: Sequence[FloorService]) -> dict[str, int]:
+    beyond = plan.first_port + len(services) - 1 - _HIGHEST_PORT
+    if beyond > 0:
+        raise PortError(
+            f"port base {plan.port_base} is out of range for a floor of {len(services)} services: "
+            f"take one that is lower by {beyond} or more."
+        )
+    return {each.name: plan.first_port + at for at, each in enumerate(services)}
 
 
 def _fast_files(plan: FloorPlan) -> dict[str, str]:
@@ -233,6 +248,8 @@ class _Scheduler:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        if self._turns:
+            self._thread.join()
 
     def _run(self) -> None:
         began = time.monotonic()
@@ -241,7 +258,10 @@ class _Scheduler:
             due = active_at(self._turns, time.monotonic() - began)
             if due == mine:
                 continue
-            write_faults(self._path, (read_faults(self._path) - mine) | due)
+            try:
+                switch_faults(self._path, on=due - mine, off=mine - due)
+            except FileNotFoundError:
+                return  # The floor has ended and removed its files: no fault is on.
             for name in sorted(due ^ mine):
                 self._show(f"fault {name} {'on' if name in due else 'off'}")
             mine = due
