@@ -36,6 +36,7 @@ def _run(tmp_path: Path) -> Path:
     ):
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text(text, encoding="utf-8")
+    (run / "lock").touch()
     (run / "data/loki/empty").mkdir()
     (run / "data/loki/link").symlink_to("/etc/passwd")
     return run
@@ -75,6 +76,7 @@ def test_files_come_back_as_they_were(run: Path, tmp_path: Path) -> None:
         "data/loki/chunks/a": b"lines",
         "data/loki/wal/0": b"more lines",
         "data/prometheus/wal/0": b"samples",
+        "lock": b"",
     }
     assert (fresh / "data/loki/empty").is_dir()
     for path in (*fresh.rglob("*"), *backup.rglob("*"), backup):

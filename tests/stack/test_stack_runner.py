@@ -129,6 +129,32 @@ def test_the_run_directory_is_private_and_kept_on_request(tmp_path: Path) -> Non
     assert [path.name for path in run.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.parametrize("name", ["config", "data", "logs", "queue", "log-files"])
+def test_a_folder_with_data_of_others_is_refused(tmp_path: Path, name: str) -> None:
+    """What a stack would remove at its end must be a stack's; nothing is touched, modes neither."""
+    (tmp_path / name).mkdir(mode=0o755)
+    (tmp_path / name / "precious").write_text("not the stack's", encoding="utf-8")
+    tmp_path.chmod(0o755)
+    with pytest.raises(RunDirectoryError, match=rf"holds {name}, .*another folder with --run-dir"):
+        Stack(tmp_path, Ports.free(), servers=()).start()
+    assert up_command(tmp_path, servers=(), detach=True) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "precious").exists()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_folder_of_somebody_elses_keeps_its_mode(tmp_path: Path) -> None:
+    """And links to log files may be there beforehand."""
+    (tmp_path / "log-files").mkdir()
+    (tmp_path / "log-files" / "mine.log").symlink_to("/var/log/mine.log")
+    (tmp_path / "mine.txt").touch()
+    tmp_path.chmod(0o755)
+    with Stack(tmp_path, Ports.free(), servers=()):
+        assert (tmp_path / "log-files" / "mine.log").is_symlink()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
 def test_one_stack_a_run_directory(two_units: Stack) -> None:
     """A second one is refused, and does not touch the first."""
     with two_units as stack:

@@ -54,9 +54,19 @@ def restore_command(choices: BackupChoices, backup: Path, *, replace: bool) -> i
             f" --run-dir {directory.path}`, or name another --run-dir\n"
         )
         return 1
+    is_claimed = False
     try:
-        put_back(backup, _chosen(choices), _folders(choices), _show_restored, replace=replace)
-    except BackupError as error:
+        stores, folders = _chosen(choices), _folders(choices)
+        if any(
+            folders[store.name].is_relative_to(directory.path)
+            for store in stores
+            if store.name in folders
+        ):
+            is_claimed = directory.claim()
+        put_back(backup, stores, folders, _show_restored, replace=replace)
+    except (BackupError, RunDirectoryError) as error:
+        if is_claimed:
+            directory.disclaim()
         sys.stderr.write(f"tapeline restore: {error}\n")
         return 1
     sys.stdout.write(f"tapeline stack up --keep --run-dir {directory.path}  # starts from there\n")

@@ -148,6 +148,7 @@ def _detached(options: Options) -> int:
             f"a stack is already running in {directory.path}. Stop it with `tapeline stack down`, "
             "or use another --run-dir and --port-base."
         )
+    directory.claim()
     log_path = directory / _LOG
     log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.clear_state()

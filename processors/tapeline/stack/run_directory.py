@@ -16,7 +16,10 @@ __all__ = ["RunDirectory", "RunDirectoryError", "State", "UnitState"]
 
 _STATE_VERSION: Final = 1
 _FOLDER_MODE: Final = 0o700
-_CONTENTS: Final = ("config", "queue", "data", "logs", "log-files")
+_LOG_FILES: Final = "log-files"
+_CONTENTS: Final = ("config", "queue", "data", "logs", _LOG_FILES)
+# Stays as long as there is anything of a stack: by it a folder is known as one of ours.
+_LOCK: Final = "lock"
 
 
 class RunDirectoryError(Exception):
@@ -65,14 +68,55 @@ class RunDirectory:
         """The log file of a unit."""
         return self.path / "logs" / f"{unit}.log"
 
-    def open(self) -> None:
-        """Create the folders and take the lock; raises RunDirectoryError where another has it."""
+    def claim(self) -> bool:
+        """Make the folder one of ours; tell whether it was none.
+
+        Raises RunDirectoryError where it holds what no stack put there under the names of a stack's
+        folders: that would be removed at the stack's end.
+        """
         try:
-            for folder in (self.path, *(self.path / name for name in _CONTENTS)):
-                folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            if (self.path / _LOCK).exists():
+                return False
+            self._refuse_others()
+            if not self.path.exists():
+                self.path.mkdir(mode=_FOLDER_MODE, parents=True)
+                self.path.chmod(stat.S_IRWXU)
+            os.close(os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise self._unusable(error) from error
+        return True
+
+    def disclaim(self) -> None:
+        """Take back a claim of which nothing came."""
+        (self.path / _LOCK).unlink(missing_ok=True)
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def _refuse_others(self) -> None:
+        held = [name for name in _CONTENTS if _holds_others(self.path / name)]
+        if held:
+            raise RunDirectoryError(
+                f"{self.path} holds {', '.join(held)}, which no stack put there and which would be "
+                "removed at the end. Choose another folder with --run-dir."
+            )
+
+    def _unusable(self, error: OSError) -> RunDirectoryError:
+        return RunDirectoryError(
+            f"cannot use {self.path}: {error.strerror}. Choose another folder with --run-dir."
+        )
+
+    def open(self) -> None:
+        """Create the folders and take the lock.
+
+        Raises RunDirectoryError where another has it, or where the folder is somebody else's.
+        """
+        self.claim()
+        try:
+            for folder in (self.path / name for name in _CONTENTS):
+                folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
                 # The umask only takes away, but an earlier run or a user may have given more.
                 folder.chmod(stat.S_IRWXU)
-            self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+            self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self.close()
@@ -82,9 +126,7 @@ class RunDirectory:
             ) from error
         except OSError as error:
             self.close()
-            raise RunDirectoryError(
-                f"cannot use {self.path}: {error.strerror}. Choose another folder with --run-dir."
-            ) from error
+            raise self._unusable(error) from error
 
     @property
     def is_open(self) -> bool:
@@ -100,7 +142,7 @@ class RunDirectory:
     def is_locked(self) -> bool:
         """Tell whether some process has a stack open here."""
         try:
-            handle = os.open(self.path / "lock", os.O_RDWR)
+            handle = os.open(self.path / _LOCK, os.O_RDWR)
         except OSError:
             return False
         try:
@@ -115,7 +157,7 @@ class RunDirectory:
         """Remove what a stack put here, and the folder itself where nothing else is in it."""
         for name in _CONTENTS:
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("state.json", "lock"):
+        for name in ("state.json", _LOCK):
             (self.path / name).unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
@@ -144,6 +186,14 @@ class RunDirectory:
                 f"{path} can't be read as a stack's state ({error}). If no stack runs here, "
                 "remove the file."
             ) from error
+
+
+def _holds_others(folder: Path) -> bool:
+    """Tell whether there is something to lose; links to log files may be made beforehand."""
+    if not folder.is_dir():
+        return folder.exists()
+    links_are_ours = folder.name == _LOG_FILES
+    return any(not (links_are_ours and each.is_symlink()) for each in folder.iterdir())
 
 
 def _decode(document: Mapping[str, Any]) -> State:
