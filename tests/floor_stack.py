@@ -24,7 +24,7 @@ from tapeline.stack import binaries
 from tapeline.stack.ports import Ports
 from tapeline.stack.runner import Stack
 
-__all__ = ["Expectation", "FloorRun", "expectation_of", "running_floor"]
+__all__ = ["Expectation", "FloorRun", "expectation_of", "log_queries", "running_floor"]
 
 ROOT = Path(__file__).parents[1]
 SERVERS = ("collector", "prometheus", "loki", "jaeger", "alertmanager", "node_exporter")
@@ -52,6 +52,16 @@ def expectation_of(scenario: str) -> Expectation:
         expected |= set(told.get("expected") or ())
         allowed |= set(told.get("allowed") or ())
     return Expectation(frozenset(expected), frozenset(allowed | expected))
+
+
+def log_queries(scenario: str) -> dict[str, str]:
+    """Return the documents' log queries that need this scenario, by system and name."""
+    return {
+        f"{path.stem}: {each['name']}": each["query"]
+        for path in sorted((ROOT / "config" / "loki" / "queries").glob("*.yaml"))
+        for each in yaml.safe_load(path.read_text(encoding="utf-8"))
+        if each["scenario"] == scenario
+    }
 
 
 @dataclass(frozen=True)

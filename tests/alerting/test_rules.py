@@ -1,5 +1,6 @@
 """Every alert there is: valid, proven on both sides of its threshold, labelled, and explained."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from tapeline.stack.binaries import SOURCE_ROOT
 
 LOKI_FILES = sorted((SOURCE_ROOT / "config" / "loki" / "rules").rglob("*.yaml"))
 RUNBOOKS = SOURCE_ROOT / "docs" / "runbooks"
+DASHBOARDS = sorted((SOURCE_ROOT / "config" / "grafana" / "dashboards").rglob("*.json"))
 PAGES = sorted(RUNBOOKS.glob("*.md"))
 SYSTEMS = ("veloz", "py_rt", "b25", "ktrdr", "tapeline", "host")
 
@@ -177,6 +179,19 @@ def test_every_alert_has_the_labels_of_the_scheme() -> None:
     complaints = list(label_complaints([*alerts(), *alerts(LOKI_FILES)]))
 
     assert not complaints, _told(complaints)
+
+
+def test_every_dashboard_that_an_alert_names_is_there() -> None:
+    """A notice links it: at night nobody looks for the one that was meant."""
+    uids = {json.loads(path.read_text(encoding="utf-8"))["uid"] for path in DASHBOARDS}
+    named = {
+        alert["alert"]: alert["annotations"]["dashboard"]
+        for alert in [*alerts(), *alerts(LOKI_FILES)]
+        if "dashboard" in alert["annotations"]
+    }
+    assert len(named) > 100
+
+    assert {name: uid for name, uid in named.items() if uid not in uids} == {}
 
 
 @pytest.mark.parametrize(

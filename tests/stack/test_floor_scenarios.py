@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import pytest
 
 import backends
-from floor_stack import FloorRun, expectation_of, running_floor
+from floor_stack import FloorRun, expectation_of, log_queries, running_floor
 from tapeline.demo.credentials import planted_credentials
 from tapeline.floor.catalog import SERVICES
 from tapeline.floor.faults import SCENARIOS
@@ -126,14 +126,21 @@ def test_a_fault_makes_its_alerts_fire_arrive_and_resolve(floor: FloorRun, scena
 
 
 def _prove(floor: FloorRun, scenario: str) -> None:
-    """Look at what a scenario shows besides its alerts: on the dashboards, and of its own."""
+    """Look at what a scenario shows besides its alerts: in panels and log queries, of its own."""
 
     def panels_show() -> bool:
         found = floor.panel_failures(scenario)
         assert not found, "\n".join(found)
         return True
 
+    def lines_are_found() -> bool:
+        queries = log_queries(scenario)
+        missing = [name for name, query in queries.items() if not floor.backends.loki.found(query)]
+        assert not missing, missing
+        return True
+
     eventually(panels_show, timeout_s=90, poll_s=5)
+    eventually(lines_are_found, timeout_s=90, poll_s=3)
     proof = {
         "slippage_spike": _slippage_opens_its_trace,
         "cardinality_bomb": _series_are_bounded,
