@@ -24,6 +24,9 @@ pytestmark = pytest.mark.stack
 
 DAYS = {"auth": 90, "order": 365, "api_key": 365, "error": 30, "access": 14, "": 7}
 """How long VeloZ's guide keeps each class; all else, seven days."""
+PY_RT_DAYS = 30
+"""How long py_rt's document keeps its logs, of any level."""
+PY_RT = '{service_name=~"py-rt-.+"}'
 _DAY_NS = 86_400 * 10**9
 _OFTEN = (
     "-compactor.compaction-interval=2s",
@@ -33,14 +36,15 @@ _OFTEN = (
 
 
 def test_the_configuration_keeps_each_class_as_long_as_the_guide_says() -> None:
-    """By index labels alone; the default is seven days, deletion is on."""
+    """By index labels alone; the default is seven days, deletion is on. py_rt has its own."""
     text = (SOURCE_ROOT / "config" / "loki" / "loki.yaml").read_text(encoding="utf-8")
     loki = yaml.safe_load(text.replace("${LOKI_RETENTION:-168h}", "168h"))
     limits = loki["limits_config"]
     kept = {rule["selector"]: rule["period"] for rule in limits["retention_stream"]}
-    assert kept == {
-        f'{{log_class="{name}"}}': f"{days * 24}h" for name, days in DAYS.items() if name
-    }
+    classes = {f'{{log_class="{name}"}}': f"{days * 24}h" for name, days in DAYS.items() if name}
+    assert kept == classes | {PY_RT: f"{PY_RT_DAYS * 24}h"}
+    priorities = {rule["selector"]: rule["priority"] for rule in limits["retention_stream"]}
+    assert min(priorities[name] for name in classes) > priorities[PY_RT], "a class goes first"
     assert limits["retention_period"] == "168h"
     (labels,) = limits["otlp_config"]["resource_attributes"]["attributes_config"]
     assert labels["action"] == "index_label"
@@ -63,8 +67,8 @@ def test_lines_go_when_their_class_is_due(tmp_path: Path) -> None:
     often = replace(loki, arguments=(*loki.arguments, *_OFTEN))
     # api_key and order are kept as long: other ages tell their lines apart.
     margins = {name: 3 if name == "api_key" else 1 for name in DAYS}
-    young = {days - margins[name] for name, days in DAYS.items()}
-    old = {days + margins[name] for name, days in DAYS.items()}
+    young = {days - margins[name] for name, days in DAYS.items()} | {PY_RT_DAYS - 2}
+    old = {days + margins[name] for name, days in DAYS.items()} | {PY_RT_DAYS + 2}
     now = time.time_ns()
     with Stack(run, ports, servers=(), overrides=Overrides(units=(often,))) as stack:
         url = stack.url("loki")
@@ -72,6 +76,8 @@ def test_lines_go_when_their_class_is_due(tmp_path: Path) -> None:
             for age in (days + margins[name], days - margins[name]):
                 stream = {"service_name": f"age-{age}"} | ({"log_class": name} if name else {})
                 push(url, [Lines(stream, [f"{name} {age}"])], now - age * _DAY_NS)
+        for age in (PY_RT_DAYS + 2, PY_RT_DAYS - 2):
+            push(url, [Lines({"service_name": f"py-rt-{age}"}, ["no class"])], now - age * _DAY_NS)
         fetch(f"{url}/flush", b"")
         eventually(lambda: stored_ages_days(run, now) == young | old)
         stack.restart("loki")  # which ships the index to the store, where the compactor works

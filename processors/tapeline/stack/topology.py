@@ -208,7 +208,7 @@ def _prometheus(plan: Plan) -> tuple[Unit, ...]:
             arguments=(
                 f"--config.file={plan.run_path / 'config' / 'prometheus.yml'}",
                 f"--storage.tsdb.path={plan.run_path / 'data' / 'prometheus'}",
-                "--storage.tsdb.retention.time=15d",
+                "--storage.tsdb.retention.time=45d",
                 "--storage.tsdb.retention.size=50GB",
                 f"--web.listen-address={_address(port)}",
                 "--enable-feature=exemplar-storage",
