@@ -73,7 +73,16 @@ _HEALTH: Final = (
         (prom(f"sum(rate(veloz_errors_total{_RATE})) * 60", "errors"),),
         width=4,
         height=5,
-        thresholds=((None, "green"), (6.0, "orange"), (60.0, "red")),
+        thresholds=((None, "green"), (3.0, "yellow"), (6.0, "orange"), (60.0, "red")),
+    ),
+    stat(
+        "WebSocket Connections",
+        "short",
+        "WebSockets that are open.",
+        (prom("sum(veloz_websocket_connections)", "connections"),),
+        width=4,
+        height=5,
+        thresholds=_COLOURS,
     ),
     timeseries(
         "Errors by Type and Component",
@@ -155,6 +164,20 @@ _MEMORY: Final = (
             prom("sum(veloz_orderbook_depth)", "orderbook depth"),
             prom("sum(veloz_active_orders)", "active orders"),
         ),
+        width=12,
+    ),
+    timeseries(
+        "Process CPU",
+        "short",
+        "Cores that each process uses.",
+        (prom(f"sum by (job) (rate(veloz_process_cpu_seconds_total{_RATE}))", "{{job}}"),),
+        width=12,
+    ),
+    timeseries(
+        "Resident Memory",
+        "bytes",
+        "Memory of each process.",
+        (prom("max by (job) (veloz_process_resident_memory_bytes)", "{{job}}"),),
         width=12,
     ),
 )

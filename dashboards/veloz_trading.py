@@ -1,5 +1,6 @@
 """VeloZ's trading dashboard: orders, market data, risk and positions, gateway and API."""
 
+from dataclasses import replace
 from typing import Final
 
 from dashboards.links import board_link, logs_link, traces_link
@@ -94,11 +95,38 @@ _ORDERS: Final = (
         width=12,
         links=(board_link("Execution quality", "tapeline-execution-quality"), VELOZ_LOGS),
     ),
-    quantiles(
-        "Order Latency",
-        "veloz_order_latency_seconds",
-        "From submission to acknowledgement. A dot is one order: it opens its trace.",
-        (0.5, 0.95, 0.99),
+    replace(
+        quantiles(
+            "Order Latency",
+            "veloz_order_latency_seconds",
+            "From submission to acknowledgement. A dot is one order: it opens its trace.",
+            (0.5, 0.95, 0.99),
+        ),
+        thresholds=((None, "green"), (0.05, "yellow"), (0.1, "orange"), (0.5, "red")),
+    ),
+    timeseries(
+        "Fill Rate",
+        "percent",
+        "Fills of each hundred orders.",
+        (
+            prom(
+                f"sum(rate(veloz_fills_total{_RATE})) / sum(rate(veloz_orders_total{_RATE})) * 100",
+                "filled",
+            ),
+        ),
+        width=12,
+    ),
+    timeseries(
+        "Strategy Signals",
+        "ops",
+        "Signals a second, by strategy and what they say.",
+        (
+            prom(
+                f"sum by (strategy, signal) (rate(veloz_strategy_signals_total{_RATE}))",
+                "{{strategy}} {{signal}}",
+            ),
+        ),
+        width=12,
     ),
 )
 
@@ -150,6 +178,22 @@ _RISK: Final = (
         minimum=0,
         maximum=100,
         thresholds=((None, "green"), (80.0, "orange"), (95.0, "red")),
+    ),
+    stat(
+        "Leverage",
+        "suffix: x",
+        "Gross exposure by the account's equity.",
+        (prom("max(veloz_exposure_leverage_ratio)", "leverage"),),
+        width=6,
+        thresholds=((None, "green"), (2.0, "yellow"), (3.0, "orange")),
+    ),
+    stat(
+        "Win Rate",
+        "percent",
+        "Share of the trades that made a profit.",
+        (prom("max(veloz_risk_win_rate)", "won"),),
+        width=6,
+        thresholds=((None, "orange"), (30.0, "green")),
     ),
     timeseries(
         "Exposure",
