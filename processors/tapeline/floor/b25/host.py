@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
-from fastapi import Request, Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from tapeline.floor.b25.host_metrics import HostMetrics, make_metrics
 from tapeline.floor.b25.market import every
 from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.exposition import add_metrics
 from tapeline.floor.place import place_from
 from tapeline.floor.service import HOST, run_floor_service
 
@@ -69,15 +68,11 @@ class Host:
             metrics.receive_errors.labels(device)
         self._tick(0.0)
         station.app.add_api_route("/health", self._health)
-        station.app.add_api_route("/metrics", self._exposition)
+        add_metrics(station.app, station.registry)
 
     @staticmethod
     async def _health() -> dict[str, str]:
         return {"status": "healthy", "service": "node-exporter"}
-
-    async def _exposition(self, request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(self._station.registry), media_type=content_type)
 
     async def run(self) -> None:
         """Be the machine and its prober, until cancelled."""

@@ -13,11 +13,11 @@ from typing import Any, Final
 import httpx
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from tapeline.demo.credentials import Credentials, credentials
 from tapeline.floor.b25.http_metrics import HttpMetrics
+from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place
@@ -55,7 +55,6 @@ class Station:
     lines: LineWriter
     client: httpx.AsyncClient
     secrets: Credentials
-    failed_calls: int = 0
     in_flight: int = 0
     _warned_at_s: dict[str, float] = field(default_factory=dict)
 
@@ -101,7 +100,6 @@ class Station:
             answer.raise_for_status()
             document = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            self.failed_calls += 1
             reason = type(error).__name__
             self.warn_seldom(f"{peer} unreachable: {method} {path}", {"error": reason})
             return None
@@ -112,10 +110,6 @@ class Station:
 
         async def health() -> dict[str, str]:
             return {"status": "healthy", "service": self.service}
-
-        async def metrics(request: Request) -> Response:
-            encode, content_type = choose_encoder(request.headers.get("accept", ""))
-            return Response(encode(self.registry), media_type=content_type)
 
         async def measured(
             request: Request, call_next: Callable[[Request], Awaitable[Response]]
@@ -129,7 +123,7 @@ class Station:
                 self.in_flight -= 1
 
         self.app.add_api_route("/health", health)
-        self.app.add_api_route("/metrics", metrics)
+        add_metrics(self.app, self.registry)
         self.app.middleware("http")(measured)
 
     async def _measured(
@@ -169,7 +163,6 @@ class Station:
 @contextmanager
 def open_station(place: Place, registry: CollectorRegistry) -> Iterator[Station]:
     """Set up a service's process: telemetry to the place's endpoint, and the log file."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # The package's own lack.
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = place.otlp_endpoint
     # Metrics are scraped and logs are tailed: only traces go by OTLP.
     os.environ["OTEL_METRICS_EXPORTER"] = "none"

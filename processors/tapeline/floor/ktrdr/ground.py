@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
-from prometheus_client import CollectorRegistry, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from tapeline.demo.credentials import Credentials, credentials
+from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.place import Place
 from tapeline.instrument import Check, Telemetry, health_routes, setup
@@ -47,12 +47,7 @@ class Ground:
     def expose(self, components: Mapping[str, Check]) -> None:
         """Give the app its health endpoints, and /metrics."""
         health_routes(self.app, components=components, version=VERSION)
-
-        async def metrics(request: Request) -> Response:
-            encode, content_type = choose_encoder(request.headers.get("accept", ""))
-            return Response(encode(self.registry), headers={"content-type": content_type})
-
-        self.app.add_api_route("/metrics", metrics, include_in_schema=False)
+        add_metrics(self.app, self.registry)
 
     async def flood(self) -> None:
         """Log errors by the hundred, while that fault is on; never returns."""
@@ -66,7 +61,6 @@ class Ground:
 @contextmanager
 def open_ground(place: Place, registry: CollectorRegistry) -> Iterator[Ground]:
     """Set up a service's process: all three signals to the place's endpoint."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # The package's own lack.
     os.environ["OTLP_ENDPOINT"] = place.otlp_endpoint
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = place.otlp_endpoint
     # The document has the old names of HTTP attributes, dashboards the new ones.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
-from fastapi import FastAPI, Request, Response
-from prometheus_client import CollectorRegistry, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
+from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place
@@ -84,12 +84,10 @@ async def post(around: Surroundings, peer: str, path: str, content: object) -> d
 
 def run_service(around: Surroundings, resources: ResourceMetrics, service: Service) -> int:
     """Serve until a signal ends it; return the process's exit status."""
-    # They would be gauges of their own in Prometheus.
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client has no type for it
     app = FastAPI(openapi_url=None)
     telemetry = setup(around.place.name, version=VERSION, app=app)
     health_routes(app, components=service.checks, version=VERSION)
-    _add_metrics(app, around.registry)
+    add_metrics(app, around.registry)
     for path, handler in service.routes.items():
         app.add_api_route(path, handler, methods=["POST"], response_model=None)
     try:
@@ -115,16 +113,6 @@ async def _measure(around: Surroundings, resources: ResourceMetrics) -> None:
     while True:
         await asyncio.sleep(_MEASURE_INTERVAL_S)
         meter.measure()
-
-
-def _add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
-    """Answer /metrics in the form that is asked for; exemplars are in OpenMetrics only."""
-
-    async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), media_type=content_type)
-
-    app.add_api_route("/metrics", metrics, methods=["GET"], response_model=None)
 
 
 class Every:

@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 import httpx
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
+from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place, place_from
@@ -356,6 +356,7 @@ def make_engine(place: Place, registry: CollectorRegistry, lines: LineWriter) ->
 def make_app(engine: Engine, registry: CollectorRegistry) -> FastAPI:
     """Return the engine's HTTP API: commands, metrics, health."""
     app = FastAPI(title="veloz-engine", openapi_url=None)
+    add_metrics(app, registry)
 
     def venue() -> str:
         return "disconnected" if engine.faults.active("venue_disconnect") else "connected"
@@ -372,11 +373,6 @@ def make_app(engine: Engine, registry: CollectorRegistry) -> FastAPI:
     @app.get("/market")
     async def market() -> JSONResponse:
         return JSONResponse(engine.market.last())
-
-    @app.get("/metrics")
-    async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": content_type})
 
     return app
 

@@ -16,8 +16,8 @@ from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
+from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place, place_from
@@ -103,15 +103,11 @@ def make_app(gateway: Gateway, registry: CollectorRegistry) -> FastAPI:
     """Return the gateway's HTTP API."""
     app = FastAPI(title="veloz-gateway", openapi_url=None)
     app.add_middleware(RequestWatch, metrics=gateway.metrics.http, audit=gateway.audit)
+    add_metrics(app, registry)
     _health(app, gateway)
     _orders(app, gateway)
     _facts(app, gateway)
     _audit(app, gateway)
-
-    @app.get("/metrics")
-    async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": content_type})
 
     @app.get(STREAM_PATH)
     async def stream() -> Response:
