@@ -18,6 +18,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from alert_facts import fact_problems
 from rule_cases import alerts, cases, rules
 from rule_checks import FIRES
 from tapeline.alerting.slo import load_slos
@@ -245,14 +246,17 @@ def _described(collector: Any, module: str) -> Iterator[Metric]:
 
 
 def _alert_problems(row: Row) -> Iterator[str]:
-    if row.name not in _alert_names():
+    rule = _alerts().get(row.name)
+    if rule is None:
         yield "there is no such alert, in Prometheus' rules or in Loki's"
+    elif "slo" not in rule["labels"]:
+        yield from fact_problems(row.system, row.says, row.here, rule)
 
 
 @cache
-def _alert_names() -> frozenset[str]:
+def _alerts() -> Mapping[str, Mapping[str, Any]]:
     loki = sorted((SOURCE_ROOT / "config" / "loki" / "rules").rglob("*.yaml"))
-    return frozenset(alert["alert"] for alert in [*alerts(), *alerts(loki)])
+    return {alert["alert"]: alert for alert in [*alerts(), *alerts(loki)]}
 
 
 def _recording_problems(row: Row) -> Iterator[str]:

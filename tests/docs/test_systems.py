@@ -12,6 +12,7 @@ SYSTEMS = ("veloz", "py_rt", "b25", "ktrdr")
 HEADER = "| kind | name | document says | here | proof |\n|---|---|---|---|---|\n"
 PROOF = "tests/docs/test_systems.py::test_a_row_that_is_right_has_no_complaint"
 
+VELOZ_RULES = "config/prometheus/rules/veloz.yml"
 B25_CASES = "config/prometheus/tests/b25.yml"
 
 
@@ -69,7 +70,7 @@ def test_a_row_that_is_right_has_no_complaint() -> None:
     """A metric, an alert, another way."""
     rows = [
         _row("metric", "veloz_http_requests_total", "Counter{method,endpoint,status}"),
-        _row("alert", "VeloZGatewayDown", "up == 0, 1m", "config/prometheus/rules/veloz.yml"),
+        _row("alert", "VeloZGatewayDown", "up == 0 for 1m, critical", VELOZ_RULES),
         _row("metric", "anything", "a number", "another way: nothing makes it, since x"),
         replace(_row("later", "Thanos", "two of them", "no cluster here"), proof="none"),
     ]
@@ -97,6 +98,22 @@ def test_a_row_that_is_right_has_no_complaint() -> None:
         ),
         (_row("metric", "veloz_http_requests_total", "a counter"), "is not of the form"),
         (_row("alert", "VelozNothing", "x"), "there is no such alert"),
+        (
+            _row("alert", "VeloZGatewayDown", "up == 0 for 5m, critical", VELOZ_RULES),
+            "the document says for 5m, the rule for 1m",
+        ),
+        (
+            _row("alert", "VeloZGatewayDown", "up == 0, critical", VELOZ_RULES),
+            "the rule waits for 1m, of which the document says nothing, nor does the row",
+        ),
+        (
+            _row("alert", "VeloZGatewayDown", "up == 0 for 1m, high", VELOZ_RULES),
+            "high is warning/P2 here, the rule has critical/P1",
+        ),
+        (
+            _row("alert", "VeloZGatewayDown", "up < 1 for 1m, critical", VELOZ_RULES),
+            "the rule does not ask for < 1",
+        ),
         (_row("recording rule", "veloz:nothing", "x"), "no rule records it"),
         (_row("slo", "nothing", "x"), "config/slo/veloz.yaml has "),
         (_row("dashboard", "nothing", "x"), "no dashboard has this uid"),
