@@ -135,6 +135,42 @@ def test_every_alert_has_a_guard_and_both_windows(checkout: Path) -> None:
         assert re.search(rf" and slo:events:increase{long}\{{[^}}]*\}} >= \d+$", alert["expr"])
 
 
+@pytest.mark.stack
+@pytest.mark.parametrize(("errors_a_minute", "ratio"), [(30, 1), (10, 1), (5, 0.5), (0, 0)])
+def test_no_more_than_all_events_are_bad(
+    tmp_path: Path, errors_a_minute: int, ratio: float
+) -> None:
+    """Errors of a counter of their own may be several of one event: all are bad then, not more."""
+    (tmp_path / SLO_FOLDER).mkdir(parents=True)
+    path = tmp_path / SLO_FOLDER / "veloz.yaml"
+    path.write_text(
+        "slos: [{name: a, system: veloz, service: s, team: ml, objective_percent: 99,"
+        " description: d, indicator: {errors: errors_total, total: 'requests_total{a=\"b\"}'}}]",
+        encoding="utf-8",
+    )
+    rules = tmp_path / "rules.yml"
+    rules.write_text(yaml.safe_dump(rules_of(read_slos(path))), encoding="utf-8")
+    entry = {
+        "interval": "1m",
+        "input_series": [
+            {"series": 'requests_total{a="b"}', "values": "0+10x200"},
+            {"series": "errors_total", "values": f"0+{errors_a_minute}x200"},
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f"sum(slo:errors_per_event:{name})",
+                "eval_time": "180m",
+                "exp_samples": [{"labels": "{}", "value": ratio}],
+            }
+            for name in ("ratio_rate5m", "ratio_rate1h", "ratio_rate1d")
+        ],
+    }
+    case = {"rule_files": ["rules.yml"], "fuzzy_compare": True, "tests": [entry]}
+    (tmp_path / "case.yml").write_text(yaml.safe_dump(case), encoding="utf-8")
+
+    promtool("test", "rules", tmp_path / "case.yml")
+
+
 def test_errors_that_are_no_part_of_the_total_are_refused(tmp_path: Path) -> None:
     """Nothing could be both counted and good."""
     folder = tmp_path / SLO_FOLDER

@@ -44,7 +44,9 @@ def errors(indicator: Indicator, window: str) -> str:
     if indicator.good_gauge is not None:
         return f"{counted} - sum(sum_over_time({_samples(indicator, window, judged=True)}))"
     if indicator.errors is not None:
-        return f"(sum(increase({indicator.errors}[{window}])) or 0 * {counted})"
+        bad = f"(sum(increase({indicator.errors}[{window}])) or 0 * {counted})"
+        # A counter of its own may count several errors of one event: no more than all are bad.
+        return bad if _is_part_of_total(indicator) else f"({bad} <= {counted} or {counted})"
     good = f"(sum(increase({_good(indicator)}[{window}])) or 0 * {counted})"
     # Counters are read at moments of their own: good ones may be ahead by one.
     return f"clamp_min({counted} - {good}, 0)"
@@ -53,6 +55,15 @@ def errors(indicator: Indicator, window: str) -> str:
 def recorded(slo: Slo, name: str) -> str:
     """Return the selector of a recorded series of one SLO."""
     return f'{name}{{slo="{slo.name}",system="{slo.system}"}}'
+
+
+def _is_part_of_total(indicator: Indicator) -> bool:
+    """Tell whether bad events are series of the same counter as all events."""
+    return _name(indicator.errors) == _name(indicator.total)
+
+
+def _name(selector: str | None) -> str:
+    return (selector or "").partition("{")[0].strip()
 
 
 def _samples(indicator: Indicator, window: str, *, judged: bool) -> str:
