@@ -1,7 +1,8 @@
-"""The ready mappings: each file of config/mappings/ makes of its recording the events beside it.
+"""The ready mappings: each file of config/mappings/ makes of its recordings the events beside them.
 
-A recording `testdata/NAME.jsonl` is of the shape that the service's own documents show;
-`testdata/NAME.expected.yaml` has the events in the order of the wire, fields at their defaults left
+A recording `testdata/NAME.jsonl` is of the shape that the service's own documents show, and a
+`testdata/NAME.tailed.jsonl` has such lines as a collector that parses them hands them on;
+`NAME.expected.yaml` and `NAME.tailed.expected.yaml` have the events in the order of the wire, fields at their defaults left
 out, what is refused, and the figures that the engine has at the end: the total of a sum, the count
 and sum of a histogram's samples, the value of a gauge.
 """
@@ -27,13 +28,29 @@ from tapeline.signals.points import Attributes, values_of
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "processors" / "tapeline" / "signals" / "testdata"
 READY = sorted((ROOT / "config" / "mappings").glob("*.yaml"))
+RECORDED = sorted(RECORDINGS.glob("*.jsonl"))
 
 
-def taken_with(path: Path) -> list[Taken]:
-    """Read a mapping file's recording with that file, line by line."""
-    intake = Intake(Instruments(), settings_of(SignalsConfig(mapping_files=(path,))).mappings)
-    lines = (RECORDINGS / f"{path.stem}.jsonl").read_bytes().splitlines()
-    return [intake.read(Batch(*request_from_json(line)), None) for line in lines]
+def mapping_of(recording: Path) -> Path:
+    """Return the mapping file that a recording is for."""
+    return ROOT / "config" / "mappings" / f"{recording.name.partition('.')[0]}.yaml"
+
+
+def batches_of(recording: Path) -> list[Batch]:
+    """Read a recording, a batch a line."""
+    return [Batch(*request_from_json(line)) for line in recording.read_bytes().splitlines()]
+
+
+def expected_of(recording: Path) -> Any:
+    """Return what stands beside a recording."""
+    return yaml.safe_load(recording.with_suffix(".expected.yaml").read_text("utf-8"))
+
+
+def taken_with(recording: Path) -> list[Taken]:
+    """Read a recording with its mapping file."""
+    config = SignalsConfig(mapping_files=(mapping_of(recording),))
+    intake = Intake(Instruments(), settings_of(config).mappings)
+    return [intake.read(batch, None) for batch in batches_of(recording)]
 
 
 def plain(event: Event) -> dict[str, Any]:
@@ -49,11 +66,11 @@ def plain(event: Event) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
-def test_a_recording_becomes_the_events_beside_it(path: Path) -> None:
+@pytest.mark.parametrize("recording", RECORDED, ids=lambda path: path.stem)
+def test_a_recording_becomes_the_events_beside_it(recording: Path) -> None:
     """And what its documents leave out is refused by mapping and field."""
-    expected = yaml.safe_load((RECORDINGS / f"{path.stem}.expected.yaml").read_text("utf-8"))
-    taken = taken_with(path)
+    expected = expected_of(recording)
+    taken = taken_with(recording)
 
     events = [plain(event) for each in taken for event in each.events]
     refused = [
@@ -91,12 +108,10 @@ def figures_of(taken: list[Taken]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
-def test_the_events_come_to_the_figures_beside_them(path: Path) -> None:
+@pytest.mark.parametrize("recording", RECORDED, ids=lambda path: path.stem)
+def test_the_events_come_to_the_figures_beside_them(recording: Path) -> None:
     """All of them: orders by state, latencies, the fill ratio; no position without an execution."""
-    expected = yaml.safe_load((RECORDINGS / f"{path.stem}.expected.yaml").read_text("utf-8"))
-
-    assert figures_of(taken_with(path)) == expected["figures"]
+    assert figures_of(taken_with(recording)) == expected_of(recording)["figures"]
 
 
 @pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
@@ -108,24 +123,22 @@ def test_no_cumulative_fill_becomes_an_execution(path: Path) -> None:
 
 
 def test_every_recording_has_its_mapping_and_every_mapping_makes_an_event() -> None:
-    """A mapping that its own recording never meets is not tested."""
-    assert {path.name.partition(".")[0] for path in RECORDINGS.glob("*.jsonl")} == {
-        path.stem for path in READY
-    }
+    """A mapping that its own recordings never meet is not tested."""
+    assert {mapping_of(recording) for recording in RECORDED} == set(READY)
     for path in READY:
         whole = settings_of(SignalsConfig(mapping_files=(path,))).mappings
-        lines = (RECORDINGS / f"{path.stem}.jsonl").read_bytes().splitlines()
+        recorded = [
+            batch for each in RECORDED if mapping_of(each) == path for batch in batches_of(each)
+        ]
         for mapping in whole:
             intake = Intake(Instruments(), (mapping,))
-            batches = [Batch(*request_from_json(line)) for line in lines]
-            assert any(intake.read(each, None).events for each in batches), mapping.name
+            assert any(intake.read(each, None).events for each in recorded), mapping.name
 
 
 def test_all_ready_mappings_go_together() -> None:
-    """Their names differ, and none takes a record of another's service."""
+    """Their names differ, and none takes a record of another's service, nor one in two forms."""
     config = SignalsConfig(mapping_files=tuple(READY))
     intake = Intake(Instruments(), settings_of(config).mappings)
-    for path in READY:
-        alone = taken_with(path)
-        lines = (RECORDINGS / f"{path.stem}.jsonl").read_bytes().splitlines()
-        assert [intake.read(Batch(*request_from_json(line)), None) for line in lines] == alone
+    for recording in RECORDED:
+        alone = taken_with(recording)
+        assert [intake.read(batch, None) for batch in batches_of(recording)] == alone
