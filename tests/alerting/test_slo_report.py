@@ -285,12 +285,16 @@ def test_wrong_usage_is_refused(
     assert report_command("February", nowhere, file, slos, now) == 2
     assert report_command("2025-01", nowhere, file, slos, now) == 2
     assert report_command("2024-02", nowhere, file, slos, now) == 1
+    assert report_command("2024-02", f"{nowhere}/a b", file, slos, now) == 1
+    command = ["report", "slo", f"--output={file}", f"--slos={tmp_path / 'misspelt'}"]
+    assert cli.main(command) == 2
     (slos / "b25.yaml").write_text("slos: 1", encoding="utf-8")
     assert report_command("2024-02", nowhere, file, slos, now) == 2
 
     told = capsys.readouterr().err
     for part in (
         ".md or .html",
+        "misspelt is no folder",
         "write it as 2026-11",
         "has not begun",
         "--prometheus",

@@ -149,9 +149,21 @@ def test_what_is_wrong_with_a_test_alert_is_said(
         (["--alertmanager", "http://127.0.0.1:1"], 1, "does not answer"),
         (["--lasts", "soon", "--alertmanager", url], 2, "not a duration"),
         (["--alertmanager", stack.url("inbox")], 1, "refuses (404)"),
+        (["--alertmanager", f"{url}/a b"], 1, "does not answer"),
+        (["--alertname", "", "--alertmanager", url], 2, "must have a name"),
+        (["--label", "alertname=", "--alertmanager", url], 2, "must have a name"),
+        (["--label", "team=\udcff", "--alertmanager", url], 2, "is not UTF-8"),
+        (["--lasts", "8d", "--alertmanager", url], 2, "7d at most"),
     ):
         assert cli.main(["alert", "test", *arguments]) == code, arguments
         assert told in capsys.readouterr().err
+
+
+def test_any_name_and_label_is_found_again(stack: Stack) -> None:
+    """Quotes, backslashes and braces are asked for as they were sent."""
+    odd = 'a"b\\c}\n{é'
+    command = ["alert", "test", "--alertname", odd, "--label", f"odd={odd}"]
+    assert cli.main([*command, "--alertmanager", stack.url("alertmanager")]) == 0
 
 
 def by_hand(name: str, **labels: str) -> HandmadeAlert:

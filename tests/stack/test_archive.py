@@ -124,6 +124,12 @@ def test_what_can_not_be_archived_is_said(
     gone = ["archive", str(tmp_path), "--loki", "http://127.0.0.1:1", "--days", "1"]
     assert cli.main(gone) == 1
     assert capsys.readouterr().err.count("does not answer as Loki does") == 5
+    odd = ["archive", str(tmp_path), "--loki", "http://127.0.0.1:1/a b", "--days", "1"]
+    assert cli.main(odd) == 1
+    assert capsys.readouterr().err.count("does not answer as Loki does") == 5
+    (tmp_path / "file").touch()
+    assert cli.main(["archive", str(tmp_path / "file"), "--loki", loki, "--days", "1"]) == 1
+    assert capsys.readouterr().err.count("file/order: Not a directory") == 1
     assert cli.main(["archive", str(tmp_path), "--day", "yesterday"]) == 2
     assert cli.main(["archive", str(tmp_path), "--days", "0"]) == 2
     assert cli.main(["archive", str(tmp_path), "--class", 'a"} or {']) == 2

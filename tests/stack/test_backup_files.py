@@ -116,6 +116,11 @@ def _escape(path: Path) -> None:
     path.write_text(text.replace("loki.tar.zst", "../loki.tar.zst"), encoding="utf-8")
 
 
+def _number(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"loki.tar.zst"', "7"), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("name", "change", "told"),
     [
@@ -125,6 +130,7 @@ def _escape(path: Path) -> None:
         ("manifest.json", lambda path: path.write_bytes(b"{"), "can't be read as a backup's"),
         ("manifest.json", _version, "of version 99; this tapeline reads version 1"),
         ("manifest.json", _escape, "names a file outside of the backup"),
+        ("manifest.json", _number, "can't be read as a backup's manifest"),
     ],
 )
 def test_a_backup_that_is_not_whole_changes_nothing(
@@ -195,8 +201,30 @@ def test_options_that_can_not_be_meant_are_said(
     assert cli.main(["backup", target, *options, "--keep", "-1"]) == 2
     options[1] = str(tmp_path / "empty")
     assert cli.main(["backup", target, *options]) == 1
-    assert "there is nothing to back up" in capsys.readouterr().err
+    assert "empty holds no store: name the stack's folder" in capsys.readouterr().err
     assert list(tmp_path.glob("backups/*")) == []
+
+
+def test_a_backup_of_nothing_never_ends_well(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a wrong folder it would be the gate's state alone; `--keep` would remove the rest."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "key").write_text("k", encoding="utf-8")
+    state = ["--gate-state", str(tmp_path / "state")]
+    good = backed_up(run)
+    told = capsys.readouterr().out
+    assert f"jaeger        not there: {run}/data/jaeger" in told
+    target, wrong = str(good.parent), ["--run-dir", str(tmp_path / "wrong"), *state]
+    assert cli.main(["backup", target, *wrong, "--keep", "1"]) == 1
+    assert "holds no store" in capsys.readouterr().err
+    assert cli.main(["backup", target, *wrong, "--store", "gate", "loki", "--keep", "1"]) == 1
+    assert "loki is not there" in capsys.readouterr().err
+    gone = [*state, "--run-dir", str(run), "--folder", f"loki={tmp_path / 'gone'}"]
+    assert cli.main(["backup", target, *gone, "--keep", "1"]) == 1
+    assert "loki is not there" in capsys.readouterr().err
+    assert [path.name for path in good.parent.iterdir()] == [good.name]
+    assert cli.main(["backup", target, *wrong, "--store", "gate"]) == 0
 
 
 def test_folders_elsewhere_and_the_newest_backups(run: Path, tmp_path: Path) -> None:

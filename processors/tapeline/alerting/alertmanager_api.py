@@ -1,5 +1,6 @@
 """The little of Alertmanager's API v2 that Tapeline uses: send an alert, ask where it went."""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -63,7 +64,8 @@ def send(alertmanager: str, alert: HandmadeAlert) -> None:
 
 def alerts_named(alertmanager: str, name: str) -> list[Mapping[str, Any]]:
     """Return the alerts of a name as Alertmanager has them; raises AlertmanagerError."""
-    query = urllib.parse.urlencode({"filter": f'alertname="{name}"'})
+    # A matcher's text is escaped as a string of Go's; JSON's escapes are a part of those.
+    query = urllib.parse.urlencode({"filter": f"alertname={json.dumps(name, ensure_ascii=False)}"})
     found: list[Mapping[str, Any]] = call(f"{alertmanager}/api/v2/alerts?{query}")
     return found
 
@@ -95,7 +97,7 @@ def call(url: str, body: object = None) -> Any:
     except urllib.error.HTTPError as error:
         told = error.read().decode(errors="replace")[:_ERROR_CHARACTERS].strip()
         raise AlertmanagerError(f"{url} refuses ({error.code}): {told}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise AlertmanagerError(
             f"{url} does not answer ({reason}); start it with `tapeline stack up`, or name another"

@@ -5,6 +5,7 @@ it. Loki is asked for a count of the day as well: a file that lacks a line is no
 """
 
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -73,7 +74,10 @@ def archive_day(loki: str, log_class: str, day: date, folder: Path) -> Archived:
     path = folder / log_class / f"{day}{_SUFFIX}"
     if path.exists():
         return Archived(path, check(path), path.stat().st_size, is_new=False)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchiveError(f"{error.filename or path}: {error.strerror}") from error
     begin = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
     selector = f'{{log_class="{log_class}"}}'
     expected = _count(loki, selector, begin)
@@ -216,7 +220,7 @@ def _get(loki: str, path: str, parameters: Mapping[str, object]) -> list[Any]:
     except urllib.error.HTTPError as error:
         told = error.read().decode(errors="replace")[:300].strip()
         raise ArchiveError(f"{loki} refuses ({error.code}): {told}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise ArchiveError(f"{loki} does not answer as Loki does: {reason}") from error
     return result

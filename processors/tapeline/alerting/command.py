@@ -19,10 +19,13 @@ __all__ = ["alert_from", "alert_test_command", "lint_command"]
 
 _LABEL: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _LOOK_S: Final = 5.0
+_LASTS_MAX_S: Final = 7 * 86_400.0
 
 
 def alert_from(name: str, severity: str, labels: Sequence[str], lasts_s: float) -> HandmadeAlert:
-    """Return the alert that these options mean; raises ValueError for a label that is none."""
+    """Return the alert that these options mean; raises ValueError for what can't be."""
+    if lasts_s > _LASTS_MAX_S:
+        raise ValueError("--lasts must be 7d at most: it is a test")
     made = {
         "alertname": name,
         "severity": severity,
@@ -35,7 +38,11 @@ def alert_from(name: str, severity: str, labels: Sequence[str], lasts_s: float) 
         match = _LABEL.fullmatch(text)
         if match is None:
             raise ValueError(f"--label {text!r} is not name=value, as team=risk")
+        if any("\ud800" <= character <= "\udfff" for character in match[2]):
+            raise ValueError(f"--label {text!r} is not UTF-8")
         made[match[1]] = match[2]
+    if not made["alertname"]:
+        raise ValueError("an alert must have a name: give one with --alertname")
     return HandmadeAlert(
         labels={key: value for key, value in made.items() if value},
         summary="Test alert: nothing is wrong",

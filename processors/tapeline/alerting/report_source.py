@@ -1,5 +1,6 @@
 """Reads a month of SLOs from Prometheus: the series that `tapeline.alerting.slo_rules` records."""
 
+import http.client
 import json
 import math
 import urllib.error
@@ -105,7 +106,7 @@ def _range(url: str, query: str, start_s: int, end_s: int, step_s: int) -> list[
     except urllib.error.HTTPError as error:
         told = error.read().decode(errors="replace")[:300].strip()
         raise PrometheusError(f"{url} refuses ({error.code}): {told}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise PrometheusError(
             f"{url} does not answer as Prometheus does: {reason}. Give its address with"

@@ -1,6 +1,7 @@
 """`tapeline report`: its arguments."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +39,7 @@ def add_report_commands(commands: "Commands") -> None:
     slo.add_argument(
         "--slos",
         type=Path,
-        default=_SLOS,
+        default=None,
         metavar="FOLDER",
         help=f"the files of the SLOs that there must be (default: {_SLOS})",
     )
@@ -50,5 +51,9 @@ def _slo(options: argparse.Namespace) -> int:
 
     from tapeline.alerting.report_command import report_command
 
-    now = datetime.now(UTC)
-    return report_command(options.month, options.prometheus, options.output, options.slos, now)
+    # An installed package has no folder of its own; one that was named must be there.
+    if options.slos is not None and not options.slos.is_dir():
+        sys.stderr.write(f"tapeline report slo: --slos {options.slos} is no folder\n")
+        return 2
+    now, slos = datetime.now(UTC), options.slos or _SLOS
+    return report_command(options.month, options.prometheus, options.output, slos, now)

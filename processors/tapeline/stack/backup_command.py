@@ -29,9 +29,11 @@ def backup_command(choices: BackupChoices, target: Path, keep: int) -> int:
     try:
         state = RunDirectory(choices.run_dir).read_state()
         units = () if state is None else state.units
+        stores, folders = _chosen(choices), _folders(choices)
+        absent = _absent(choices, stores, folders)
         job = Job(
-            _chosen(choices),
-            _folders(choices),
+            stores,
+            folders,
             {unit.name: unit.identity for unit in units},
             target,
         )
@@ -40,6 +42,7 @@ def backup_command(choices: BackupChoices, target: Path, keep: int) -> int:
     except (BackupError, RunDirectoryError, OSError) as error:
         sys.stderr.write(f"tapeline backup: {error}\n")
         return 1
+    sys.stdout.writelines(f"{name:<13} not there: {folders[name]}\n" for name in absent)
     sys.stdout.write(f"backed up to {folder}\n")
     sys.stdout.writelines(f"removed {path}\n" for path in gone)
     return 0
@@ -71,6 +74,29 @@ def restore_command(choices: BackupChoices, backup: Path, *, replace: bool) -> i
         return 1
     sys.stdout.write(f"tapeline stack up --keep --run-dir {directory.path}  # starts from there\n")
     return 0
+
+
+def _absent(
+    choices: BackupChoices, stores: tuple[Store, ...], folders: dict[str, Path]
+) -> tuple[str, ...]:
+    """Return the stores that are not there; raises BackupError where they can't be meant.
+
+    From a wrong folder it would else be a backup of next to nothing, for which `--keep` removes one
+    that has everything.
+    """
+    absent = tuple(
+        each.name for each in stores if each.name in folders and not folders[each.name].is_dir()
+    )
+    named = {*choices.stores, *(text.partition("=")[0] for text in choices.folders)}
+    missing = next((name for name in absent if name in named), None)
+    if missing is not None:
+        raise BackupError(f"{missing} is not there: {folders[missing]}")
+    if all(each.name in absent for each in stores if each.folder) and "gate" not in named:
+        raise BackupError(
+            f"{choices.run_dir} holds no store: name the stack's folder with --run-dir; "
+            "`--store gate` backs up the gate's state alone"
+        )
+    return absent
 
 
 def _chosen(choices: BackupChoices) -> tuple[Store, ...]:

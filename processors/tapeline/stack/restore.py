@@ -41,13 +41,21 @@ def read_manifest(backup: Path) -> tuple[Saved, ...]:
                 f"{path} is of version {document['version']}; this tapeline reads version"
                 f" {manifest_version()}: use the one that made it, {document.get('tapeline')}"
             )
-        return tuple(Saved(**entry) for entry in document["stores"])
+        stores = tuple(_saved(entry) for entry in document["stores"])
     except FileNotFoundError as error:
         raise BackupError(f"{backup} is no backup: it has no {MANIFEST}") from error
     except OSError as error:
         raise BackupError(f"{path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{path} can't be read as a backup's manifest: {error}") from error
+    return stores
+
+
+def _saved(entry: dict[str, Any]) -> Saved:
+    for name in ("store", "file", "sha256"):
+        if not isinstance(entry[name], str):
+            raise TypeError(f"{name} is {entry[name]!r}, no text")
+    return Saved(**entry)
 
 
 def verify(backup: Path, saved: Saved) -> None:
@@ -93,7 +101,8 @@ def put_back(
             _one(backup / place.saved.file, place.target)
         except OSError as error:
             raise BackupError(f"{error.filename or place.target}: {error.strerror}") from error
-        except (tarfile.TarError, zstandard.ZstdError) as error:
+        # A time that is none, a name with a NUL: what only somebody else's archive has.
+        except (tarfile.TarError, zstandard.ZstdError, ValueError, OverflowError) as error:
             raise BackupError(f"{backup / place.saved.file}: {error}") from error
         show(place.saved, place.target)
 
