@@ -67,6 +67,8 @@ def additions(environment: Mapping[str, str]) -> dict[str, str]:
         "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": environment.get(
             "OTEL_PYTHON_EXCLUDED_URLS", QUIET_URLS
         ),
+        # The names since the conventions are stable; unset, the libraries use those of before.
+        "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
         "OTEL_TRACES_EXPORTER": "otlp",
         "OTEL_METRICS_EXPORTER": "otlp",
         "OTEL_LOGS_EXPORTER": "otlp",

@@ -30,6 +30,7 @@ from tapeline.instrument.environment import (
     wants_console,
 )
 from tapeline.instrument.exporters import load_exporters
+from tapeline.instrument.request_spans import with_fastapis_own_spans
 from tapeline.instrument.secret_filter import SecretFreeLogs, SecretFreeSpans
 
 if TYPE_CHECKING:
@@ -71,13 +72,15 @@ class Telemetry:
         instrumentation = _instrumentation("fastapi")
         if not self.enabled or instrumentation is None or any(app is each for each in self._apps):
             return
+        self._apps.append(app)
+        if with_fastapis_own_spans(app, os.environ):
+            return
         # A request has one span, and not three: of receive and send nothing is to be learnt.
         instrumentation.FastAPIInstrumentor.instrument_app(
             app,
             excluded_urls=os.environ.get("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"),
             exclude_spans=["receive", "send"],
         )
-        self._apps.append(app)
 
     def flush(self, timeout_ms: int = 10_000) -> bool:
         """Send what is held now; say whether all of it went within the time."""
