@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote
 
+from tapeline.pipeline.prometheus_durations import UNITS_MS, duration_milliseconds
+
 __all__ = [
     "InterpolationError",
     "Span",
@@ -67,16 +69,6 @@ _VARIABLE: Final = re.compile(
 _REGEX_SPECIAL: Final = re.compile(r"[\\^$*+?.()|[\]{}/]")
 _QUERY_SPECIAL: Final = re.compile(r"[$^*{}\[\]'+?.()|]")
 _LOKI_SPECIAL: Final = re.compile(r"[$^*{}\[\]+?.()|]")
-_DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d|w|y)")
-_UNIT_MS: Final = {
-    "ms": 1,
-    "s": 1_000,
-    "m": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-    "w": 604_800_000,
-    "y": 31_536_000_000,
-}
 _ROUNDING_MS: Final = (
     (10, 1),
     (15, 10),
@@ -199,17 +191,17 @@ _FORMATS: Final[Mapping[str, Callable[[tuple[str, ...]], str]]] = {
 
 def duration_ms(text: str) -> int:
     """Return the milliseconds of a duration as `15s` or `1h30m`; raises InterpolationError."""
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise InterpolationError(f"{text!r} is no duration, as 15s, 5m or 1h30m")
-    return sum(int(number) * _UNIT_MS[unit] for number, unit in parts)
+    try:
+        return duration_milliseconds(text)
+    except ValueError as error:
+        raise InterpolationError(str(error)) from error
 
 
 def duration_text(milliseconds: int) -> str:
     """Return a duration in its largest unit that divides it, as Prometheus reads it."""
     for unit in ("d", "h", "m", "s"):
-        if milliseconds >= _UNIT_MS[unit] and milliseconds % _UNIT_MS[unit] == 0:
-            return f"{milliseconds // _UNIT_MS[unit]}{unit}"
+        if milliseconds >= UNITS_MS[unit] and milliseconds % UNITS_MS[unit] == 0:
+            return f"{milliseconds // UNITS_MS[unit]}{unit}"
     return f"{milliseconds}ms"
 
 

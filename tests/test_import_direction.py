@@ -46,6 +46,7 @@ PURE = (
     "pipeline/markup.py",
     "pipeline/pages.py",
     "pipeline/processor.py",
+    "pipeline/prometheus_durations.py",
     "pipeline/value_limit.py",
     "cardinality/admission.py",
     "cardinality/decisions.py",

@@ -107,6 +107,10 @@ def test_the_configuration_is_clean(secrets: Path) -> None:
             "route: the root has matchers",
         ),
         (
+            lambda d: d["route"]["routes"][1].update(repeat_interval="soon"),
+            "route.routes[1]: not a duration: 'soon'",
+        ),
+        (
             lambda d: d["route"]["routes"][1].update(repeat_interval="90s"),
             "route.routes[1]: repeat_interval 90s is no multiple of group_interval 1m",
         ),
@@ -293,8 +297,8 @@ def walked(route: dict[str, Any]) -> list[dict[str, Any]]:
         ("10s", 10, "1s"),
         ("5s", 10, "1s"),
         ("0s", 10, "0s"),
-        ("1h30m", 60, "90s"),
-        ("15s", 10, "1500ms"),
+        ("1h30m", 60, "1m30s"),
+        ("15s", 10, "1s500ms"),
         ("1h30m", 1, "1h30m"),
     ],
 )

@@ -157,8 +157,10 @@ def test_every_duration_of_a_rule_file_is_divided() -> None:
     [
         (
             "groups: [{name: a, rules: [{alert: A, expr: 'x[5q]'}]}]",
-            "a, A: expr: not a range",
+            "a, A: expr: not a duration: '5q'",
         ),
+        ("groups: [{name: a, rules: [{alert: A, expr: 'x[soon]'}]}]", "A: expr: not a range"),
+        ("groups: [{name: a, rules: [{alert: A, expr: x offset 1.5h}]}]", "duration: '1.5h'"),
         ("groups: [{name: a, rules: [{alert: A, expr: x, for: soon}]}]", "A: for: not a duration"),
         ("groups: [{name: a, interval: 1x, rules: []}]", "group a: interval: not a duration"),
         ("rules: []", "not a rule file"),

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tapeline.pipeline.prometheus_durations import duration_milliseconds
+
 __all__ = ["LintInput", "Problem", "Route", "lint", "matcher_of", "routes_of"]
 
 _DEPRECATED: Final = {
@@ -44,7 +46,6 @@ _TEMPLATE_USE: Final = re.compile(r'\{\{-?\s*template\s+"([^"]+)"')
 _TEMPLATE_DEFINITION: Final = re.compile(r'\{\{-?\s*define\s+"([^"]+)"')
 # default.tmpl and email.tmpl of Alertmanager itself.
 _BUILT_IN: Final = re.compile(r"__[a-z_]+|[a-z]+\.default\.[a-z.]+")
-_INTERVAL_S: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _MAX_DEPTH: Final = 20
 
 
@@ -202,15 +203,15 @@ def _receivers(document: Mapping[str, Any], routes: Sequence[Route]) -> Iterator
         yield Problem("route", "the root has matchers", "it must take what nothing else takes")
 
 
-def _seconds(duration: str) -> float:
-    parts = re.findall(r"(\d{1,9})(ms|s|m|h|d|w)", str(duration))
-    return sum(int(number) * _INTERVAL_S[unit] for number, unit in parts)
-
-
 def _intervals(routes: Sequence[Route]) -> Iterator[Problem]:
     for route in routes:
-        group_s, repeat_s = _seconds(route.group_interval), _seconds(route.repeat_interval)
-        if group_s <= 0 or repeat_s < group_s or repeat_s % group_s:
+        try:
+            group_ms = duration_milliseconds(str(route.group_interval))
+            repeat_ms = duration_milliseconds(str(route.repeat_interval))
+        except ValueError as error:
+            yield Problem(route.where, str(error), "correct its group_ or repeat_interval")
+            continue
+        if group_ms <= 0 or repeat_ms < group_ms or repeat_ms % group_ms:
             yield Problem(
                 route.where,
                 f"repeat_interval {route.repeat_interval} is no multiple of group_interval"

@@ -15,6 +15,7 @@ from tapeline.alerting.example_series import ExampleError, labels_for, parse_sel
 from tapeline.alerting.slo import BURN_PAIRS, BurnPair, Indicator, Slo
 from tapeline.alerting.slo_alerts import alert_annotations, alert_labels
 from tapeline.alerting.slo_queries import bucket_bound
+from tapeline.pipeline.prometheus_durations import UNITS_MS, duration_milliseconds
 
 __all__ = ["rule_tests"]
 
@@ -26,7 +27,6 @@ _GOOD_MIN: Final = 20
 """Minutes without any after them: the short windows of the pages forget."""
 _SAMPLE_S: Final = 120
 _GAUGE_SAMPLE_S: Final = 30
-_MINUTES: Final = {"5m": 5, "30m": 30, "1h": 60, "2h": 120, "6h": 360, "1d": 1440, "3d": 4320}
 _LOOKS: Final = 3
 """Evaluations after which the fastest page would fire, if it had no guard."""
 _NEAR: Final = Decimal("0.99")
@@ -43,7 +43,8 @@ class _Input:
 
     def ratio(self, window: str, *, ended_min: int) -> Fraction:
         """Return the part of bad ones in a window, so many minutes after the bad ones ended."""
-        minutes = min(_MINUTES[window], _BAD_MIN + ended_min)
+        window_min = duration_milliseconds(window) // UNITS_MS["m"]
+        minutes = min(window_min, _BAD_MIN + ended_min)
         return Fraction(self.bad_ratio) * max(0, minutes - ended_min) / minutes
 
     def firing(self, slo: Slo, *, ended_min: int) -> list[BurnPair]:

@@ -13,6 +13,8 @@ from typing import Any, Final, TypeVar
 
 import yaml
 
+from tapeline.pipeline.prometheus_durations import duration_milliseconds, duration_text
+
 __all__ = [
     "TimeScaleError",
     "divided",
@@ -25,20 +27,10 @@ __all__ = [
 INTERVAL_MIN_MS: Final = 5000
 """As often as the floor scrapes: rules that run more often see nothing new."""
 
-_UNITS_MS: Final = {
-    "y": 365 * 86_400_000,
-    "w": 7 * 86_400_000,
-    "d": 86_400_000,
-    "h": 3_600_000,
-    "m": 60_000,
-    "s": 1000,
-    "ms": 1,
-}
-_WRITTEN_UNITS: Final = ("d", "h", "m", "s", "ms")
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[ywdhms])")
-_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[ywdhms]))+")
-_SECONDS: Final = re.compile(r"\d+(?:\.\d+)?")
-_EITHER: Final = rf"(?:{_DURATION.pattern}|{_SECONDS.pattern})"
+# PromQL takes a number without a unit for seconds.
+_SECONDS: Final = re.compile(r"\d+", re.ASCII)
+# Looked at closely when it is divided: what is wrong in it is told, and not passed over.
+_EITHER: Final = r"[\d.]+[a-z]*(?:[\d.]+[a-z]+)*"
 # In the order in which a reader meets them: what is in a string or a comment is no duration.
 _TOKEN: Final = re.compile(
     r"""
@@ -62,24 +54,17 @@ class TimeScaleError(ValueError):
 def divided(duration: str, divisor: int, *, least_ms: int = 1) -> str:
     """Return a duration (`1h30m`, `300` seconds) divided, in whole milliseconds; 0 stays 0."""
     whole = _milliseconds(duration)
-    return _written(max(least_ms, round(whole / divisor)) if whole else 0)
+    return duration_text(max(least_ms, round(whole / divisor)) if whole else 0)
 
 
 def _milliseconds(duration: str) -> int:
     text = duration.strip()
     if _SECONDS.fullmatch(text):
         text = f"{text}s"
-    if not _DURATION.fullmatch(text):
-        raise TimeScaleError(f"not a duration: {duration!r}; write it as 30s, 5m or 1h30m")
-    return round(sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text)))
-
-
-def _written(milliseconds: int) -> str:
-    parts = ""
-    for unit in _WRITTEN_UNITS:
-        count, milliseconds = divmod(milliseconds, _UNITS_MS[unit])
-        parts += f"{count}{unit}" if count else ""
-    return parts or "0s"
+    try:
+        return duration_milliseconds(text)
+    except ValueError as error:
+        raise TimeScaleError(str(error)) from error
 
 
 def scaled_expression(expression: str, divisor: int) -> str:

@@ -4,11 +4,12 @@ The tree, its matchers and inhibition stay as they are; every receiver becomes a
 local inbox, whose address says which receiver it stands for.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
+
+from tapeline.pipeline.prometheus_durations import duration_milliseconds, duration_text
 
 __all__ = ["CONFIG_FILE", "TEMPLATES", "local_configuration", "local_text", "scaled"]
 
@@ -17,17 +18,6 @@ TEMPLATES: Final = "config/alertmanager/templates"
 _INTERVALS: Final = ("group_wait", "group_interval", "repeat_interval")
 # Alertmanager refuses a group_interval or repeat_interval of 0.
 _SHORTEST_MS: Final = 1000
-_UNIT_MS: Final = {
-    "ms": 1,
-    "s": 1000,
-    "m": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-    "w": 604_800_000,
-    "y": 31_536_000_000,
-}
-_DURATION: Final = re.compile(r"(?:(\d{1,9})(ms|s|m|h|d|w|y))+")
-_PART: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w|y)")
 _ALWAYS: Final = [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]
 _NOTICE: Final = (
     f"# Made from {CONFIG_FILE} by `python -m tapeline.stack.render`. Change that file.\n"
@@ -76,13 +66,10 @@ def local_text(production_text: str, inbox_url: str, templates: str, time_scale:
 
 def scaled(duration: str, time_scale: int) -> str:
     """Return a duration divided by the scale, a second at least; 0 stays 0. `1h30m` is one."""
-    if not _DURATION.fullmatch(duration):
-        raise ValueError(f"not a duration of Alertmanager: {duration!r}; write it as 30s or 1h30m")
-    whole_ms = sum(int(number) * _UNIT_MS[unit] for number, unit in _PART.findall(duration))
+    whole_ms = duration_milliseconds(duration)
     if time_scale == 1 or whole_ms == 0:
         return duration
-    divided_ms = max(_SHORTEST_MS, whole_ms // time_scale)
-    return f"{divided_ms // 1000}s" if divided_ms % 1000 == 0 else f"{divided_ms}ms"
+    return duration_text(max(_SHORTEST_MS, whole_ms // time_scale))
 
 
 def _route(route: Mapping[str, Any], time_scale: int) -> dict[str, Any]:
