@@ -108,6 +108,43 @@ def test_an_objective_is_met_or_missed_or_unknown(slo: SloMonth, verdict: Verdic
     assert slo.verdict is verdict
 
 
+@pytest.mark.parametrize("percent_good", range(1, 100))
+def test_exactly_at_any_objective_it_is_met(percent_good: int) -> None:
+    """Whether or not floats can say 0.07; one bad event more, and it is missed."""
+    bad = 100 - percent_good
+    objective = percent_good / 100
+
+    met = _month(_hours((100, bad)), objective)
+    missed = _month(_hours((100_000, bad * 1000 + 1)), objective)
+
+    assert met.verdict is Verdict.MET
+    assert "No day went beyond the budget." in as_markdown(FEBRUARY, [met], "here", "now")
+    assert missed.verdict is Verdict.MISSED
+    assert "No day went beyond the budget." not in as_markdown(FEBRUARY, [missed], "here", "now")
+
+
+@pytest.mark.parametrize(
+    ("text", "now_s", "days"),
+    [
+        ("2024-10", LATER_S, ["1", "6", "11", "16", "21", "26", "31"]),
+        ("2024-11", LATER_S, ["1", "6", "11", "16", "21", "26"]),
+        ("2024-11", datetime(2024, 11, 6, tzinfo=UTC).timestamp(), ["1"]),
+        ("2024-11", datetime(2024, 11, 6, 0, 1, tzinfo=UTC).timestamp(), ["1", "6"]),
+    ],
+)
+def test_a_plot_has_the_days_of_its_month(text: str, now_s: float, days: list[str]) -> None:
+    """No thirty-first of November, and no day that has not begun."""
+    month = Month.read(text, now_s)
+    hours = (Hour(month.start_s + HOUR_S, 100, 1),)
+    slo = SloMonth("veloz", "a", "s", "d", 0.99, month, hours)
+
+    page = as_page(month, [slo], "here", "now")
+
+    plots = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    shown = [re.findall(r'y="116"[^>]*>(\d+)<', plot) for plot in plots]
+    assert shown == [days, days]
+
+
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=1, max_size=696))
 def test_days_and_budget_add_up_to_the_month(pairs: list[tuple[int, int]]) -> None:
     """The sum of the days is the month, and the last point of the budget is what is left."""
@@ -171,6 +208,7 @@ def _recorded() -> str:
     ten_days = times[: 10 * 48]
     begin = FEBRUARY.start_s + 86_400
     fired = [begin, begin + 300, begin + 7200, begin + 7500, begin + 7800]
+    fired.append(FEBRUARY.end_s)  # That is March
     alert = 'alertname="VelozOrderLatencyBudgetBurn",alertstate="firing",severity="critical"'
     lines = ["# TYPE ALERTS gauge"]
     lines += _lines(

@@ -20,6 +20,8 @@ WHOLE_RATIO: Final = 0.99
 """From this part of the hours on, a month counts as known."""
 _MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 _EPOCH_YEAR: Final = 1970
+_FLOAT_NOISE: Final = 1e-9
+"""Of a ratio: 7 bad ones of 100 are 1 - 0.93, which floats don't say."""
 
 
 class MonthError(ValueError):
@@ -161,7 +163,11 @@ class SloMonth:
             return Verdict.NO_DATA
         if self.reached is None:
             return Verdict.NO_EVENTS
-        return Verdict.MET if self.reached >= self.objective else Verdict.MISSED
+        return Verdict.MISSED if self.is_beyond(1 - self.reached) else Verdict.MET
+
+    def is_beyond(self, ratio: float) -> bool:
+        """Tell whether a part of bad events is more than the objective leaves for them."""
+        return self.objective is not None and ratio > 1 - self.objective + _FLOAT_NOISE
 
     def days(self) -> list[Day]:
         """Return each day that has data, in order."""
@@ -196,7 +202,10 @@ class SloMonth:
 
 
 def episodes(severity: str, times_s: Sequence[int], step_s: int) -> list[Episode]:
-    """Return the times without a break in which an alert was seen firing at each step."""
+    """Return the times without a break in which an alert was seen firing at each step.
+
+    What is seen at a step is taken to last until the next one.
+    """
     if not times_s:
         return []
     breaks = [(before, after) for before, after in pairwise(times_s) if after - before > step_s]

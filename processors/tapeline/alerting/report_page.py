@@ -1,5 +1,6 @@
 """The month's SLO report as one HTML page with its plots inside: it needs nothing else. Pure."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -137,11 +138,8 @@ def _budget_plot(slo: SloMonth) -> Markup:
 
 def _burn_plot(slo: SloMonth) -> Markup:
     budget = 1 - (slo.objective or 0.0)
-    burns = {
-        day.number: min(_BURN_MAX, day.ratio / budget)
-        for day in slo.days()
-        if day.ratio is not None
-    }
+    ratios = {day.number: day.ratio for day in slo.days() if day.ratio is not None}
+    burns = {number: min(_BURN_MAX, ratio / budget) for number, ratio in ratios.items()}
     top = max(2.0, *burns.values()) if burns else 2.0
     bars = [
         element(
@@ -150,7 +148,7 @@ def _burn_plot(slo: SloMonth) -> Markup:
             y=f"{_y(burn / top):.1f}",
             width=f"{max(2.0, (_WIDTH - _LEFT) / _month_days(slo) - 2):.1f}",
             height=f"{_y(0) - _y(burn / top):.1f}",
-            fill="#c0392b" if burn > 1 else "#7f9fd6",
+            fill="#c0392b" if slo.is_beyond(ratios[number]) else "#7f9fd6",
         )
         for number, burn in burns.items()
     ]
@@ -188,7 +186,7 @@ def _mark(part: float, text: str) -> Markup:
 
 
 def _svg(slo: SloMonth, *parts: str) -> Markup:
-    days = range(1, int(_month_days(slo)) + 2, 5)
+    days = range(1, math.ceil(_month_days(slo)) + 1, 5)
     labels = [
         element(
             "text", str(day), x=f"{_x(slo, slo.month.start_s + (day - 1) * DAY_S):.1f}",

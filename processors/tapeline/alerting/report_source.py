@@ -50,7 +50,9 @@ def read_month(url: str, month: Month, slos: Iterable[Slo]) -> list[SloMonth]:
     events = _by_key(_hourly(url, _BY.format("slo:events:increase5m"), month))
     errors = _by_key(_hourly(url, _BY.format("slo:errors:increase5m"), month))
     objectives = _by_key(_hourly(url, _OBJECTIVE, month))
-    fired = list(_range(url, _FIRING, month.start_s, month.end_s, _ALERT_STEP_S))
+    # The last step begins before the month's end: it lasts until then.
+    last_step_s = month.end_s - _ALERT_STEP_S
+    fired = list(_range(url, _FIRING, month.start_s, last_step_s, _ALERT_STEP_S))
     written = {(slo.system, slo.name): slo for slo in slos}
     found = []
     for key in sorted({*written, *events, *objectives}):

@@ -113,8 +113,7 @@ def _section(slo: SloMonth) -> list[str]:
     lines += [f"{bad}; {spent_text(slo.spent)} of the error budget is spent.", ""]
     if slo.objective is None:
         return lines
-    budget = 1 - slo.objective
-    over = [day for day in slo.days() if day.ratio is not None and day.ratio > budget]
+    over = [day for day in slo.days() if day.ratio is not None and slo.is_beyond(day.ratio)]
     if not over:
         return [*lines, "No day went beyond the budget.", ""]
     lines += ["| day | events | bad | reached | data |", "|---|---|---|---|---|"]
