@@ -6,8 +6,10 @@ file of config/mappings as it is shipped.
 
 import asyncio
 import json
+import logging
 import random
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -35,11 +37,20 @@ from tapeline.floor.py_rt.messages import Check, Order, QuoteBatch
 from tapeline.floor.py_rt.risk_manager import RiskManager
 from tapeline.floor.py_rt.signal_bridge import SignalBridge
 from tapeline.floor.py_rt.surroundings import surroundings
+from tapeline.floor.veloz.engine import Engine
+from tapeline.floor.veloz.events import EngineLog
+from tapeline.floor.veloz.orders import Order as VelozOrder
+from tapeline.instrument import (
+    log_operation_complete,
+    log_operation_failed,
+    log_operation_start,
+)
 from tapeline.signals.config import SignalsConfig
 from tapeline.signals.config_files import settings_of
 from tapeline.signals.events import Order as OrderEvent
 from tapeline.signals.instruments import Instruments
 from tapeline.signals.intake import Intake, Taken
+from trading_requests import batch, log
 
 ROOT = Path(__file__).parents[2]
 MAPPINGS = ROOT / "config" / "mappings"
@@ -260,4 +271,61 @@ def test_a_check_of_py_rt_that_fails_rejects_the_order(tmp_path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert told(taken_by("py-rt.yaml", "py-rt-risk-manager", *lines)) == [
         ("t-py-2", "rejected", "position_limit_exceeded")
+    ]
+
+
+def test_orders_of_velozs_log_file_are_events_of_the_convention(tmp_path: Path) -> None:
+    """For users of the file: the floor doesn't read it so, since VeloZ sends the events, too."""
+    order = VelozOrder(
+        "t-1", "BTCUSDT", "BUY", "LIMIT", Decimal(2), Decimal(100), Decimal(100), "momentum"
+    )
+    path = tmp_path / "veloz-engine.log"
+    with LineWriter(path) as lines, TRACER.start_as_current_span("order.place") as span:
+        engine = SimpleNamespace(log=EngineLog(lines))
+        Engine._log_placed(cast("Engine", engine), order, 0.005)
+
+    taken = taken_by("veloz-logs.yaml", "veloz-engine", *path.read_text("utf-8").splitlines())
+
+    assert told(taken) == [("t-1", "submitted", ""), ("t-1", "acknowledged", "")]
+    orders = [each for each in taken.events if isinstance(each, OrderEvent)]
+    span_id = span.get_span_context().span_id.to_bytes(8)
+    assert [each.trace.span_id for each in orders] == [span_id, span_id]
+
+
+class Sent(logging.Handler):
+    """Keeps what is logged as the SDK's handler sends it: what is `extra` becomes attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[Any] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        extra = {key: value for key, value in vars(record).items() if key not in OF_EACH_RECORD}
+        service = {"service.name": "ktrdr-api"}
+        self.requests.append(log("", extra, body=record.getMessage(), resource=service))
+
+
+OF_EACH_RECORD = {*vars(logging.makeLogRecord({})), "message"}
+
+
+def test_an_order_among_ktrdrs_operations_would_be_an_event() -> None:
+    """By the kit's own functions; what it does on the floor, loading and training, is none."""
+    config = SignalsConfig(mapping_files=(MAPPINGS / "ktrdr-otlp.yaml",))
+    intake = Intake(Instruments(), settings_of(config).mappings)
+    logger, sent = logging.Logger("ktrdr"), Sent()  # noqa: LOG001 - one that no other test has
+    logger.addHandler(sent)
+
+    for kind in ("data_download", "training", "order"):
+        context = {"symbol": "AAPL", "side": "BUY", "provider": "ib_host_service"}
+        log_operation_start(logger, "op-1", kind, **context)
+        log_operation_complete(logger, "op-1", 12.5, operation_type=kind, **context)
+        failure = {"operation_type": kind, **context}
+        log_operation_failed(logger, "op-2", RuntimeError("refused"), **failure)
+
+    events = [intake.read(batch(each), None) for each in sent.requests]
+
+    assert [row for taken in events for row in told(taken)] == [
+        ("op-1", "submitted", ""),
+        ("op-1", "acknowledged", ""),
+        ("op-2", "rejected", ""),
     ]

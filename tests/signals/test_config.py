@@ -202,6 +202,11 @@ def test_what_cannot_be_meant_is_refused(section: dict[str, Any]) -> None:
             "spans have no body",
         ),
         (
+            mapping(match={"signal": "traces", "body": "order filled"}),
+            ("match", "body"),
+            "spans have no body",
+        ),
+        (
             mapping(match={"signal": "traces", "span_name": "x"}),
             ("fields", "trading.execution.id"),
             "spans have no body",

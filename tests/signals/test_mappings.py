@@ -267,6 +267,20 @@ def test_a_log_is_matched_by_its_event_name() -> None:
     assert not read(log("", own), named).events
 
 
+def test_a_log_is_matched_by_its_body_as_a_text() -> None:
+    """As it is: not a part of it, and not JSON that says the same."""
+    own = {"s": "X", "p": "7"}
+    marked = MARKS | {"match": {"signal": "logs", "body": ["mark", "last price"]}}
+    parsing = MARKS | {"name": "parsing", "match": {"signal": "logs", "body_json": {"a": "b"}}}
+
+    for body in ("mark", "last price"):
+        taken = read(log("", own, body=body), parsing, marked)
+        assert only(taken) == Mark(START_NS, "", "X", Decimal(7))
+    for other in ("marks", "Mark", " mark", '"mark"', {"mark": "mark"}, ["mark"], 7, ""):
+        assert not read(log("", own, body=other), marked).events
+    assert not read(log("", own), marked).events
+
+
 def test_fields_count_before_attributes_of_the_convention() -> None:
     """Those fill what no field gives a value to."""
     own = {"kind": "mark", "s": "X", "trading.mark.price": "7", "trading.instrument": "Y"}

@@ -2,9 +2,9 @@
 
 A recording `testdata/NAME.jsonl` is of the shape that the service's own documents show, and a
 `testdata/NAME.tailed.jsonl` has such lines as a collector that parses them hands them on;
-`NAME.expected.yaml` and `NAME.tailed.expected.yaml` have the events in the order of the wire, fields at their defaults left
-out, what is refused, and the figures that the engine has at the end: the total of a sum, the count
-and sum of a histogram's samples, the value of a gauge.
+`NAME.expected.yaml` and `NAME.tailed.expected.yaml` have the events in the order of the wire,
+fields at their defaults left out, what is refused, and the figures that the engine has at the end:
+the total of a sum, the count and sum of a histogram's samples, the value of a gauge.
 """
 
 from decimal import Decimal

@@ -101,6 +101,12 @@ Names = Annotated[
     BeforeValidator(_listed),
     _ONE_OR_A_LIST,
 ]
+Texts = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...],
+    Field(max_length=MAX_NAMES),
+    BeforeValidator(_listed),
+    _ONE_OR_A_LIST,
+]
 Conditions = Annotated[dict[Key, Wanted], Field(max_length=MAX_CONDITIONS)]
 ExpressionText = Annotated[str, AfterValidator(_expression)]
 TimeText = Annotated[str, AfterValidator(_time)]
@@ -134,6 +140,10 @@ class MatchConfig(BaseModel):
 
     # Attributes of a span event's span.
     span: Conditions = {}
+
+    # A log's body, as a text: what stands there once a collector has parsed a line of JSON and
+    # made its message the body. One or a list.
+    body: Texts = ()
 
     # Values in a log's body, which is a mapping, or a text with JSON of one.
     body_json: Conditions = {}
@@ -192,6 +202,7 @@ class MappingConfig(BaseModel):
             span_names=frozenset(match.span_name),
             attributes=_conditions(match.attributes),
             span=_conditions(match.span),
+            bodies=frozenset(match.body),
             body=_conditions(match.body_json),
             reads_body=any("body" in text for text in texts.values()),
         )
@@ -230,9 +241,10 @@ def _strange_matches(mapping: MappingConfig) -> Iterator[InitErrorDetails]:
         yield _problem(("match", "span_name"), message, list(match.span_name))
     if match.span and not _is_of_span_events(match):
         yield _problem(("match", "span"), _SPAN_EVENTS_ONLY, match.span)
-    if match.signal == "traces" and match.body_json:
-        message = "spans have no body; write signal: logs, or take it out"
-        yield _problem(("match", "body_json"), message, match.body_json)
+    for name, asked in (("body", list(match.body)), ("body_json", match.body_json)):
+        if match.signal == "traces" and asked:
+            message = "spans have no body; write signal: logs, or take it out"
+            yield _problem(("match", name), message, asked)
 
 
 def _strange_paths(mapping: MappingConfig) -> Iterator[InitErrorDetails]:

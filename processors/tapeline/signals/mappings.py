@@ -205,6 +205,8 @@ class EventMapping:
     attributes: tuple[Condition, ...] = ()
     span: tuple[Condition, ...] = ()
     """On the attributes of a span event's span."""
+    bodies: frozenset[str] = frozenset()
+    """Texts of which a log's body has to be one."""
     body: tuple[Condition, ...] = ()
     reads_body: bool = False
     """Whether an expression looks into the body."""
@@ -225,7 +227,12 @@ class EventMapping:
             return False
         if not all(condition.holds(source.tree("span")) for condition in self.span):
             return False
+        if self.bodies and not self._is_one_of_bodies(source.raw_body):
+            return False
         return not self.body or self._matches_body(source)
+
+    def _is_one_of_bodies(self, body: Any) -> bool:
+        return isinstance(body, str) and body in self.bodies
 
     def _matches_body(self, source: Source) -> bool:
         body = source.raw_body
