@@ -264,6 +264,11 @@ def _recording_problems(row: Row) -> Iterator[str]:
     recorded = {rule.get("record") for path in folder.glob("*.yml") for rule in rules(path)}
     if row.name not in recorded:
         yield "no rule records it"
+    path = SOURCE_ROOT / row.proof
+    if path.suffix == ".yml" and path.is_file():
+        asked = " ".join(query for case in cases([path]) for query in case.queries)
+        if row.name not in re.findall(r"[\w:]+", asked):
+            yield f"{row.proof} asks for no value of it"
 
 
 def _slo_problems(row: Row) -> Iterator[str]:

@@ -115,6 +115,10 @@ def test_a_row_that_is_right_has_no_complaint() -> None:
             "the rule does not ask for < 1",
         ),
         (_row("recording rule", "veloz:nothing", "x"), "no rule records it"),
+        (
+            replace(_row("recording rule", "veloz:orders:rate_5m", "x"), proof=B25_CASES),
+            "config/prometheus/tests/b25.yml asks for no value of it",
+        ),
         (_row("slo", "nothing", "x"), "config/slo/veloz.yaml has "),
         (_row("dashboard", "nothing", "x"), "no dashboard has this uid"),
         (_row("panel", "nothing / Title", "x"), "no dashboard has the uid 'nothing'"),

@@ -200,6 +200,16 @@ def test_the_audit_file_gets_several_types(veloz: FloorProcesses) -> None:
     eventually(lambda: {each["log_type"] for each in _lines(veloz, GATEWAY)} >= wanted)
 
 
+def test_a_session_is_in_the_audit_log(veloz: FloorProcesses) -> None:
+    """Login, refresh of the token, logout: the guide's events of type auth."""
+    wanted = {"login_success", "token_refresh", "logout"}
+
+    def seen() -> set[str]:
+        return {each["action"] for each in _lines(veloz, GATEWAY) if each["log_type"] == "auth"}
+
+    eventually(lambda: seen() >= wanted, timeout_s=90)
+
+
 def test_a_wrong_path_makes_no_label_of_its_own(veloz: FloorProcesses) -> None:
     """What a client invents is counted under one label."""
     rises = _rises(veloz, GATEWAY, "veloz_http_requests_total", endpoint="unmatched", status="404")
@@ -229,6 +239,16 @@ def test_errors_burst_in_engine_and_gateway(faulty: FloorProcesses) -> None:
     ]
     faulty.fault("error_burst")
     eventually(lambda: all(each() for each in risen))
+
+
+def test_errors_come_on_the_stream(faulty: FloorProcesses) -> None:
+    """The fifth kind of event, once there is one to tell of."""
+    with urllib.request.urlopen(  # noqa: S310 - loopback
+        f"{faulty.urls[GATEWAY]}/api/stream", timeout=20
+    ) as stream:
+        faulty.fault("error_burst")
+        while stream.readline().decode().strip() != "event: error":
+            pass
 
 
 def test_a_lost_venue_closes_the_socket_and_stops_data(faulty: FloorProcesses) -> None:

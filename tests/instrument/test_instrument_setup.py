@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace import SpanLimits
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from demo.demo_sink import OtlpSink, attributes_of
 from instrument.process import run_script
@@ -104,6 +106,20 @@ def test_spans_nest_and_an_exception_becomes_an_event(run: Run) -> None:
 def test_attributes_are_cut_at_the_limit(run: Run) -> None:
     """1,024 characters, KTRDR's limit."""
     assert attributes_of(run.span("process_order")[0])["note"] == "x" * 1024
+
+
+def test_the_sdks_other_limits_and_batches_are_ktrdrs() -> None:
+    """The kit leaves them to the SDK, whose defaults they are: a change there shows here."""
+    limits = SpanLimits()
+    assert (limits.max_span_attributes, limits.max_events, limits.max_links) == (128, 128, 128)
+    read = (
+        BatchSpanProcessor._default_max_queue_size,
+        BatchSpanProcessor._default_schedule_delay_millis,
+        BatchSpanProcessor._default_max_export_batch_size,
+        BatchSpanProcessor._default_export_timeout_millis,
+    )
+    found = [each() for each in read]  # type: ignore[no-untyped-call]
+    assert found == [2048, 5000, 512, 30_000]
 
 
 def test_log_records_have_the_trace_in_otlp_and_in_the_named_fields(run: Run) -> None:

@@ -147,6 +147,15 @@ def test_a_simple_query_is_quick(floor: FloorRun) -> None:
     assert min(once() for _ in range(20)) < QUERY_LIMIT_S
 
 
+def test_queries_have_the_plan_s_limits(floor: FloorRun) -> None:
+    """2.2: samples, time, and how many at once."""
+    url = f"{floor.stack.url('prometheus').rstrip('/')}/api/v1/status/flags"
+    flags = json.loads(backends.fetch(url))["data"]
+    assert flags["query.max-samples"] == "50000000"
+    assert flags["query.timeout"] == "2m"
+    assert flags["query.max-concurrency"] == "20"
+
+
 def test_scrapes_are_quick(floor: FloorRun) -> None:
     """8.5: below a second each, the plan's own bound; the best of the last five minutes."""
 

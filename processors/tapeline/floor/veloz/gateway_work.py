@@ -36,8 +36,10 @@ KEY_EVERY: Final = 7
 ERROR_EVERY: Final = 8
 POLL_CONFIG_EVERY: Final = 4
 WRONG_PASSWORD_EVERY: Final = 10  # logins
+SESSION: Final = {1: "token_refresh", 3: "logout"}  # steps behind a login: what the user does then
 ATTACK_LOGINS: Final = 5  # of a step, once credentials have leaked: 2.5 a second
 BOMB_S: Final = 0.03  # 2,000 new values a minute
+BOMB_SERIES_MAX: Final = 10_000  # then it begins anew: a bomb that is forgotten takes no memory
 RECONNECT_WAIT_S: Final = 1.0
 
 
@@ -175,10 +177,13 @@ class Work:
             self._logins += 1
             wrong = self._logins % WRONG_PASSWORD_EVERY == 0
             await self._login(client, "trader-1", "wrong" if wrong else "demo")
+        action = SESSION.get(step % LOGIN_EVERY)
+        if action is not None and self._logins:
+            gateway.audit.write("auth", action, request_id, "trader-1", auth_method="jwt")
         if step % KEY_EVERY == 0:
             actions = ("key_created", "key_rotated", "key_revoked")
-            action = actions[step // KEY_EVERY % len(actions)]
-            gateway.audit.write("api_key", action, request_id, "admin", key_name="reporting")
+            done = actions[step // KEY_EVERY % len(actions)]
+            gateway.audit.write("api_key", done, request_id, "admin", key_name="reporting")
         if step % ERROR_EVERY == 0:
             gateway.audit.write("error", "heartbeat_late", request_id, error="peer answered late")
 
@@ -203,12 +208,14 @@ class Work:
 
     async def _bomb(self) -> None:
         """In the scenario cardinality_bomb make a new series 2,000 times a minute."""
-        gateway = self._gateway
+        gateway, series = self._gateway, 0
         for number in count():
-            if gateway.faults.active("cardinality_bomb"):
+            is_on = gateway.faults.active("cardinality_bomb")
+            if not is_on or series >= BOMB_SERIES_MAX:
+                gateway.metrics.order_events.clear()
+                series = 0
+            if is_on:
                 identity = f"web-{gateway.place.run}-b{number:08d}"
                 gateway.metrics.order_events.labels(identity).inc()
-                await asyncio.sleep(BOMB_S)
-            else:
-                gateway.metrics.order_events.clear()
-                await asyncio.sleep(1.0)
+                series += 1
+            await asyncio.sleep(BOMB_S if is_on else 1.0)
