@@ -1,15 +1,12 @@
-"""What b25's services decide without a clock: outcomes of orders, use of limits, their pace."""
-
-import asyncio
-from types import SimpleNamespace
+"""What b25's services decide without a clock: outcomes of orders, use of limits, refusals."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from tapeline.floor.b25 import market
 from tapeline.floor.b25.market import BOOKS
-from tapeline.floor.b25.order_execution import OrderExecution, outcome_of
+from tapeline.floor.b25.order_execution import OrderExecution, OrderIn, outcome_of
 from tapeline.floor.b25.risk_manager import EXPOSURE_MAX_USD, LEVERAGE_MAX, utilization
 
 
@@ -63,25 +60,30 @@ def test_books_have_names_of_their_own() -> None:
     assert len({tuple(book.labels.items()) for book in BOOKS}) == len(BOOKS) == 6
 
 
-def test_ticks_that_were_missed_are_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a pause of many ticks at most a second's worth comes at once."""
-    now_s = [0.0]
-    waits: list[float] = []
-
-    async def sleep(delay_s: float) -> None:
-        waits.append(delay_s)
-        now_s[0] += delay_s
-
-    monkeypatch.setattr(market, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
-    monkeypatch.setattr(market, "asyncio", SimpleNamespace(sleep=sleep))
-
-    async def run() -> None:
-        async for number in market.every(0.1):
-            if number == 0:
-                now_s[0] += 60.0
-            if number == 20:
-                return
-
-    asyncio.run(run())
-    assert waits[:10] == [0.0] * 10
-    assert waits[12:] == pytest.approx([0.1] * 8)
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"exchange": "nyse"}, "'nyse' is none of binance, bybit, okx"),
+        ({"symbol": "DOGE"}, "'DOGE' is none of BTCUSDT, ETHUSDT"),
+        ({"strategy_id": "x"}, "'x' is none of scalper_v1, arbitrage_v2"),
+        ({"side": "hold"}, "Input should be 'buy' or 'sell'"),
+        ({"quantity": 0}, "greater than 0"),
+        ({"price": float("inf")}, "finite number"),
+        ({"order_id": "x" * 101}, "at most 100 characters"),
+    ],
+)
+def test_an_order_of_something_else_is_refused(wrong: dict[str, object], told: str) -> None:
+    """It would make series and map entries without bound, or a position that is no number."""
+    order = {
+        "order_id": "t-1",
+        "number": 1,
+        "exchange": "okx",
+        "symbol": "BTCUSDT",
+        "strategy_id": "scalper_v1",
+        "side": "buy",
+        "quantity": 0.1,
+        "price": 64_000.0,
+    }
+    assert OrderIn.model_validate(order).side == "buy"
+    with pytest.raises(ValidationError, match=told):
+        OrderIn.model_validate(order | wrong)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tapeline.floor.b25.account_monitor_metrics import AccountMonitorMetrics, make_metrics
 from tapeline.floor.b25.ledger import EquityCurve, Position
@@ -17,10 +17,14 @@ from tapeline.floor.b25.market import (
     POSITION_LIMIT_USD,
     STRATEGIES,
     Book,
-    every,
+    Exchange,
+    Strategy,
+    Symbol,
 )
 from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.pace import every
 from tapeline.floor.place import place_from
+from tapeline.floor.request_fields import Amount, OrderId, Side
 from tapeline.floor.service import run_floor_service
 
 __all__ = ["AccountMonitor", "FillIn", "main"]
@@ -45,16 +49,16 @@ _TOLERANCE: Final = 1e-9
 class FillIn(BaseModel):
     """A fill as order execution reports it; `position_after` is the exchange's position."""
 
-    order_id: str
+    order_id: OrderId
     number: int
-    exchange: str
-    symbol: str
-    strategy_id: str
-    side: Literal["buy", "sell"]
-    quantity: float
-    price: float
+    exchange: Exchange
+    symbol: Symbol
+    strategy_id: Strategy
+    side: Side
+    quantity: Amount
+    price: Amount
     type: Literal["maker", "taker"]
-    position_after: float
+    position_after: float = Field(allow_inf_nan=False)
 
 
 class AccountMonitor:
@@ -91,7 +95,7 @@ class AccountMonitor:
     async def fill(self, fill: FillIn) -> dict[str, object]:
         """Take a fill into the books."""
         book = Book(fill.exchange, fill.symbol)
-        position = self._own.setdefault(book, Position())
+        position = self._own[book]
         position.take(fill.quantity if fill.side == "buy" else -fill.quantity, fill.price)
         self._exchange[book] = fill.position_after
         self._count(book, fill)

@@ -8,8 +8,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from tapeline.floor.b25.dashboard_server_metrics import DashboardServerMetrics, make_metrics
-from tapeline.floor.b25.market import every
 from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.pace import every
 from tapeline.floor.place import place_from
 from tapeline.floor.service import run_floor_service
 

@@ -16,9 +16,9 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from tapeline.floor.b25.host_metrics import HostMetrics, make_metrics
-from tapeline.floor.b25.market import every
 from tapeline.floor.b25.station import Station, open_station
 from tapeline.floor.exposition import add_metrics
+from tapeline.floor.pace import every
 from tapeline.floor.place import place_from
 from tapeline.floor.service import HOST, run_floor_service
 

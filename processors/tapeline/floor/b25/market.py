@@ -1,12 +1,12 @@
-"""What b25 trades, and the pace at which it does: shared by its services."""
+"""What b25 trades: shared by its services."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
+
+from tapeline.floor.request_fields import one_of
 
 __all__ = [
     "BOOKS",
@@ -16,7 +16,9 @@ __all__ = [
     "STRATEGIES",
     "SYMBOLS",
     "Book",
-    "every",
+    "Exchange",
+    "Strategy",
+    "Symbol",
 ]
 
 EXCHANGES: Final = ("binance", "bybit", "okx")
@@ -28,7 +30,11 @@ STRATEGIES: Final = ("scalper_v1", "arbitrage_v2")
 POSITION_LIMIT_USD: Final = 10_000.0
 """Of one book, at the price at which its tape begins."""
 
-_BEHIND_MAX_S: Final = 1.0
+
+# Of requests.
+Exchange = Annotated[str, one_of(*EXCHANGES)]
+Symbol = Annotated[str, one_of(*SYMBOLS)]
+Strategy = Annotated[str, one_of(*STRATEGIES)]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,15 +51,3 @@ class Book:
 
 
 BOOKS: Final = tuple(Book(exchange, symbol) for exchange in EXCHANGES for symbol in SYMBOLS)
-
-
-async def every(interval_s: float) -> AsyncIterator[int]:
-    """Yield 0, 1, 2, … in equal distances, for ever; ticks more than 1 s late are left out."""
-    number = 0
-    due_s = time.monotonic()
-    while True:
-        yield number
-        number += 1
-        now_s = time.monotonic()
-        due_s = max(due_s + interval_s, now_s - _BEHIND_MAX_S)
-        await asyncio.sleep(max(0.0, due_s - now_s))

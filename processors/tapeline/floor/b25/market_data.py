@@ -13,12 +13,13 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from tapeline.floor.b25.market import BOOKS, EXCHANGES, FIRST_PRICES, Book, every
+from tapeline.floor.b25.market import BOOKS, EXCHANGES, FIRST_PRICES, Book
 from tapeline.floor.b25.market_data_metrics import MarketDataMetrics, make_metrics
 from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.pace import every
 from tapeline.floor.place import place_from
 from tapeline.floor.service import run_floor_service
-from tapeline.floor.tape import Quote, Tape, read_recorded
+from tapeline.floor.tape import Quote, tape_of
 from tapeline.instrument import trace_exemplar
 
 __all__ = ["MarketData", "main"]
@@ -41,8 +42,7 @@ class MarketData:
         self._station = station
         self._metrics = metrics
         place = station.place
-        recorded = () if place.tape_path is None else read_recorded(place.tape_path)
-        tape = Tape(place.seed, recorded)
+        tape = tape_of(place.seed, place.tape_path)
         self._tapes: dict[Book, Iterator[Quote]] = {
             book: tape.quotes(f"{book.exchange}/{book.symbol}", FIRST_PRICES[book.symbol])
             for book in BOOKS

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,7 +9,14 @@ from opentelemetry import trace
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from tapeline.floor.b25.market import BOOKS, EXCHANGES, Book, every
+from tapeline.floor.b25.market import (
+    BOOKS,
+    EXCHANGES,
+    Book,
+    Exchange,
+    Strategy,
+    Symbol,
+)
 from tapeline.floor.b25.order_execution_metrics import (
     ORDER_KINDS,
     STATUSES,
@@ -18,7 +24,9 @@ from tapeline.floor.b25.order_execution_metrics import (
     make_metrics,
 )
 from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.pace import every
 from tapeline.floor.place import place_from
+from tapeline.floor.request_fields import Amount, OrderId, Side
 from tapeline.floor.service import run_floor_service
 from tapeline.instrument import trace_exemplar
 
@@ -43,14 +51,14 @@ _MS: Final = 1000.0
 class OrderIn(BaseModel):
     """An order as the strategy engine makes it."""
 
-    order_id: str
+    order_id: OrderId
     number: int
-    exchange: str
-    symbol: str
-    strategy_id: str
-    side: str
-    quantity: float
-    price: float
+    exchange: Exchange
+    symbol: Symbol
+    strategy_id: Strategy
+    side: Side
+    quantity: Amount
+    price: Amount
 
 
 def outcome_of(number: int) -> str:
@@ -79,7 +87,7 @@ class OrderExecution:
         self._waiting = 0
         self._positions = dict.fromkeys(BOOKS, 0.0)
         # Fills of a book are reported one after the other: its position only makes sense in order.
-        self._reporting: dict[Book, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._reporting = {book: asyncio.Lock() for book in BOOKS}
         self._prepare()
         station.expose(metrics.http)
         station.app.add_api_route("/orders", self.order, methods=["POST"])
@@ -177,7 +185,7 @@ class OrderExecution:
         )
         book = Book(order.exchange, order.symbol)
         async with self._reporting[book]:
-            self._positions[book] = self._positions.get(book, 0.0) + sign * quantity
+            self._positions[book] += sign * quantity
             report = {
                 "order_id": order.order_id,
                 "number": order.number,

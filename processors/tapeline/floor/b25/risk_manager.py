@@ -9,9 +9,10 @@ from typing import Any, Final
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 
-from tapeline.floor.b25.market import BOOKS, POSITION_LIMIT_USD, every
+from tapeline.floor.b25.market import BOOKS, POSITION_LIMIT_USD
 from tapeline.floor.b25.risk_manager_metrics import RiskManagerMetrics, make_metrics
 from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.pace import every
 from tapeline.floor.place import place_from
 from tapeline.floor.service import run_floor_service
 

@@ -11,16 +11,18 @@ from pydantic import BaseModel
 
 from tapeline.floor.b25.market import (
     BOOKS,
-    FIRST_PRICES,
     POSITION_LIMIT_USD,
     STRATEGIES,
     SYMBOLS,
     Book,
-    every,
+    Exchange,
+    Symbol,
 )
 from tapeline.floor.b25.station import Station, open_station
 from tapeline.floor.b25.strategy_engine_metrics import StrategyEngineMetrics, make_metrics
+from tapeline.floor.pace import every
 from tapeline.floor.place import place_from
+from tapeline.floor.request_fields import Amount
 from tapeline.floor.service import run_floor_service
 from tapeline.instrument import trace_exemplar
 
@@ -35,10 +37,10 @@ _CONFIG_EVERY: Final = 5  # turns of the loop, of a second each
 class QuoteIn(BaseModel):
     """A quote as market data hands it on."""
 
-    exchange: str
-    symbol: str
-    bid: float
-    ask: float
+    exchange: Exchange
+    symbol: Symbol
+    bid: Amount
+    ask: Amount
 
 
 class StrategyEngine:
@@ -107,7 +109,7 @@ class StrategyEngine:
         return {"order": order["order_id"]}
 
     def _side(self, book: Book) -> str:
-        used = self._used.get(book, 0.0)
+        used = self._used[book]
         if abs(used) > _LEAN_FROM:
             return "sell" if used > 0 else "buy"
         return self._station.generator.choice(("buy", "sell"))
@@ -128,9 +130,7 @@ class StrategyEngine:
                 await self._station.call("GET", "config-service", "/config")
             answer = await self._station.call("GET", "account-monitor", "/positions")
             for row in (answer or {}).get("positions", ()):
-                limit = POSITION_LIMIT_USD / float(FIRST_PRICES[row["symbol"]])
-                limit = float(row.get("limit") or limit)
-                self._used[Book(row["exchange"], row["symbol"])] = row["quantity"] / limit
+                self._used[Book(row["exchange"], row["symbol"])] = row["quantity"] / row["limit"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

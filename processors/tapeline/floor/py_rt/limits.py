@@ -16,6 +16,7 @@ __all__ = [
     "OPENING_BOOK_USD",
     "ORDER_USD",
     "STRATEGIES",
+    "STRATEGY_OF",
     "SYMBOLS",
 ]
 
@@ -32,6 +33,10 @@ FIRST_PRICES: Final = MappingProxyType(
     }
 )
 SYMBOLS: Final = tuple(FIRST_PRICES)
+STRATEGY_OF: Final = MappingProxyType(
+    {symbol: STRATEGIES[at % len(STRATEGIES)] for at, symbol in enumerate(SYMBOLS)}
+)
+"""Which strategy trades a symbol; each has one."""
 
 # Positions that the day begins with: it has P&L from the first quote.
 OPENING_BOOK_USD: Final = MappingProxyType(

@@ -15,7 +15,7 @@ from tapeline.floor.py_rt.limits import (
     MAX_OPEN_POSITIONS,
     MAX_POSITION_USD,
     OPENING_BOOK_USD,
-    STRATEGIES,
+    STRATEGY_OF,
     SYMBOLS,
 )
 from tapeline.floor.py_rt.messages import Check, Fill
@@ -225,7 +225,7 @@ class RiskManager:
             metrics.position_value.labels(symbol, "long").set(max(value_usd, 0.0))
             metrics.position_value.labels(symbol, "short").set(min(value_usd, 0.0))
             metrics.unrealized_pnl.labels(symbol).set(pnl_usd - self._shock_usd / len(SYMBOLS))
-            strategy = STRATEGIES[SYMBOLS.index(symbol) % len(STRATEGIES)]
+            strategy = STRATEGY_OF[symbol]
             metrics.realized_pnl.labels(symbol, strategy).set(
                 self._book.realized_usd[symbol, strategy]
             )

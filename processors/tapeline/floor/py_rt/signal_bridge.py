@@ -12,8 +12,8 @@ from opentelemetry.trace import Status, StatusCode
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import place_from
 from tapeline.floor.py_rt.draws import Taken
-from tapeline.floor.py_rt.limits import MODEL, ORDER_USD, STRATEGIES, SYMBOLS
-from tapeline.floor.py_rt.messages import Check, Order, OrderType, QuoteBatch, Side
+from tapeline.floor.py_rt.limits import MODEL, ORDER_USD, STRATEGY_OF
+from tapeline.floor.py_rt.messages import Check, Order, OrderType, QuoteBatch
 from tapeline.floor.py_rt.signal_bridge_metrics import SignalBridgeMetrics, make_metrics
 from tapeline.floor.py_rt.surroundings import (
     PeerError,
@@ -23,6 +23,7 @@ from tapeline.floor.py_rt.surroundings import (
     run_service,
     surroundings,
 )
+from tapeline.floor.request_fields import Side
 from tapeline.instrument import span
 
 __all__ = ["InferenceError", "SignalBridge", "main"]
@@ -134,7 +135,7 @@ class SignalBridge:
             signal_type=side,
             price=batch.mids[-1],
             confidence=confidence,
-            strategy=_strategy(batch.symbol),
+            strategy=STRATEGY_OF[batch.symbol],
             latency_us=round(latency_us),
         )
         return side
@@ -184,15 +185,11 @@ class SignalBridge:
             order_type=order_type,
             quantity=round(ORDER_USD / price, 6),
             price=price,
-            strategy=_strategy(symbol),
+            strategy=STRATEGY_OF[symbol],
         )
         self._metrics.zmq_messages_published.labels(NAME, "orders").inc()
         placed = await post(self._around, EXECUTION_ENGINE, "/orders", order.model_dump())
         return str(placed["status"])
-
-
-def _strategy(symbol: str) -> str:
-    return STRATEGIES[SYMBOLS.index(symbol) % len(STRATEGIES)] if symbol in SYMBOLS else "momentum"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
