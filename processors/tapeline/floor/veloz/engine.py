@@ -3,17 +3,14 @@
 import asyncio
 import random
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-import httpx
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from opentelemetry import trace
-from opentelemetry.instrumentation.utils import suppress_instrumentation
 from prometheus_client import CollectorRegistry
 
 from tapeline.floor.exposition import add_metrics
@@ -21,11 +18,12 @@ from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place, place_from
 from tapeline.floor.service import run_floor_service
-from tapeline.floor.veloz.book import EQUITY_USD, SYMBOLS, Book
+from tapeline.floor.veloz.book import EQUITY_USD, Book
 from tapeline.floor.veloz.engine_figures import Figures
 from tapeline.floor.veloz.engine_metrics import EngineMetrics, make_metrics
 from tapeline.floor.veloz.events import VENUE, VERSION, EngineLog, Events
 from tapeline.floor.veloz.market import Market
+from tapeline.floor.veloz.mishaps import Mishaps
 from tapeline.floor.veloz.orders import (
     Conditions,
     Order,
@@ -34,24 +32,21 @@ from tapeline.floor.veloz.orders import (
     order_from,
     respond,
 )
+from tapeline.floor.veloz.strategies import Strategies
 from tapeline.instrument import health_routes, setup, span, trace_exemplar
 
 __all__ = ["Engine", "main"]
 
 OPEN_ORDERS_MAX: Final = 1_000
-IN_FLIGHT_MAX: Final = 200
-CALL_TIMEOUT_S: Final = 5.0
-START_POLL_S: Final = 0.2
-STRATEGIES: Final = ("momentum", "mean_reversion")
-ORDER_USD: Final = Decimal(2_000)
-FLOOD_TASKS: Final = 160  # each writes a line a second: a backlog, but no standstill
-BURST_ERRORS_PER_S: Final = 3
 CHECKS: Final = ("order_size", "position_limit")
 
 
 @dataclass(slots=True)
 class Engine:
-    """The engine's state, and its four loops: market, strategy, figures, mishaps."""
+    """What the exchange makes of orders; market, strategies, figures and mishaps run beside.
+
+    `tasks` are the cancellations that resting orders wait for.
+    """
 
     place: Place
     metrics: EngineMetrics
@@ -59,23 +54,25 @@ class Engine:
     faults: Faults
     events: Events
     market: Market
+    luck: random.Random
     book: Book = field(default_factory=Book)
     open_orders: dict[str, Order] = field(default_factory=dict)
     number: int = 0
-    luck: random.Random = field(default_factory=random.Random)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
         """Work until cancelled."""
+        system = self.metrics.system
         figures = Figures(self.metrics, self.faults, self.book, self.market, self.place)
+        strategies = Strategies(self.place, self.market, self.book, system, self.log, self.luck)
         self.book.open(self.market.mids)
         self.events.deposit(self.place.run, EQUITY_USD)
         self.log.write("INFO", "Engine started", ("main.cpp", 31, "main"), event_type="start")
         async with asyncio.TaskGroup() as group:
             group.create_task(self.market.run())
-            group.create_task(self._strategies())
+            group.create_task(strategies.run())
             group.create_task(figures.run(self.open_orders))
-            group.create_task(self._mishaps())
+            group.create_task(Mishaps(self.faults, self.log, system).run())
 
     def conditions(self) -> Conditions:
         """Return what goes wrong for orders now."""
@@ -86,58 +83,6 @@ class Engine:
             breaker_open=self.faults.active("risk_limit_breach"),
             disconnected=self.faults.active("venue_disconnect"),
         )
-
-    async def _strategies(self) -> None:
-        """Send orders at the floor's rate, each in a trace of its own, by the gateway's API."""
-        gateway = self.place.peers.get("veloz-gateway", "")
-        async with httpx.AsyncClient(base_url=gateway, timeout=CALL_TIMEOUT_S) as client:
-            await _until_up(client)
-            began, sent = time.monotonic(), 0
-            while True:
-                sent += 1
-                if len(self.tasks) < IN_FLIGHT_MAX:
-                    task = asyncio.create_task(self._signal(client, sent))
-                    self.tasks.add(task)
-                    task.add_done_callback(self.tasks.discard)
-                due = began + sent / self.place.rate_per_s
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-
-    async def _signal(self, client: httpx.AsyncClient, number: int) -> None:
-        symbol = self.luck.choice(tuple(SYMBOLS))
-        quote = self.market.quotes[symbol]
-        side = "BUY" if self.book.wants_to_buy(symbol, quote.mid) else "SELL"
-        strategy = STRATEGIES[number % len(STRATEGIES)]
-        tick = SYMBOLS[symbol][1]
-        touch = quote.ask if side == "BUY" else quote.bid
-        request = {
-            "symbol": symbol,
-            "side": side,
-            "type": "MARKET" if number % 4 == 0 else "LIMIT",
-            "quantity": str((ORDER_USD / quote.mid).quantize(Decimal("0.0001"))),
-            "price": str(touch + tick if side == "BUY" else touch - tick),
-            "decision_price": str(quote.mid),
-            "strategy": strategy,
-        }
-        self.metrics.system.signals.labels(strategy, side.lower()).inc()
-        attributes = {"strategy.name": strategy, "signal.type": side.lower()}
-        with span("strategy.signal", attributes):
-            try:
-                await client.post(
-                    "/api/order",
-                    json=request,
-                    headers={
-                        "X-Request-ID": f"req-{self.place.run}-{number}",
-                        "X-Correlation-ID": f"flow-{strategy}",
-                    },
-                )
-            except httpx.HTTPError as error:
-                self.metrics.system.errors.labels("gateway_unreachable", "engine").inc()
-                self.log.write(
-                    "ERROR",
-                    f"Gateway unreachable: {type(error).__name__}",
-                    ("strategy_runner.cpp", 88, "send_order"),
-                    event_type="gateway.unreachable",
-                )
 
     async def command(self, content: dict[str, object]) -> dict[str, object]:
         """Do what the gateway asks: place an order. Raises OrderError for what is none."""
@@ -238,19 +183,27 @@ class Engine:
         )
 
     def _rest(self, order: Order, rest_s: float) -> None:
-        """Let an order rest at the exchange, and cancel it a moment later."""
+        """Let an order rest at the exchange, and cancel it a moment later; at once if it is full.
+
+        No order stays open for ever: whoever follows them would hold it as long.
+        """
 
         async def cancel_later() -> None:
             await asyncio.sleep(rest_s)
-            self.open_orders.pop(order.order_id, None)
-            self.metrics.order.cancels.inc()
-            self.events.order(order, "canceled")
+            del self.open_orders[order.order_id]
+            self._cancel(order)
 
-        if len(self.open_orders) < OPEN_ORDERS_MAX:
-            self.open_orders[order.order_id] = order
-            task = asyncio.create_task(cancel_later())
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+        if len(self.open_orders) >= OPEN_ORDERS_MAX:
+            self._cancel(order)
+            return
+        self.open_orders[order.order_id] = order
+        task = asyncio.create_task(cancel_later())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _cancel(self, order: Order) -> None:
+        self.metrics.order.cancels.inc()
+        self.events.order(order, "canceled")
 
     def _reject(self, order: Order, reason: str) -> dict[str, object]:
         self.metrics.order.rejected.labels(order.symbol, reason).inc()
@@ -279,69 +232,6 @@ class Engine:
             **more,
         }
 
-    async def _mishaps(self) -> None:
-        """Do what the scenarios ask that no order brings about."""
-        flood: list[asyncio.Task[None]] = []
-        while True:
-            if self.faults.active("error_burst"):
-                self._fail()
-            if self.faults.active("venue_disconnect"):
-                self.log.write(
-                    "CRITICAL",
-                    "Exchange disconnected",
-                    ("venue_session.cpp", 77, "on_close"),
-                    event_type="venue.disconnected",
-                )
-            if self.faults.active("risk_limit_breach"):
-                self.log.write(
-                    "CRITICAL",
-                    "Risk limit breached: circuit breaker position_limit is open",
-                    ("circuit_breaker.cpp", 52, "trip"),
-                    event_type="risk.breach",
-                )
-            flooding = self.faults.active("log_flood")
-            if flooding and not flood:
-                flood = [asyncio.create_task(self._chatter(at)) for at in range(FLOOD_TASKS)]
-            elif flood and not flooding:
-                for each in flood:
-                    each.cancel()
-                flood = []
-            await asyncio.sleep(1.0)
-
-    def _fail(self) -> None:
-        with span("order.execute", {"order.id": "none", "venue.name": VENUE}) as current:
-            current.set_status(trace.StatusCode.ERROR, "venue answered with an error")
-            for _ in range(BURST_ERRORS_PER_S):
-                self.metrics.system.errors.labels("venue_error", "execution").inc()
-                self.log.write(
-                    "ERROR",
-                    "Venue answered with an error: internal error, code -1000",
-                    ("venue_session.cpp", 131, "on_error"),
-                    event_type="venue.error",
-                )
-
-    async def _chatter(self, number: int) -> None:
-        while True:
-            self.log.write(
-                "ERROR",
-                f"Order book {number} out of sequence, asking for a snapshot",
-                ("order_book.cpp", 301, "apply_delta"),
-                event_type="orderbook.gap",
-            )
-            await asyncio.sleep(1.0)
-
-
-async def _until_up(client: httpx.AsyncClient) -> None:
-    """Wait for the first start of the gateway: what it is not there for yet is no error."""
-    with suppress_instrumentation():
-        while True:
-            try:
-                await client.get("/health")
-            except httpx.TransportError:
-                await asyncio.sleep(START_POLL_S)
-            else:
-                return
-
 
 def make_engine(place: Place, registry: CollectorRegistry, lines: LineWriter) -> Engine:
     """Return the engine of a place, with its metrics in a registry."""
@@ -350,7 +240,7 @@ def make_engine(place: Place, registry: CollectorRegistry, lines: LineWriter) ->
     log, events = EngineLog(lines), Events()
     market = Market(place, metrics.market, faults, events, log)
     luck = random.Random(f"{place.seed}/veloz/orders")  # noqa: S311 - a simulation
-    return Engine(place, metrics, log, faults, events, market, luck=luck)
+    return Engine(place, metrics, log, faults, events, market, luck)
 
 
 def make_app(engine: Engine, registry: CollectorRegistry) -> FastAPI:

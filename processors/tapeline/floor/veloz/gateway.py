@@ -21,14 +21,16 @@ from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place, place_from
+from tapeline.floor.request_fields import short_text
 from tapeline.floor.service import run_floor_service
 from tapeline.floor.veloz.audit import AuditLog, AuditQuery
 from tapeline.floor.veloz.book import SYMBOLS
 from tapeline.floor.veloz.events import VERSION
-from tapeline.floor.veloz.gateway_http import STREAM_PATH, RequestWatch
+from tapeline.floor.veloz.gateway_http import STREAM_PATH, TEXT_MAX, RequestWatch
 from tapeline.floor.veloz.gateway_metrics import GatewayMetrics, make_metrics
 from tapeline.floor.veloz.gateway_work import Work
 from tapeline.instrument import health_routes, setup, span
+from tapeline.instrument.environment import QUIET_URLS
 
 __all__ = ["Gateway", "main", "make_app"]
 
@@ -73,13 +75,13 @@ class Gateway:
 
     async def command(self, kind: str, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Have the engine do something; return an HTTP status and what to answer."""
-        symbol = str(content.get("symbol", ""))
+        symbol = short_text(content.get("symbol", ""), TEXT_MAX)
         attributes = {"command.type": kind, "command.symbol": symbol}
         with span("engine.command", attributes, trace.SpanKind.CLIENT) as current:
             try:
                 answer = await self.engine.post("/command", json=content)
                 return answer.status_code, answer.json()
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, ValueError) as error:  # or an answer that is no JSON
                 current.set_status(trace.StatusCode.ERROR, type(error).__name__)
                 self.fail("engine_unreachable", f"Engine unreachable: {type(error).__name__}")
                 return 503, {"ok": False, "error": "engine unreachable"}
@@ -155,15 +157,28 @@ def _orders(app: FastAPI, gateway: Gateway) -> None:
             return JSONResponse({"ok": False, "error": "internal error"}, status_code=500)
         if gateway.faults.active("latency_spike"):
             await asyncio.sleep(SLOW_S[gateway.orders % len(SLOW_S)])
-        try:
-            content = dict(await request.json())
-        except (TypeError, ValueError):
-            return JSONResponse({"ok": False, "error": "not a JSON object"}, status_code=400)
+        content = await _object_of(request)
+        if content is None:
+            return _no_object()
+        x_request_id = x_request_id[:TEXT_MAX]
         began = time.perf_counter()
         status, answer = await gateway.command("ORDER", content)
         took_ms = round(1_000 * (time.perf_counter() - began), 3)
         _note_order(gateway, answer, took_ms, x_request_id)
         return JSONResponse(answer, status_code=status, headers={"X-Request-ID": x_request_id})
+
+
+async def _object_of(request: Request) -> dict[str, Any] | None:
+    """Return a request's JSON object, or None where its body is something else."""
+    try:
+        content = await request.json()
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _no_object() -> JSONResponse:
+    return JSONResponse({"ok": False, "error": "not a JSON object"}, status_code=400)
 
 
 def _note_order(gateway: Gateway, answer: dict[str, Any], took_ms: float, request_id: str) -> None:
@@ -219,19 +234,21 @@ def _facts(app: FastAPI, gateway: Gateway) -> None:
 
     @app.post("/api/auth/login")
     async def login(request: Request, user_agent: Annotated[str, Header()] = "") -> JSONResponse:
-        content = await request.json()
-        user = str(content.get("user", ""))[:40] if isinstance(content, dict) else ""
-        given = str(content.get("password", "")) if isinstance(content, dict) else ""
+        content = await _object_of(request)
+        if content is None:
+            return _no_object()
+        user = short_text(content.get("user", ""), 40)
+        given = short_text(content.get("password", ""), TEXT_MAX)
         well = hmac.compare_digest(given.encode(), DEMO_PASSWORD.encode())
         result = "success" if well else "failure"
         gateway.metrics.http.auth_attempts.labels(result).inc()
         gateway.audit.write(
             "auth",
             "login_success" if well else "login_failed",
-            request.headers.get("x-request-id", "none")[:80],
+            request.headers.get("x-request-id", "none")[:TEXT_MAX],
             user,
             auth_method="jwt",
-            user_agent=user_agent[:80],
+            user_agent=user_agent[:TEXT_MAX],
         )
         if not well:
             gateway.note(logging.WARNING, "Login failed", event_type="auth.failed")
@@ -266,10 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the gateway until a signal ends it."""
     place = place_from(sys.argv[1:] if arguments is None else arguments)
     # The stream's span would end with the client, hours later.
-    os.environ.setdefault(
-        "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS",
-        "/health$,/health/live$,/health/ready$,/metrics$,/api/stream$",
-    )
+    os.environ.setdefault("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", f"{QUIET_URLS},{STREAM_PATH}$")
     telemetry = setup(place.name, version=VERSION, log_to_stderr=False)
     registry = CollectorRegistry()
     engine = httpx.AsyncClient(base_url=place.peers.get("veloz-engine", ""), timeout=CALL_TIMEOUT_S)

@@ -6,16 +6,19 @@ from typing import Any, Final
 
 from opentelemetry import trace
 
+from tapeline.floor.request_fields import short_text
 from tapeline.floor.veloz.audit import AuditLog
 from tapeline.floor.veloz.gateway_metrics import HttpMetrics
 from tapeline.instrument import span, trace_exemplar
 
-__all__ = ["STREAM_PATH", "RequestWatch"]
+__all__ = ["STREAM_PATH", "TEXT_MAX", "RequestWatch"]
 
 STREAM_PATH: Final = "/api/stream"
+PATH_MAX: Final = 200
 _PROBES: Final = ("/metrics", "/health")
 _ERRORS_FROM: Final = 500
-_TEXT_MAX: Final = 80
+TEXT_MAX: Final = 80
+"""Characters that are kept of what a client says in a header or field."""
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -59,21 +62,24 @@ class RequestWatch:
             ("x-correlation-id", "correlation.id"),
         ):
             if header in headers:
-                attributes[name] = headers[header][:_TEXT_MAX]
-        with span("http.request", attributes) as current:
-            status = await self._measured(scope, receive, send)
-            current.set_attribute("http.status_code", status)
-            if status >= _ERRORS_FROM:
-                current.set_status(trace.StatusCode.ERROR)
-        self._audit.write(
-            "access",
-            "request",
-            headers.get("x-request-id", "none")[:_TEXT_MAX],
-            user_id=headers.get("x-user-id", "anonymous")[:_TEXT_MAX],
-            method=scope["method"],
-            path=scope["path"],
-            status=status,
-        )
+                attributes[name] = headers[header][:TEXT_MAX]
+        status = _ERRORS_FROM  # of a handler that raises
+        try:
+            with span("http.request", attributes) as current:
+                status = await self._measured(scope, receive, send)
+                current.set_attribute("http.status_code", status)
+                if status >= _ERRORS_FROM:
+                    current.set_status(trace.StatusCode.ERROR)
+        finally:
+            self._audit.write(
+                "access",
+                "request",
+                headers.get("x-request-id", "none")[:TEXT_MAX],
+                user_id=headers.get("x-user-id", "anonymous")[:TEXT_MAX],
+                method=scope["method"],
+                path=short_text(scope["path"], PATH_MAX),
+                status=status,
+            )
 
     async def _measured(self, scope: Any, receive: Receive, send: Send) -> int:
         sizes = {"received": 0, "sent": 0}

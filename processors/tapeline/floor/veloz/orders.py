@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from tapeline.floor.request_fields import short_text
 from tapeline.floor.veloz.book import SYMBOLS
 
 __all__ = [
@@ -92,7 +93,7 @@ def order_from(content: Mapping[str, object], order_id: str) -> Order:
         raise OrderError(f"side is one of {', '.join(SIDES)}, type one of {', '.join(TYPES)}")
     quantity, price = (_number(content, name) for name in ("quantity", "price"))
     decided = _number(content, "decision_price") if "decision_price" in content else price
-    strategy = str(content.get("strategy", "manual"))[:40]
+    strategy = short_text(content.get("strategy", "manual"), 40)
     return Order(order_id, symbol, str(side), str(kind), quantity, price, decided, strategy)
 
 
