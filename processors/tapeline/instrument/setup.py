@@ -1,11 +1,13 @@
 """One call that sets up the OpenTelemetry SDK of a process: traces, metrics and logs."""
 
+import atexit
 import importlib
 import logging
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
@@ -23,6 +25,7 @@ from opentelemetry.sdk.trace.export import (
 )
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
 
+from tapeline.instrument.deadline import all_within
 from tapeline.instrument.environment import (
     additions,
     deployment_environment,
@@ -47,6 +50,7 @@ _LINE: Final = (
 )
 """A line on stderr; its fields are those that OpenTelemetry's instrumentation of logging sets."""
 
+_LOG = logging.getLogger(__name__)
 _current: "Telemetry | None" = None
 
 
@@ -86,19 +90,23 @@ class Telemetry:
         """Send what is held now; each signal has the time. Say whether all of it went."""
         if not self.enabled:
             return True
-        went = [provider.force_flush(timeout_ms) for provider in self._providers]
-        return all(went)
+        flushes = [partial(provider.force_flush, timeout_ms) for provider in self._providers]
+        return all_within(flushes, timeout_ms / 1000)
 
-    def shutdown(self) -> None:
-        """Send what is still held, and stop; a second call does nothing."""
+    def shutdown(self, timeout_ms: int = 10_000) -> None:
+        """Send what is still held, and stop; a second call does nothing.
+
+        What has not gone within the time is lost, and said to be.
+        """
         if self._ended:
             return
         self._ended = True
         logs = _instrumentation("logging")
         if self.enabled and logs is not None:
             logs.LoggingInstrumentor().uninstrument()
-        for provider in self._providers:
-            provider.shutdown()
+        ends = [provider.shutdown for provider in self._providers]
+        if not all_within(ends, timeout_ms / 1000):
+            _LOG.warning("telemetry did not go within %s ms; what was held is lost", timeout_ms)
 
 
 def setup(  # noqa: PLR0913  # Choices by keyword, each with a default.
@@ -131,6 +139,7 @@ def setup(  # noqa: PLR0913  # Choices by keyword, each with a default.
             os.environ["OTEL_SDK_DISABLED"] = "true"
         resource = _resource(service_name, version, environment, attributes or {})
         _current = _start(service_name, version, resource, sampler, enabled=enabled)
+        atexit.register(_current.shutdown)
         _instrument_libraries(_current, log_level, log_to_stderr=log_to_stderr)
     elif _current.service_name != service_name or _current._ended:  # noqa: SLF001  # Its own module's.
         raise SetupError(
@@ -181,8 +190,9 @@ def _start(
             "a tracer provider is set already (by opentelemetry-instrument, or code of your own):"
             " leave that out, or do without setup()"
         )
-    traces = TracerProvider(resource=resource, sampler=sampler)
-    logs = LoggerProvider(resource=resource)
+    # The exit is ours to bound.
+    traces = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
+    logs = LoggerProvider(resource=resource, shutdown_on_exit=False)
     readers: list[MetricReader] = []
     if enabled:
         for exporter in load_exporters("traces", os.environ):
@@ -194,7 +204,11 @@ def _start(
             logs.add_log_record_processor(BatchLogRecordProcessor(exporter))
         readers = [_reader(each) for each in load_exporters("metrics", os.environ)]
     # Measured for nobody, each request would pay for it: without a reader nothing is measured.
-    measuring = [MeterProvider(resource=resource, metric_readers=readers)] if readers else []
+    measuring = (
+        [MeterProvider(resource=resource, metric_readers=readers, shutdown_on_exit=False)]
+        if readers
+        else []
+    )
     meters = measuring[0] if measuring else metrics.NoOpMeterProvider()
     trace.set_tracer_provider(traces)
     metrics.set_meter_provider(meters)

@@ -61,6 +61,8 @@ def traced(
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{function.__qualname__} is a generator: use span(…) inside of it")
+        if not hasattr(function, "__qualname__"):
+            raise TypeError(f"{function!r} is no function: write one around it")
         title = name or function.__qualname__
         module = function.__module__
         if inspect.iscoroutinefunction(function):
