@@ -23,6 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 PURE = (
     "alerting/alertmanager_lint.py",
+    "alerting/alertmanager_shape.py",
     "alerting/inbox_page.py",
     "alerting/inhibition_lint.py",
     "alerting/notices.py",

@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from tapeline.alerting.alertmanager_lint import LintInput, Problem, lint
+from tapeline.alerting.alertmanager_shape import shape_problems
 from tapeline.alerting.inhibition_lint import AlertRule, alert_rules, lint_inhibition
 
 __all__ = ["LintSources", "lint_files", "rules_in"]
@@ -35,6 +36,9 @@ def lint_files(sources: LintSources) -> tuple[Problem, ...]:
     document = _read_yaml(sources.configuration)
     if not isinstance(document, dict):
         raise ValueError(f"{sources.configuration}: expected a mapping, as Alertmanager's file is")  # noqa: TRY004 - the file is wrong, not a type of this program
+    misshapen = tuple(shape_problems(document))
+    if misshapen:
+        return misshapen
     texts: dict[str, str] = {}
     missing: list[str] = []
     for glob in document.get("templates") or ():
@@ -61,7 +65,7 @@ def rules_in(folders: Sequence[Path]) -> Iterator[AlertRule]:
 def _read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: no YAML: {error}") from error
 
 

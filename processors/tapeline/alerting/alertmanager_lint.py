@@ -46,7 +46,7 @@ _TEMPLATE_USE: Final = re.compile(r'\{\{-?\s*template\s+"([^"]+)"')
 _TEMPLATE_DEFINITION: Final = re.compile(r'\{\{-?\s*define\s+"([^"]+)"')
 # default.tmpl and email.tmpl of Alertmanager itself.
 _BUILT_IN: Final = re.compile(r"__[a-z_]+|[a-z]+\.default\.[a-z.]+")
-_MAX_DEPTH: Final = 20
+DEPTH_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,12 +115,17 @@ def routes_of(
     route: Mapping[str, Any], where: str = "route", above: Route | None = None, depth: int = 0
 ) -> Iterator[Route]:
     """Give a branch and all below it; raises ValueError for a tree that is too deep."""
-    if depth > _MAX_DEPTH:
-        raise ValueError(f"{where}: routes are nested more than {_MAX_DEPTH} deep")
+    if depth > DEPTH_MAX:
+        raise ValueError(f"{where}: routes are nested more than {DEPTH_MAX} deep")
     own = tuple(
-        found for text in route.get("matchers", ()) if (found := matcher_of(str(text))) is not None
+        found
+        for text in route.get("matchers") or ()
+        if (found := matcher_of(str(text))) is not None
     )
-    times = (*route.get("active_time_intervals", ()), *route.get("mute_time_intervals", ()))
+    times = (
+        *(route.get("active_time_intervals") or ()),
+        *(route.get("mute_time_intervals") or ()),
+    )
     this = Route(
         where=where,
         receiver=route.get("receiver", above.receiver if above else ""),
@@ -132,13 +137,13 @@ def routes_of(
         own=route,
     )
     yield this
-    for position, child in enumerate(route.get("routes", ())):
+    for position, child in enumerate(route.get("routes") or ()):
         yield from routes_of(child, f"{where}.routes[{position}]", this, depth + 1)
 
 
 def _walk(value: Any, where: str, depth: int = 0) -> Iterator[tuple[str, str, Any]]:
     """Give path, key and value of every entry of every mapping."""
-    if depth > _MAX_DEPTH * 2:
+    if depth > DEPTH_MAX * 2:
         return
     if isinstance(value, Mapping):
         for key, inner in value.items():
@@ -187,7 +192,8 @@ def _receivers(document: Mapping[str, Any], routes: Sequence[Route]) -> Iterator
     for route in routes:
         if route.receiver not in names:
             what = f"leads to the receiver {route.receiver!r}, which there is none of"
-            yield Problem(route.where, what, f"there are: {', '.join(sorted(names)) or 'none'}")
+            known = ", ".join(sorted(map(str, names))) or "none"
+            yield Problem(route.where, what, f"there are: {known}")
     used = {route.receiver for route in routes}
     for name in names:
         if name not in used:
