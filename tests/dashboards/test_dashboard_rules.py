@@ -164,6 +164,32 @@ def test_the_data_sources_are_those_that_are_provisioned(
                 assert picked in provisioned
 
 
+def test_the_guides_early_warnings_are_thresholds(dashboards: list[dict[str, Any]]) -> None:
+    """VeloZ's key metrics to watch change their colour where its guide says so."""
+    boards = {each["uid"]: each for each in dashboards}
+    found = {
+        title: {
+            step["value"]
+            for step in _panel(boards[uid], title)["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        }
+        for uid, title in (
+            ("veloz-trading", "Order Latency"),
+            ("veloz-system", "Error Rate"),
+            ("veloz-trading", "Drawdown"),
+            ("veloz-trading", "Leverage"),
+            ("veloz-system", "WebSocket Connections"),
+            ("veloz-trading", "Risk Utilization"),
+        )
+    }
+
+    assert found["Order Latency"] >= {0.05, 0.1}
+    assert found["Error Rate"] >= {0.05 * 60, 0.1 * 60}  # a minute
+    assert found["Drawdown"] >= {10, 20}
+    assert found["Leverage"] >= {2, 3}
+    assert found["WebSocket Connections"] >= {1}
+    assert found["Risk Utilization"] >= {80, 95}
+
+
 def test_generated_json_is_the_same_each_time() -> None:
     """Else every run would be a change."""
     first, second = generated_files(), generated_files()

@@ -286,6 +286,8 @@ def test_a_breach_opens_the_breaker_and_rejects_orders(faulty: FloorProcesses) -
     )
     status, answer = _post(faulty, "/api/order", _order())
     assert (status, answer["state"], answer["reason"]) == (200, "rejected", "circuit_breaker")
+    rejected = [each for each in _lines(faulty, ENGINE) if each["message"] == "Order rejected"]
+    assert rejected[-1]["level"] == "WARN"
 
 
 def test_a_cardinality_bomb_makes_series_and_ends(faulty: FloorProcesses) -> None:
