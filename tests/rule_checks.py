@@ -22,6 +22,7 @@ __all__ = [
     "label_complaints",
     "runbook_complaints",
     "section_complaints",
+    "template_complaints",
 ]
 
 WATCHDOG: Final = "Watchdog"
@@ -32,6 +33,9 @@ ALWAYS: Final = "vector(1)"
 NEVER: Final = "vector(1) < 0"
 SECTIONS: Final = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Escalation")
 
+_USED: Final = re.compile(r"\$labels\.(\w+)")
+_GUARD: Final = re.compile(r"\{\{-?\s*(?:with|if)\s+\$labels\.\w+\s*-?\}\}.*?\{\{-?\s*end\s*-?\}\}")
+_BY: Final = re.compile(r"^\s*\w+\s+by\s*\(([^)]*)\)")
 _LE: Final = re.compile(r"""\ble\s*(?P<operator>=~|!~|!=|=)\s*["'](?P<value>[^"']*)["']""")
 _FENCE: Final = re.compile(
     r"^ *```(?P<kind>\w*)\n(?P<text>.*?)^ *```\s*$", re.MULTILINE | re.DOTALL
@@ -117,6 +121,35 @@ def _annotation_problems(name: str, annotations: Mapping[str, str]) -> Iterator[
     wanted = f"docs/runbooks/{name}.md"
     if annotations.get("runbook_url") != wanted:
         yield f"runbook_url is {annotations.get('runbook_url')!r}, not {wanted!r}"
+
+
+def template_complaints(
+    alerts: Sequence[Mapping[str, Any]], cases: Sequence[Case]
+) -> Iterator[str]:
+    """Yield labels in templates that the alert does not have: they are written as nothing.
+
+    What it has is what promtool sees it fire with; without a case (Loki's), what it is summed by.
+    """
+    fired: dict[str, list[Mapping[str, str]]] = {}
+    for case in cases:
+        for each in case.entry.get("alert_rule_test", ()):
+            labels = [expected["exp_labels"] for expected in each.get("exp_alerts") or ()]
+            fired.setdefault(each["alertname"], []).extend(labels)
+    for alert in alerts:
+        name, own = alert["alert"], alert.get("labels", {})
+        # Alerts of one name are told apart by their own labels.
+        fixed = {label: value for label, value in own.items() if "{{" not in value}.items()
+        seen = [labels for labels in fired.get(name, ()) if fixed <= labels.items()]
+        summed = _BY.search(alert["expr"])
+        if not seen and summed is not None:
+            seen = [dict.fromkeys((part.strip() for part in summed[1].split(",")), "x")]
+        if not seen:
+            yield f"{name}: nothing tells which labels it has"
+        texts = [*own.values(), *alert.get("annotations", {}).values()]
+        used = {label for text in texts for label in _USED.findall(_GUARD.sub("", text))}
+        for label in sorted(used):
+            if not all(labels.get(label) for labels in seen):
+                yield f"{name}: a template has $labels.{label}, which the alert does not have"
 
 
 def bounds_complaints(text: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ from rule_checks import (
     label_complaints,
     runbook_complaints,
     section_complaints,
+    template_complaints,
 )
 from tapeline.stack.binaries import SOURCE_ROOT
 
@@ -221,6 +222,48 @@ def test_a_label_that_is_not_of_the_scheme_is_found(change: Mapping[str, str], t
     assert complaint.startswith(f"VelozA: {told}")
     assert len(list(label_complaints([{**alert, "annotations": {}}]))) == 3
     assert len(list(label_complaints([{**alert, "expr": "sum(x) > 1"}]))) == 1
+
+
+def test_every_label_in_a_text_is_one_that_the_alert_has() -> None:
+    """Prometheus' and Loki's alike: one that is aggregated away is written as nothing."""
+    complaints = [
+        *template_complaints(alerts(), cases()),
+        *template_complaints(alerts(LOKI_FILES), ()),
+    ]
+
+    assert not complaints, _told(complaints)
+
+
+def test_a_label_that_is_aggregated_away_is_found(tmp_path: Path) -> None:
+    """In a text or in a label; not where the template asks for it first."""
+    alert = {
+        "alert": "A",
+        "expr": "sum by (job) (x) > 1",
+        "labels": {"severity": "info", "service": "{{ $labels.pod }}"},
+        "annotations": {
+            "summary": "{{ $labels.job }} of {{ $labels.instance }}",
+            "description": "{{ with $labels.symbol }} of {{ . }}{{ end }}",
+        },
+    }
+    told = [
+        "A: a template has $labels.instance, which the alert does not have",
+        "A: a template has $labels.pod, which the alert does not have",
+    ]
+    fires, _ = _planted(tmp_path, until="10m")
+    expected = fires.entry["alert_rule_test"][0]["exp_alerts"][0]["exp_labels"]
+
+    assert list(template_complaints([alert], ())) == told
+    expected.update(job="j", pod="p", instance="")
+    assert list(template_complaints([alert], [fires])) == told[:1]
+    expected.update(instance="i")
+    assert list(template_complaints([alert], [fires])) == []
+    assert (
+        list(template_complaints([{**alert, "expr": "x > 1"}], ()))
+        == [
+            "A: nothing tells which labels it has",
+            "A: a template has $labels.instance, which the alert does not have",
+        ][:1]
+    )
 
 
 def test_every_bound_of_a_bucket_is_written_as_it_is_stored() -> None:
