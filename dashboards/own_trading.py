@@ -58,7 +58,7 @@ _FLOW: Final = (
     stat(
         "Open orders",
         "short",
-        "Orders that the signals know to be open.",
+        "Orders that the signals know to be open: all that was accepted where no fills are told.",
         (prom("sum(tapeline_signals_open_orders)", "orders"),),
         width=4,
         height=5,
