@@ -87,7 +87,7 @@ class Telemetry:
         )
 
     def flush(self, timeout_ms: int = 10_000) -> bool:
-        """Send what is held now; each signal has the time. Say whether all of it went."""
+        """Send what is held now; say whether all of it went within the time."""
         if not self.enabled:
             return True
         flushes = [partial(provider.force_flush, timeout_ms) for provider in self._providers]
