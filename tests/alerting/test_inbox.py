@@ -86,9 +86,11 @@ def test_what_is_no_notification_is_refused(
     port: int, body: bytes, content_type: str, status: int
 ) -> None:
     """With the reason; and what a page of another site could post is not taken."""
-    before = json.loads(ask(port, "/api/alerts")[2])["received"]
+    before = json.loads(ask(port, "/api/alerts")[2])
     assert ask(port, "/receivers/x", body, content_type)[0] == status
-    assert json.loads(ask(port, "/api/alerts")[2])["received"] == before
+    after = json.loads(ask(port, "/api/alerts")[2])
+    assert after["received"] == before["received"]
+    assert after["refused"] == before["refused"] + 1
 
 
 def test_runbooks_are_served_by_name_only(port: int) -> None:

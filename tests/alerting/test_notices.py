@@ -109,6 +109,31 @@ def test_long_texts_are_cut_and_old_notices_go() -> None:
     assert (inbox.received, inbox.forgotten) == (5, 2)
 
 
+def test_long_alerts_are_fewer_and_their_rows_bounded() -> None:
+    """Whatever comes, what is kept has a size, and so has the page."""
+    inbox = Inbox(max_characters=3_000_000)
+    labels = {f"l{number}": "v" * MAX_CHARACTERS for number in range(60)}
+    for number in range(40):
+        inbox.add(notices(alert(f"A{number}", **labels)))
+    kept = list(inbox.newest_first())
+    assert [notice.name for notice in kept] == [f"A{39 - at}" for at in range(len(kept))]
+    assert 10 <= len(kept) == 40 - inbox.forgotten
+    assert sum(notice.characters for notice in kept) <= 3_000_000
+    text = inbox_body(inbox, AT)
+    assert len(text) < 2 * len(kept) * 20_000
+    assert "and 36 more" in text
+
+
+def test_the_page_has_a_part_of_very_many_that_fire() -> None:
+    """It says how many more there are."""
+    inbox = Inbox()
+    inbox.add(notices(*(alert(f"A{number}") for number in range(SHOWN + 7))))
+    text = inbox_body(inbox, AT)
+    assert text.count("<tr>") == 2 * (SHOWN + 1)
+    assert f"{SHOWN + 7} firing" in text
+    assert "And 7 more." in text
+
+
 def test_what_fires_is_each_alert_whose_last_word_says_so() -> None:
     """Told to two receivers it is one alert; resolved it is none, until it fires again."""
     inbox = Inbox()

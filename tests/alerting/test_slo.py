@@ -108,6 +108,7 @@ def test_the_guard_of_a_gauge_counts_samples(tmp_path: Path) -> None:
         ("{errors", "{latency: {histogram: h_bucket, at_most: 1}, errors", "write the base name"),
         ("{errors", "{latency: {histogram: h, at_most: 0}, errors", "at_most: Input should be"),
         ("{errors", "{at_most: 3, errors", "belong to `good_gauge`"),
+        ("service: gateway", 'service: "{{x}}"', "without {{"),
         ("minimum_events: 200", "minimum_events: 0", "slos[0].minimum_events: Input should be"),
     ],
 )
@@ -121,6 +122,14 @@ def test_a_wrong_file_is_refused_with_the_key(
 
     assert any(told in problem for problem in caught.value.problems), caught.value.problems
     assert all(problem.startswith(f"{tmp_path}/veloz.yaml:") for problem in caught.value.problems)
+
+
+def test_two_slos_of_one_alert_are_refused(tmp_path: Path) -> None:
+    """Names may differ and make one alert, with one runbook, all the same."""
+    document = yaml.safe_load(GOOD)
+    document["slos"] = [{**document["slos"][0], "name": name} for name in ("api-1", "api1")]
+    with pytest.raises(ConfigError, match=r"slos\[1\].name: 'api1' makes VelozApi1Budget.*, too"):
+        _read(tmp_path, yaml.safe_dump(document))
 
 
 def test_two_slos_of_one_name_are_refused(tmp_path: Path) -> None:

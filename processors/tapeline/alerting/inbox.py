@@ -64,6 +64,8 @@ class InboxServer:
         try:
             payload = json.loads(await request.read())
             notices = read_notices(payload, request.match_info["receiver"], _now())
+        except web.HTTPRequestEntityTooLarge as error:
+            return self._refuse(413, f"more than {_MAX_BODY_BYTES} bytes: {error.text}")
         except (NoticeError, ValueError, RecursionError) as error:
             return self._refuse(400, str(error))
         self.inbox.add(notices)

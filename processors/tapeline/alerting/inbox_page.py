@@ -12,7 +12,10 @@ from tapeline.pipeline.markup import Markup, element, joined, visible
 __all__ = ["PAGE_STYLE", "inbox_body", "page", "runbook_link"]
 
 SHOWN: Final = 300
-"""So many rows of the history; /api/alerts has all."""
+"""So many rows of each table; /api/alerts has all."""
+_CHARACTERS_SHOWN: Final = 500
+_LABELS_SHOWN: Final = 24
+"""Of a row: what a hundred of the longest alerts say would be pages of many megabytes."""
 PAGE_STYLE: Final = """
 .labels code { margin-right: .5rem; white-space: nowrap; }
 .good { color: #15803d; font-weight: 600; }
@@ -71,10 +74,12 @@ def _firing_table(firing: Sequence[tuple[Notice, tuple[str, ...]]]) -> Markup:
     if not firing:
         return element("p", "Nothing.", class_="soft")
     rows = [
-        (_name(notice), _what(notice), _labels(notice), ", ".join(told), _time(notice.starts_at))
-        for notice, told in firing
+        (_name(notice), _what(notice), _labels(notice), _shown(", ".join(told)), _since(notice))
+        for notice, told in firing[:SHOWN]
     ]
-    return _table(("alert", "what", "labels", "told", "since"), rows)
+    table = _table(("alert", "what", "labels", "told", "since"), rows)
+    more = len(firing) - SHOWN
+    return joined(table, element("p", f"And {more} more.", class_="soft")) if more > 0 else table
 
 
 def _history_table(notices: Iterable[Notice]) -> Markup:
@@ -85,8 +90,8 @@ def _history_table(notices: Iterable[Notice]) -> Markup:
             _name(notice),
             _what(notice),
             _labels(notice),
-            visible(notice.receiver),
-            _time(notice.starts_at),
+            _shown(notice.receiver),
+            _since(notice),
             _time(notice.ends_at),
         )
         for notice in notices
@@ -108,24 +113,26 @@ def _name(notice: Notice) -> Markup:
     worth = " ".join(part for part in (severity, notice.labels.get("priority", "")) if part)
     link = runbook_link(notice)
     return joined(
-        element("strong", visible(notice.name) or "(no name)"),
+        element("strong", _shown(notice.name) or "(no name)"),
         element("br"),
-        element("span", visible(worth), class_=_SEVERITY_CLASS.get(severity, "soft")),
+        element("span", _shown(worth), class_=_SEVERITY_CLASS.get(severity, "soft")),
         *((" · ", link) if link is not None else ()),
     )
 
 
 def _what(notice: Notice) -> Markup:
-    summary = visible(notice.annotations.get("summary", ""))
-    description = visible(notice.annotations.get("description", ""))
+    summary = _shown(notice.annotations.get("summary", ""))
+    description = _shown(notice.annotations.get("description", ""))
     return joined(summary, element("br"), element("span", description, class_="soft"))
 
 
 def _labels(notice: Notice) -> Markup:
     pairs = sorted(pair for pair in notice.labels.items() if pair[0] not in _TOLD_ELSEWHERE)
+    more = len(pairs) - _LABELS_SHOWN
     return element(
         "span",
-        *(element("code", f"{visible(name)}={visible(value)}") for name, value in pairs),
+        *(element("code", _shown(f"{name}={value}")) for name, value in pairs[:_LABELS_SHOWN]),
+        *((f"and {more} more",) if more > 0 else ()),
         class_="labels",
     )
 
@@ -134,7 +141,17 @@ def _status(notice: Notice) -> Markup:
     return element("span", notice.status, class_="bad" if notice.status == "firing" else "good")
 
 
+def _since(notice: Notice) -> Markup:
+    return _time(notice.starts_at)
+
+
+def _shown(text: str) -> str:
+    """Return a text that can be seen, and not too much of it."""
+    cut = text if len(text) <= _CHARACTERS_SHOWN else text[: _CHARACTERS_SHOWN - 1] + "…"
+    return visible(cut)
+
+
 def _time(text: str) -> Markup:
     """Return a time to the second; what is no time stays as it came."""
     short = re.sub(r"T(\d\d:\d\d:\d\d)\S*", r" \1", text)
-    return element("span", visible(short), class_="when")
+    return element("span", _shown(short), class_="when")

@@ -12,8 +12,9 @@ from typing import Any, Final
 __all__ = ["Inbox", "Notice", "NoticeError", "read_notices"]
 
 MAX_KEPT: Final = 5000
-"""So many alerts are remembered; at the limits below they take 5000 x 64 x 4 kB at most, a few kB
-each in practice."""
+"""So many alerts are remembered, a few kB each in practice."""
+MAX_KEPT_CHARACTERS: Final = 32 * 1024 * 1024
+"""Of all that is remembered: where alerts are near the limits below, there are fewer of them."""
 MAX_ALERTS: Final = 1000
 MAX_PAIRS: Final = 64
 MAX_CHARACTERS: Final = 4000
@@ -41,6 +42,12 @@ class Notice:
     def name(self) -> str:
         """The alert's name."""
         return self.labels.get("alertname", "")
+
+    @property
+    def characters(self) -> int:
+        """How long its texts are, together."""
+        texts = (*self.labels.items(), *self.annotations.items())
+        return len(self.receiver) + sum(len(name) + len(value) for name, value in texts)
 
     def as_json(self) -> dict[str, object]:
         """Return it with the names that Alertmanager uses."""
@@ -119,14 +126,17 @@ class Inbox:
 
     max_kept: int = MAX_KEPT
     received: int = 0
+    max_characters: int = MAX_KEPT_CHARACTERS
     _kept: deque[Notice] = field(default_factory=deque)
+    _characters: int = 0
 
     def add(self, notices: tuple[Notice, ...]) -> None:
         """Take these; the oldest go where there are too many."""
         self.received += len(notices)
         self._kept.extend(notices)
-        while len(self._kept) > self.max_kept:
-            self._kept.popleft()
+        self._characters += sum(notice.characters for notice in notices)
+        while len(self._kept) > self.max_kept or self._characters > self.max_characters:
+            self._characters -= self._kept.popleft().characters
 
     @property
     def forgotten(self) -> int:

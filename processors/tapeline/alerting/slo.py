@@ -171,6 +171,13 @@ class Slo(_Model):
             raise ValueError("the burn rates are those of 30d: that is the only window")
         return window
 
+    @field_validator("service", "description")
+    @classmethod
+    def _no_template(cls, text: str) -> str:
+        if "{{" in text or not text.isprintable():
+            raise ValueError("expected one line without {{: it stands in labels and messages")
+        return text
+
     @field_validator("objective_percent", mode="before")
     @classmethod
     def _number(cls, given: object) -> object:
@@ -254,19 +261,18 @@ def read_slos(path: Path) -> tuple[Slo, ...]:
 
 def _misplaced(document: Document, path: Path, slos: Sequence[Slo]) -> list[str]:
     problems = []
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for index, slo in enumerate(slos):
         if slo.system != path.stem:
             problems.append(
                 f"{document.place(('slos', index, 'system'))}: slos[{index}].system: a file holds"
                 f" one system: this is {path.stem} (got {slo.system!r})"
             )
-        if slo.name in seen:
-            problems.append(
-                f"{document.place(('slos', index, 'name'))}: slos[{index}].name: {slo.name!r}"
-                " stands here twice"
-            )
-        seen.add(slo.name)
+        if slo.alert in seen:
+            same = "stands here twice" if seen[slo.alert] == slo.name else f"makes {slo.alert}, too"
+            place = document.place(("slos", index, "name"))
+            problems.append(f"{place}: slos[{index}].name: {slo.name!r} {same}")
+        seen[slo.alert] = slo.name
     return problems
 
 
