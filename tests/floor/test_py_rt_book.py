@@ -30,9 +30,9 @@ def test_profit_is_cash_and_what_is_held(trades: list[tuple[float, float]], open
     for quantity, price in trades:
         book.trade("AAPL", quantity, price, "momentum")
         cash -= quantity * price
-    position = book.mark("AAPL", 105.0)
+    holding = book.mark("AAPL", 105.0)
     held = opening / 100.0 + sum(quantity for quantity, _ in trades)
-    assert position.quantity == pytest.approx(held)
+    assert holding.quantity == pytest.approx(held)
     profit = book.realized_total_usd + book.unrealized_total_usd
     assert profit == pytest.approx(cash + held * 105.0)
 
@@ -41,8 +41,8 @@ def test_a_crossing_trade_closes_and_opens() -> None:
     """What is beyond the position is held at the trade's price, with no P&L of its own."""
     book = Book({})
     book.trade("AAPL", 2.0, 100.0, "momentum")
-    position = book.trade("AAPL", -3.0, 110.0, "momentum")
-    assert (position.quantity, position.average) == (-1.0, 110.0)
+    holding = book.trade("AAPL", -3.0, 110.0, "momentum")
+    assert (holding.quantity, holding.position.average) == (-1.0, 110.0)
     assert book.realized_usd["AAPL", "momentum"] == pytest.approx(20.0)
     assert book.open_count == 1
     book.trade("AAPL", 1.0, 110.0, "momentum")

@@ -44,7 +44,7 @@ def test_realised_and_open_pnl_are_together_what_cash_and_position_are_worth(
         cash -= Fraction(quantity) * price
     position = book.positions["BTCUSDT"]
     assert position.quantity == begun + sum(quantity for quantity, _ in fills)
-    earned = position.realized + position.quantity * (last - position.average)
+    earned = book.realized_usd["BTCUSDT"] + position.quantity * (last - position.average)
     assert float(earned) == pytest.approx(
         float(cash + Fraction(position.quantity) * last), abs=1e-6
     )

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, Field
 
 from tapeline.floor.b25.account_monitor_metrics import AccountMonitorMetrics, make_metrics
-from tapeline.floor.b25.ledger import EquityCurve, Position
+from tapeline.floor.b25.equity_curve import EquityCurve
 from tapeline.floor.b25.market import (
     BOOKS,
     EXCHANGES,
@@ -24,6 +24,7 @@ from tapeline.floor.b25.market import (
 from tapeline.floor.b25.station import Station, open_station
 from tapeline.floor.pace import every
 from tapeline.floor.place import place_from
+from tapeline.floor.position import Position
 from tapeline.floor.request_fields import Amount, OrderId, Side
 from tapeline.floor.service import run_floor_service
 
@@ -67,7 +68,7 @@ class AccountMonitor:
     def __init__(self, station: Station, metrics: AccountMonitorMetrics) -> None:
         self._station = station
         self._metrics = metrics
-        self._own = {book: Position() for book in BOOKS}
+        self._own = {book: Position(0.0, 0.0) for book in BOOKS}
         self._exchange = dict.fromkeys(BOOKS, 0.0)
         self._mids: dict[Book, float] = {}
         self._limits: dict[Book, float] = {
@@ -207,8 +208,8 @@ class AccountMonitor:
             if abs(position.quantity - self._exchange[book]) > _TOLERANCE:
                 self._station.log("warn", "position reconciled", book.labels)
                 position.quantity = self._exchange[book]
-                if position.entry_price == 0:
-                    position.entry_price = self._mid(book)
+                if position.average == 0:
+                    position.average = self._mid(book)
 
     def _publish(self) -> None:
         for book in BOOKS:
@@ -230,7 +231,7 @@ class AccountMonitor:
         metrics.position_size.labels(**labels).set(own)
         metrics.exchange_position_size.labels(**labels).set(exchange)
         metrics.position_limit.labels(**labels).set(self._limits[book])
-        metrics.entry_price.labels(**labels).set(self._own[book].entry_price)
+        metrics.entry_price.labels(**labels).set(self._own[book].average)
         metrics.unrealized_usd.labels(**labels).set(self._unrealized_usd(book))
 
 

@@ -4,17 +4,23 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Book", "Position"]
+from tapeline.floor.position import Position
+
+__all__ = ["Book", "Holding"]
 
 
 @dataclass(slots=True)
-class Position:
-    """A signed quantity, what it cost on average, and the last price seen."""
+class Holding:
+    """A position, the last price seen, and the signed sum of what was traded of it."""
 
-    quantity: float
-    average: float
+    position: Position[float]
     mark: float
     traded_usd: float = 0.0
+
+    @property
+    def quantity(self) -> float:
+        """How much is held; below zero where it is short."""
+        return self.position.quantity
 
     @property
     def value_usd(self) -> float:
@@ -24,7 +30,7 @@ class Position:
     @property
     def unrealized_usd(self) -> float:
         """P&L of what is open."""
-        return self.quantity * (self.mark - self.average)
+        return self.position.unrealized(self.mark)
 
 
 class Book:
@@ -32,37 +38,29 @@ class Book:
 
     def __init__(self, opening_usd: Mapping[str, float]) -> None:
         self._opening_usd = opening_usd
-        self.positions: dict[str, Position] = {}
+        self.holdings: dict[str, Holding] = {}
         self.realized_usd: defaultdict[tuple[str, str], float] = defaultdict(float)
 
-    def mark(self, symbol: str, price: float) -> Position:
+    def mark(self, symbol: str, price: float) -> Holding:
         """Take a price; the first one of a symbol opens its position."""
-        position = self.positions.get(symbol)
-        if position is None:
+        holding = self.holdings.get(symbol)
+        if holding is None:
             quantity = self._opening_usd.get(symbol, 0.0) / price
-            position = self.positions[symbol] = Position(quantity, price, price)
-        position.mark = price
-        return position
+            holding = self.holdings[symbol] = Holding(Position(quantity, price), price)
+        holding.mark = price
+        return holding
 
-    def trade(self, symbol: str, quantity: float, price: float, strategy: str) -> Position:
+    def trade(self, symbol: str, quantity: float, price: float, strategy: str) -> Holding:
         """Book an execution of a signed quantity; what it closes is realized for the strategy."""
-        position = self.positions.get(symbol) or self.mark(symbol, price)
-        held = position.quantity
-        if held * quantity < 0:
-            closed = min(abs(held), abs(quantity)) * (1 if held > 0 else -1)
-            self.realized_usd[symbol, strategy] += closed * (price - position.average)
-            if abs(quantity) > abs(held):
-                position.average = price
-        elif held + quantity:
-            position.average = (held * position.average + quantity * price) / (held + quantity)
-        position.quantity = held + quantity
-        position.traded_usd += quantity * price
-        return position
+        holding = self.holdings.get(symbol) or self.mark(symbol, price)
+        self.realized_usd[symbol, strategy] += holding.position.take(quantity, price)
+        holding.traded_usd += quantity * price
+        return holding
 
     @property
     def unrealized_total_usd(self) -> float:
         """P&L of all that is open."""
-        return sum(each.unrealized_usd for each in self.positions.values())
+        return sum(each.unrealized_usd for each in self.holdings.values())
 
     @property
     def realized_total_usd(self) -> float:
@@ -72,4 +70,4 @@ class Book:
     @property
     def open_count(self) -> int:
         """How many positions aren't flat."""
-        return sum(1 for each in self.positions.values() if each.quantity)
+        return sum(1 for each in self.holdings.values() if each.quantity)

@@ -7,7 +7,7 @@ from typing import Final
 
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import place_from
-from tapeline.floor.py_rt.book import Book, Position
+from tapeline.floor.py_rt.book import Book, Holding
 from tapeline.floor.py_rt.draws import Taken
 from tapeline.floor.py_rt.limits import (
     CAPITAL_USD,
@@ -116,7 +116,7 @@ class RiskManager:
         """Tell whether an order may be placed."""
         attributes = {"order_id": order.order_id, "symbol": order.symbol}
         with span("pretrade_check", attributes) as current:
-            position = self._mark(order.symbol, order.price)
+            holding = self._mark(order.symbol, order.price)
             failure = self._failure(order.symbol)
             latency_us = self._time_checks(failure)
             current.set_attribute("result", "fail" if failure else "pass")
@@ -125,23 +125,23 @@ class RiskManager:
         return {
             "result": "fail" if failure else "pass",
             "failure_type": failure,
-            "traded_usd": position.traded_usd,
+            "traded_usd": holding.traded_usd,
         }
 
-    def _mark(self, symbol: str, price: float) -> Position:
+    def _mark(self, symbol: str, price: float) -> Holding:
         """Take a price; the first of a symbol opens the day's position."""
-        known = symbol in self._book.positions
-        position = self._book.mark(symbol, price)
+        known = symbol in self._book.holdings
+        holding = self._book.mark(symbol, price)
         if not known:
             self._around.log.write(
                 "INFO",
                 TARGET,
                 "Position opened",
                 symbol=symbol,
-                quantity=round(position.quantity, 6),
+                quantity=round(holding.quantity, 6),
                 price=price,
             )
-        return position
+        return holding
 
     def _failure(self, symbol: str) -> str | None:
         """Return what an order of a symbol fails by, or None."""
@@ -187,7 +187,7 @@ class RiskManager:
         attributes = {"order_id": fill.order_id, "symbol": fill.symbol}
         with span("update_position", attributes):
             signed = fill.quantity if fill.side == "buy" else -fill.quantity
-            position = self._book.trade(fill.symbol, signed, fill.price, fill.strategy)
+            holding = self._book.trade(fill.symbol, signed, fill.price, fill.strategy)
             metrics.position_update_latency.labels(fill.symbol).observe(
                 draws.taken(_UPDATE_US, spike=spike)
             )
@@ -203,11 +203,11 @@ class RiskManager:
                 {"name": "update_position", "order_id": fill.order_id},
                 order_id=fill.order_id,
                 symbol=fill.symbol,
-                quantity=round(position.quantity, 6),
-                value_usd=round(position.value_usd, 2),
+                quantity=round(holding.quantity, 6),
+                value_usd=round(holding.value_usd, 2),
             )
         metrics.zmq_messages_published.labels(NAME, "trades").inc()
-        return {"quantity": position.quantity}
+        return {"quantity": holding.quantity}
 
     def _unrealized_usd(self) -> float:
         return self._book.unrealized_total_usd - self._shock_usd
@@ -217,9 +217,9 @@ class RiskManager:
         metrics = self._metrics
         breached = self._around.faults.active("risk_limit_breach")
         for symbol in SYMBOLS:
-            position = self._book.positions.get(symbol)
-            value_usd = position.value_usd if position else 0.0
-            pnl_usd = position.unrealized_usd if position else 0.0
+            holding = self._book.holdings.get(symbol)
+            value_usd = holding.value_usd if holding else 0.0
+            pnl_usd = holding.unrealized_usd if holding else 0.0
             if breached and symbol == _BREACH_SYMBOL:
                 value_usd = _BREACH_USD
             metrics.position_value.labels(symbol, "long").set(max(value_usd, 0.0))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from tapeline.floor.position import Position
+
 __all__ = ["EQUITY_USD", "SYMBOLS", "Book", "BookFigures", "Ratios", "ratios", "return_series"]
 
 EQUITY_USD: Final = Decimal(1_000_000)
@@ -25,15 +27,6 @@ _DAYS_A_YEAR: Final = 365
 _BREACH_FACTOR: Final = 10
 _CRASH: Final = Decimal("0.2")
 _LARGEST: Final = 3
-
-
-@dataclass(slots=True)
-class Position:
-    """A signed quantity at an average price, and what was earned with it in USD."""
-
-    quantity: Decimal
-    average: Decimal
-    realized: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +59,17 @@ class BookFigures:
 
 @dataclass(slots=True)
 class Book:
-    """Positions by symbol, opened at what the strategies want to hold."""
+    """Positions by symbol, opened at what the strategies want to hold, and what each earned."""
 
-    positions: dict[str, Position] = field(default_factory=dict)
+    positions: dict[str, Position[Decimal]] = field(default_factory=dict)
+    realized_usd: dict[str, Decimal] = field(default_factory=dict)
     peak: Decimal = EQUITY_USD
 
     def open(self, mids: Mapping[str, Decimal]) -> None:
         """Take the wanted positions at these prices."""
         for symbol, (_, _, target) in SYMBOLS.items():
             self.positions[symbol] = Position(target / mids[symbol], mids[symbol])
+            self.realized_usd[symbol] = Decimal(0)
 
     def wants_to_buy(self, symbol: str, mid: Decimal) -> bool:
         """Tell whether the position is below what the strategies want to hold."""
@@ -82,22 +77,12 @@ class Book:
 
     def fill(self, symbol: str, signed_quantity: Decimal, price: Decimal) -> None:
         """Book an execution: what it closes is realised, what it opens moves the average."""
-        position = self.positions[symbol]
-        held = position.quantity
-        closing = min(abs(held), abs(signed_quantity)) if held * signed_quantity < 0 else Decimal(0)
-        if closing:
-            direction = 1 if held > 0 else -1
-            position.realized += closing * (price - position.average) * direction
-        position.quantity = held + signed_quantity
-        opened = abs(signed_quantity) - closing
-        if position.quantity and opened:
-            kept = abs(position.quantity) - opened
-            position.average = (kept * position.average + opened * price) / abs(position.quantity)
+        self.realized_usd[symbol] += self.positions[symbol].take(signed_quantity, price)
 
     def settle(self, mids: Mapping[str, Decimal]) -> None:
         """Realise all open P&L, as a perpetual future's funding does, and begin a new peak."""
         for symbol, position in self.positions.items():
-            position.realized += position.quantity * (mids[symbol] - position.average)
+            self.realized_usd[symbol] += position.unrealized(mids[symbol])
             position.average = mids[symbol]
         self.peak = self._equity(mids)
 
@@ -109,8 +94,8 @@ class Book:
         `breach`: one position is far beyond its limit. `crash`: the market has gone against all.
         """
         holdings = {
-            symbol: _holding(symbol, position, mids[symbol], breach=breach, crash=crash)
-            for symbol, position in self.positions.items()
+            symbol: self._holding(symbol, mids[symbol], breach=breach, crash=crash)
+            for symbol in self.positions
         }
         sizes = sorted((abs(each.value) for each in holdings.values()), reverse=True)
         gross = sum(sizes, Decimal(0))
@@ -135,20 +120,18 @@ class Book:
 
     def _equity(self, mids: Mapping[str, Decimal]) -> Decimal:
         return EQUITY_USD + sum(
-            (each.realized + each.quantity * (mids[symbol] - each.average))
+            self.realized_usd[symbol] + each.unrealized(mids[symbol])
             for symbol, each in self.positions.items()
         )
 
-
-def _holding(
-    symbol: str, position: Position, mid: Decimal, *, breach: bool, crash: bool
-) -> Holding:
-    factor = _BREACH_FACTOR if breach and symbol == "BTCUSDT" else 1
-    quantity = position.quantity * factor
-    unrealized = position.quantity * (mid - position.average)
-    if crash:
-        unrealized -= abs(position.quantity) * mid * _CRASH
-    return Holding(quantity, quantity * mid, unrealized, position.realized)
+    def _holding(self, symbol: str, mid: Decimal, *, breach: bool, crash: bool) -> Holding:
+        position = self.positions[symbol]
+        factor = _BREACH_FACTOR if breach and symbol == "BTCUSDT" else 1
+        quantity = position.quantity * factor
+        unrealized = position.unrealized(mid)
+        if crash:
+            unrealized -= abs(position.quantity) * mid * _CRASH
+        return Holding(quantity, quantity * mid, unrealized, self.realized_usd[symbol])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What fills add up to: positions, profit and loss, drawdown. No clock, no network."""
+"""What the equity of a minute says: drawdown and Sharpe ratio. No clock, no network."""
 
 import math
 from collections import deque
@@ -6,35 +6,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["EquityCurve", "Position"]
+__all__ = ["EquityCurve"]
 
 _CURVE_POINTS: Final = 60
 _RETURNS_MIN: Final = 2
-
-
-@dataclass(slots=True)
-class Position:
-    """A signed quantity and the average price at which it was opened."""
-
-    quantity: float = 0.0
-    entry_price: float = 0.0
-
-    def take(self, signed_quantity: float, price: float) -> None:
-        """Add a fill: what opens moves the average, what closes doesn't, a flip begins anew."""
-        before = self.quantity
-        self.quantity = before + signed_quantity
-        if before * signed_quantity >= 0:
-            whole = abs(before) + abs(signed_quantity)
-            if whole > 0:
-                self.entry_price = (
-                    self.entry_price * abs(before) + price * abs(signed_quantity)
-                ) / whole
-        elif before * self.quantity < 0:
-            self.entry_price = price
-
-    def unrealized(self, mid: float) -> float:
-        """Return the profit of closing at a price."""
-        return self.quantity * (mid - self.entry_price)
 
 
 @dataclass(slots=True)

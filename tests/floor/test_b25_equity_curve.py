@@ -1,4 +1,4 @@
-"""b25's ledger: positions, drawdown and the Sharpe ratio, held to plain computations."""
+"""b25's equity curve: drawdown and the Sharpe ratio, held to plain computations."""
 
 import statistics
 from itertools import pairwise
@@ -7,51 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeline.floor.b25.ledger import EquityCurve, Position
+from tapeline.floor.b25.equity_curve import EquityCurve
 
-FILLS = st.lists(
-    st.tuples(st.integers(-20, 20).filter(bool), st.integers(1, 1000)), min_size=1, max_size=40
-)
 EQUITIES = st.lists(st.floats(1_000, 200_000), max_size=60)
-
-
-def position_of(fills: list[tuple[int, int]]) -> Position:
-    """Return the position after these fills of quantity and price."""
-    position = Position()
-    for quantity, price in fills:
-        position.take(quantity, price)
-    return position
-
-
-@given(FILLS)
-def test_a_position_is_the_sum_of_its_fills(fills: list[tuple[int, int]]) -> None:
-    """However they open, close and flip it."""
-    assert position_of(fills).quantity == pytest.approx(sum(quantity for quantity, _ in fills))
-
-
-@given(FILLS)
-def test_the_entry_price_is_the_average_of_what_is_open(fills: list[tuple[int, int]]) -> None:
-    """Held to units one by one: each closing unit leaves at the average, the others stay."""
-    open_units: list[float] = []
-    direction = 0
-    for quantity, price in fills:
-        sign = 1 if quantity > 0 else -1
-        for _ in range(abs(quantity)):
-            if direction in (0, sign):
-                direction = sign
-                open_units.append(price)
-                continue
-            average = statistics.fmean(open_units)
-            open_units = [average] * (len(open_units) - 1)
-            direction = direction if open_units else 0
-    if open_units:
-        assert position_of(fills).entry_price == pytest.approx(statistics.fmean(open_units))
-
-
-def test_unrealized_profit_has_the_position_s_sign() -> None:
-    """A short position gains when the price falls."""
-    assert position_of([(-2, 100)]).unrealized(90) == 20
-    assert position_of([(2, 100)]).unrealized(90) == -20
 
 
 @given(EQUITIES)
