@@ -255,6 +255,16 @@ def test_a_template_renders(name: str, expected: str, tmp_path: Path) -> None:
     assert rendered(f'{{{{ template "{name}" . }}}}', tmp_path) == expected
 
 
+def test_what_is_over_is_told_apart_in_a_channel(tmp_path: Path) -> None:
+    """A notice of a group holds both while one of its alerts still fires."""
+    (alert,) = GROUP["alerts"]
+    over = {**alert, "status": "resolved", "endsAt": "2026-01-02T04:04:05Z"}
+    text = rendered('{{ template "slack.text" . }}', tmp_path, alerts=[alert, over])
+    first, second = (line for line in text.splitlines() if "does not answer" in line)
+    assert first == "*The gateway does not answer*"
+    assert second == "Resolved: *The gateway does not answer*"
+
+
 @pytest.mark.parametrize(
     ("severity", "status", "priority", "expected"),
     [
