@@ -20,6 +20,7 @@ __all__ = [
     "case_complaints",
     "fences",
     "label_complaints",
+    "query_complaints",
     "runbook_complaints",
     "section_complaints",
     "template_complaints",
@@ -36,6 +37,12 @@ SECTIONS: Final = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Escalation")
 _USED: Final = re.compile(r"\$labels\.(\w+)")
 _GUARD: Final = re.compile(r"\{\{-?\s*(?:with|if)\s+\$labels\.\w+\s*-?\}\}.*?\{\{-?\s*end\s*-?\}\}")
 _BY: Final = re.compile(r"^\s*\w+\s+by\s*\(([^)]*)\)")
+_NO_METRIC: Final = re.compile(
+    r"""\{[^}]*\}|\[[^\]]*\]|"[^"]*"|\b(?:by|on|without|ignoring)\s*\([^)]*\)"""
+)
+_METRIC: Final = re.compile(r"\b(?:[a-z][\w:]*[_:][\w:]*|up)\b(?!\s*\()")
+_PART_OF_METRIC: Final = re.compile(r"_(?:bucket|count|sum)$")
+_BY_NAME: Final = re.compile(r"""__name__=~"([^"]+)\"""")
 _LE: Final = re.compile(r"""\ble\s*(?P<operator>=~|!~|!=|=)\s*["'](?P<value>[^"']*)["']""")
 _FENCE: Final = re.compile(
     r"^ *```(?P<kind>\w*)\n(?P<text>.*?)^ *```\s*$", re.MULTILINE | re.DOTALL
@@ -192,6 +199,32 @@ def section_complaints(path: Path) -> Iterator[str]:
             yield f"{path.name}: {heading.strip()} is empty"
     if not list(fences(text)):
         yield f"{path.name}: it has no query in a fence of promql or logql"
+
+
+def query_complaints(rules: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[str]:
+    """Yield alerts none of whose metrics the diagnosis on their page asks for.
+
+    A recorded series stands for what it is made of, too.
+    """
+    recorded = {rule["record"]: rule["expr"] for rule in rules if "record" in rule}
+    for rule in rules:
+        if "alert" not in rule or rule["alert"] == WATCHDOG:
+            continue
+        text = (folder / f"{rule['alert']}.md").read_text(encoding="utf-8")
+        asked = " ".join(query for kind, query in fences(text) if kind == "promql")
+        looked_at, shown = _metrics(rule["expr"], recorded), _metrics(asked, recorded)
+        by_name = [re.compile(pattern) for pattern in _BY_NAME.findall(asked)]
+        if looked_at & shown or any(p.fullmatch(name) for p in by_name for name in looked_at):
+            continue
+        yield f"{rule['alert']}: no query of its page is of {', '.join(sorted(looked_at))}"
+
+
+def _metrics(expression: str, recorded: Mapping[str, str]) -> set[str]:
+    """Return the metrics that an expression reads, without a histogram's endings."""
+    found = set(_METRIC.findall(_NO_METRIC.sub(" ", expression)))
+    for name in found & recorded.keys():
+        found |= set(_METRIC.findall(_NO_METRIC.sub(" ", recorded[name])))
+    return {_PART_OF_METRIC.sub("", name) for name in found}
 
 
 def fences(text: str) -> Iterator[tuple[str, str]]:

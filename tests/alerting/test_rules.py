@@ -21,6 +21,7 @@ from rule_checks import (
     case_complaints,
     fences,
     label_complaints,
+    query_complaints,
     runbook_complaints,
     section_complaints,
     template_complaints,
@@ -257,13 +258,9 @@ def test_a_label_that_is_aggregated_away_is_found(tmp_path: Path) -> None:
     assert list(template_complaints([alert], [fires])) == told[:1]
     expected.update(instance="i")
     assert list(template_complaints([alert], [fires])) == []
-    assert (
-        list(template_complaints([{**alert, "expr": "x > 1"}], ()))
-        == [
-            "A: nothing tells which labels it has",
-            "A: a template has $labels.instance, which the alert does not have",
-        ][:1]
-    )
+    assert list(template_complaints([{**alert, "expr": "x > 1"}], ())) == [
+        "A: nothing tells which labels it has"
+    ]
 
 
 def test_every_bound_of_a_bucket_is_written_as_it_is_stored() -> None:
@@ -329,6 +326,35 @@ def test_a_runbook_that_lacks_something_is_found(tmp_path: Path) -> None:
     assert "its sections are Meaning, Impact; they are Meaning, Impact, Diagnosis" in told
     assert "Meaning is empty" in told
     assert "it has no query" in told
+
+
+def test_every_diagnosis_asks_for_what_its_alert_looks_at() -> None:
+    """One of its metrics at least, as it is or recorded."""
+    every = [rule for path in RULE_FILES for rule in rules(path)]
+
+    complaints = list(query_complaints(every, RUNBOOKS))
+
+    assert not complaints, _told(complaints)
+
+
+def test_a_diagnosis_of_something_else_is_found(tmp_path: Path) -> None:
+    """Labels, functions and ranges are no metrics; a name may be a pattern."""
+    alert = {
+        "alert": "A",
+        "expr": "histogram_quantile(0.9, sum by (le) (rate(x_s_bucket[5m]))) > 1",
+    }
+    page = tmp_path / "A.md"
+    every = [alert, {"record": "job:x:p90", "expr": "histogram_quantile(0.9, x_s_bucket)"}]
+    for query, fits in (
+        ("x_s_count", True),
+        ("job:x:p90", True),
+        ('{__name__=~"x_.+"}', True),
+        ('rate(y_total{le="x_s"}[5m])', False),
+        ("histogram_quantile(0.9, y_bucket)", False),
+    ):
+        page.write_text(f"# A\n\n```promql\n{query}\n```\n", encoding="utf-8")
+        told = [] if fits else ["A: no query of its page is of x_s"]
+        assert list(query_complaints(every, tmp_path)) == told
 
 
 @pytest.mark.stack
