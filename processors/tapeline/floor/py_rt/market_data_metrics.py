@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from tapeline.floor.py_rt.resource_metrics import ResourceMetrics, make_resource_metrics
+from tapeline.floor.py_rt.zmq_metrics import make_messages_published, make_queue_depth
 
 __all__ = ["MarketDataMetrics", "make_metrics"]
 
@@ -59,17 +60,7 @@ def make_metrics(registry: CollectorRegistry) -> MarketDataMetrics:
             ("exchange", "error_type"),
             registry=registry,
         ),
-        zmq_messages_published=Counter(
-            "zmq_messages_published_total",
-            "Messages handed to the next service.",
-            ("service", "topic"),
-            registry=registry,
-        ),
-        zmq_queue_depth=Gauge(
-            "system_zmq_queue_depth",
-            "Messages that wait.",
-            ("service", "queue"),
-            registry=registry,
-        ),
+        zmq_messages_published=make_messages_published(registry),
+        zmq_queue_depth=make_queue_depth(registry),
         resources=make_resource_metrics(registry),
     )

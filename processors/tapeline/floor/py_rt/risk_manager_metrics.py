@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from tapeline.floor.py_rt.resource_metrics import ResourceMetrics, make_resource_metrics
+from tapeline.floor.py_rt.zmq_metrics import make_messages_published
 
 __all__ = ["RiskManagerMetrics", "make_metrics"]
 
@@ -50,12 +51,7 @@ def make_metrics(registry: CollectorRegistry) -> RiskManagerMetrics:
             ("failure_type", "symbol"),
             registry=registry,
         ),
-        zmq_messages_published=Counter(
-            "zmq_messages_published_total",
-            "Messages handed to the next service.",
-            ("service", "topic"),
-            registry=registry,
-        ),
+        zmq_messages_published=make_messages_published(registry),
         position_value=Gauge(
             "trading_position_value_usd",
             "What a position is worth, below zero where it is short.",
