@@ -4,7 +4,8 @@
         [--board UID] [--end UNIX_SECONDS]
 
 Panels that name the scenario must have data; the others must only be answered. In any scenario
-but `steady` only the panels that name it are asked. Exit code 1 where something is wrong.
+but `steady` only the panels that name it are asked. Exit code 1 where something is wrong, 2 where
+nothing was asked.
 """
 
 import argparse
@@ -158,7 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("prometheus", "loki", "jaeger"):
         parser.add_argument(f"--{name}", required=True, metavar="URL")
     parser.add_argument("--scenario", default=STEADY, help="what the floor is in (default: steady)")
-    parser.add_argument("--board", help="the uid of the only dashboard that is asked")
+    parser.add_argument(
+        "--board",
+        choices=[board.uid for board in BOARDS],
+        metavar="UID",
+        help="the only dashboard that is asked",
+    )
     parser.add_argument("--end", type=float, help="the end of the time, in Unix seconds")
     options = parser.parse_args(arguments)
     end_s = time.time() if options.end is None else options.end
@@ -171,6 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Servers(*urls) as servers:
         checked = check(dashboards, servers, end_ms=round(end_s * 1000), scenario=options.scenario)
     _print(checked)
+    if not checked.panels:
+        sys.stderr.write(f"no panel names the scenario {options.scenario!r}: nothing was asked\n")
+        return 2
     return 1 if checked.failures else 0
 
 

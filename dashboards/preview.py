@@ -153,7 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("prometheus", "loki", "jaeger"):
         parser.add_argument(f"--{name}", required=True, metavar="URL")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--board", nargs="*", default=[], metavar="UID")
+    known = [board.uid for board in BOARDS]
+    parser.add_argument("--board", nargs="+", choices=known, default=[], metavar="UID")
     parser.add_argument("--range", default="15m")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -199,8 +199,15 @@ class Servers:
                 "limit": str(_TRACED_LINES_MAX),
             },
         )
-        ids = (stream["stream"].get("trace_id", "") for stream in found["data"]["result"])
-        return tuple(dict.fromkeys(each for each in ids if each))
+        lines = sorted(
+            (
+                (int(at), stream["stream"].get("trace_id", ""))
+                for stream in found["data"]["result"]
+                for at, *_ in stream["values"]
+            ),
+            reverse=True,
+        )
+        return tuple(dict.fromkeys(trace_id for _, trace_id in lines if trace_id))
 
     def _get(self, address: str, parameters: Mapping[str, str]) -> Any:
         try:

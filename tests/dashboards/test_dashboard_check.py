@@ -4,10 +4,11 @@ import dataclasses
 import json
 import math
 
+import httpx
 import pytest
 from dashboards.asking import ask
 from dashboards.build import board_json
-from dashboards.check import Checked, check
+from dashboards.check import Checked, check, main
 from dashboards.model import (
     Board,
     Link,
@@ -229,3 +230,32 @@ def test_numbers_are_those_of_the_data(backfilled: Backfilled) -> None:
     settled = asked.answer.series[0].numbers[20:]
     assert settled
     assert all(math.isclose(number, 0.4, rel_tol=1e-9) for number in settled)
+
+
+def test_a_run_that_asks_nothing_does_not_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt dashboard or scenario has no failures, either."""
+    servers = [f"--{name}={_DEAD_URL}" for name in ("prometheus", "loki", "jaeger")]
+
+    with pytest.raises(SystemExit) as caught:
+        main([*servers, "--board=no-such-board"])
+    assert caught.value.code == 2
+    assert main([*servers, "--scenario=no_such_scenario"]) == 2
+    assert "no panel names the scenario 'no_such_scenario'" in capsys.readouterr().err
+
+
+def test_traces_of_lines_come_newest_first() -> None:
+    """Whichever stream a line is of."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["end"] == str(70_000 * 1_000_000)
+        streams = [
+            {"stream": {"trace_id": "old"}, "values": [["9", "x"], ["1", "y"]]},
+            {"stream": {"trace_id": "new"}, "values": [["10", "z"]]},
+            {"stream": {}, "values": [["11", "without"]]},
+        ]
+        return httpx.Response(200, json={"data": {"result": streams}})
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        servers = Servers(_DEAD_URL, _DEAD_URL, _DEAD_URL, client)
+
+        assert servers.trace_ids_of_lines("{}", Span(0, 100_000)) == ("new", "old")
