@@ -17,8 +17,8 @@ from tapeline.alerting.example_series import (
     labels_for,
     parse_selector,
 )
-from tapeline.alerting.slo import SLO_FOLDER, read_slos
-from tapeline.alerting.slo_queries import bucket_bound
+from tapeline.alerting.slo import SLO_FOLDER, Indicator, read_slos
+from tapeline.alerting.slo_queries import bucket_bound, errors
 from tapeline.alerting.slo_rules import RULES, TESTS, generated_files, rules_of, stale_files
 from tapeline.pipeline.loader import ConfigError
 from tapeline.stack.binaries import SOURCE_ROOT
@@ -238,3 +238,16 @@ def test_a_condition_without_an_example_is_told() -> None:
     """With what to write."""
     with pytest.raises(ExampleError, match="name the values"):
         labels_for([Matcher("a", "=", "1"), Matcher("a", "=", "2")])
+
+
+@pytest.mark.parametrize(
+    ("bound", "written"),
+    [(1_234_567.0, "1234567"), (0.1234567, "0.1234567"), (1e-7, "0.0000001"), (-5.0, "-5")],
+)
+def test_a_gauges_bound_is_written_with_all_its_digits(bound: float, written: str) -> None:
+    """A bound cut to six of them would be another."""
+    most = Indicator(good_gauge="x", at_most=bound)
+    least = Indicator(good_gauge="x", at_least=bound)
+
+    assert f"(x <= bool {written})[1h:30s]" in errors(most, "1h")
+    assert f"(x >= bool {written})[1h:30s]" in errors(least, "1h")

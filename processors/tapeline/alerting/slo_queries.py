@@ -68,13 +68,19 @@ def _name(selector: str | None) -> str:
 
 def _samples(indicator: Indicator, window: str, *, judged: bool) -> str:
     gauge = indicator.good_gauge
-    if indicator.at_most is None and indicator.at_least is None:
+    operator, bound = "<=", indicator.at_most
+    if bound is None:
+        operator, bound = ">=", indicator.at_least
+    if bound is None:
         return f"{gauge}[{window}]"
     if not judged:
         return f"{gauge}[{window}:{GAUGE_STEP}]"
-    if indicator.at_most is not None:
-        return f"({gauge} <= bool {indicator.at_most:g})[{window}:{GAUGE_STEP}]"
-    return f"({gauge} >= bool {indicator.at_least:g})[{window}:{GAUGE_STEP}]"
+    return f"({gauge} {operator} bool {_written(bound)})[{window}:{GAUGE_STEP}]"
+
+
+def _written(bound: float) -> str:
+    """Return every digit of a number: `g` would cut 1234567 to 1.23457e+06."""
+    return f"{Decimal(repr(bound)).normalize():f}"
 
 
 def _total(indicator: Indicator) -> str:
