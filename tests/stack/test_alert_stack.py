@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -265,5 +266,4 @@ def test_log_alerts_fire_beyond_their_threshold_only(stack: Stack) -> None:
 
 def evaluated_unix_s(rule: Mapping[str, Any]) -> float:
     """Return when a rule was last evaluated."""
-    text = rule["lastEvaluation"][:19]
-    return time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%S")) - time.timezone
+    return datetime.fromisoformat(rule["lastEvaluation"]).timestamp()

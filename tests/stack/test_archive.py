@@ -2,8 +2,9 @@
 
 import io
 import json
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +20,44 @@ from tapeline.stack.runner import Stack
 
 pytestmark = pytest.mark.stack
 
-TODAY = datetime.now(UTC).date()
-YESTERDAY = TODAY - timedelta(days=1)
-_MIDNIGHT_NS = int(datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC).timestamp()) * 10**9
+ONE_DAY = timedelta(days=1)
 _DAY_NS = 86_400 * 10**9
+_TAKES_S = 120.0
+"""These tests take less: near midnight, the day is awaited that they then are all of."""
 COUNT = 12_345
 """More than two pages of Loki's answers."""
 
 
+@pytest.fixture(name="today", scope="module")
+def _today() -> date:
+    """The day (UTC) that it is until all of these tests have run."""
+    now = datetime.now(UTC)
+    after = now + timedelta(seconds=_TAKES_S)
+    if after.date() != now.date():
+        time.sleep(_TAKES_S)
+    return after.date()
+
+
 @pytest.fixture(name="loki", scope="module")
-def _loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def _loki(tmp_path_factory: pytest.TempPathFactory, today: date) -> Iterator[str]:
     """A Loki with orders of yesterday, and lines just outside of that day on both sides."""
+    midnight = datetime(today.year, today.month, today.day, tzinfo=UTC)
+    midnight_ns = int(midnight.timestamp()) * 10**9
     with Stack(
         tmp_path_factory.mktemp("archive") / "run", Ports.free(), servers=("loki",)
     ) as stack:
         url = stack.url("loki")
         for name in ("veloz", "b25"):
             stream = {"service_name": name, "log_class": "order"}
-            push(url, [Lines(stream, ["the day before"])], _MIDNIGHT_NS - _DAY_NS)
-            push(url, [Lines(stream, ["first"])], _MIDNIGHT_NS - _DAY_NS + 1)
+            push(url, [Lines(stream, ["the day before"])], midnight_ns - _DAY_NS)
+            push(url, [Lines(stream, ["first"])], midnight_ns - _DAY_NS + 1)
             lines = [
                 f'{{"order": {n}, "text": "übrig \\u0022{name}\\u0022"}}' for n in range(COUNT)
             ]
-            push(url, [Lines(stream, lines, {"user_id": "u1"})], _MIDNIGHT_NS - _DAY_NS // 2)
-            push(url, [Lines(stream, ["last"])], _MIDNIGHT_NS)
-            push(url, [Lines(stream, ["today"])], _MIDNIGHT_NS + 1)
-        push(url, [Lines({"service_name": "b25", "log_class": "auth"}, ["login"])], _MIDNIGHT_NS)
+            push(url, [Lines(stream, lines, {"user_id": "u1"})], midnight_ns - _DAY_NS // 2)
+            push(url, [Lines(stream, ["last"])], midnight_ns)
+            push(url, [Lines(stream, ["today"])], midnight_ns + 1)
+        push(url, [Lines({"service_name": "b25", "log_class": "auth"}, ["login"])], midnight_ns)
         yield url
 
 
@@ -54,10 +67,10 @@ def entries(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in io.TextIOWrapper(reader, encoding="utf-8")]
 
 
-def test_a_day_is_archived_whole_and_once(loki: str, tmp_path: Path) -> None:
+def test_a_day_is_archived_whole_and_once(loki: str, today: date, tmp_path: Path) -> None:
     """Every line of the day, in order, with labels and structured metadata, and no other line."""
-    archived = archive_day(loki, "order", YESTERDAY, tmp_path)
-    assert archived.path == tmp_path / "order" / f"{YESTERDAY}.jsonl.zst"
+    archived = archive_day(loki, "order", today - ONE_DAY, tmp_path)
+    assert archived.path == tmp_path / "order" / f"{today - ONE_DAY}.jsonl.zst"
     assert archived.lines == check(archived.path) == 2 * (COUNT + 2)
     found = entries(archived.path)
     times = [int(entry["time_unix_nano"]) for entry in found]
@@ -75,13 +88,13 @@ def test_a_day_is_archived_whole_and_once(loki: str, tmp_path: Path) -> None:
 
 
 def test_an_archive_is_made_once_and_checked_again(
-    loki: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    loki: str, today: date, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command can run every day; a changed file is found and not replaced."""
     command = ["archive", str(tmp_path), "--loki", loki, "--class", "auth", "order"]
-    assert cli.main([*command, "--day", str(YESTERDAY)]) == 0
+    assert cli.main([*command, "--day", str(today - ONE_DAY)]) == 0
     assert capsys.readouterr().out.count("\narchived: ") + 1 == 2
-    path = tmp_path / "auth" / f"{YESTERDAY}.jsonl.zst"
+    path = tmp_path / "auth" / f"{today - ONE_DAY}.jsonl.zst"
     assert [entry["line"] for entry in entries(path)] == ["login"]
     before = path.stat().st_mtime_ns
     assert cli.main([*command, "--days", "2"]) == 0
@@ -97,29 +110,31 @@ def test_an_archive_is_made_once_and_checked_again(
     assert cli.main(["archive", str(empty), "--verify"]) == 1
 
 
-def test_a_day_without_lines_leaves_a_file_that_says_so(loki: str, tmp_path: Path) -> None:
+def test_a_day_without_lines_leaves_a_file_that_says_so(
+    loki: str, today: date, tmp_path: Path
+) -> None:
     """A day that nobody archived is told from one on which nothing was."""
-    archived = archive_day(loki, "api_key", YESTERDAY, tmp_path)
+    archived = archive_day(loki, "api_key", today - ONE_DAY, tmp_path)
     assert archived.lines == 0
     assert entries(archived.path) == []
 
 
 def test_a_missing_line_is_noticed(
-    loki: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loki: str, today: date, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where Loki's count is another, the file is not kept."""
     real = module._page
     monkeypatch.setattr(module, "_page", lambda *given: real(*given)[1:])
     with pytest.raises(ArchiveError, match="Loki counts 1 lines and gave 0"):
-        archive_day(loki, "auth", YESTERDAY, tmp_path)
+        archive_day(loki, "auth", today - ONE_DAY, tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_what_can_not_be_archived_is_said(
-    loki: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    loki: str, today: date, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Today, a Loki that is none, a wrong day or class: the others are archived all the same."""
-    assert cli.main(["archive", str(tmp_path), "--loki", loki, "--day", str(TODAY)]) == 1
+    assert cli.main(["archive", str(tmp_path), "--loki", loki, "--day", str(today)]) == 1
     assert "is not over" in capsys.readouterr().err
     gone = ["archive", str(tmp_path), "--loki", "http://127.0.0.1:1", "--days", "1"]
     assert cli.main(gone) == 1
