@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import astuple, replace
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tapeline.demo.command import DemoOptions, demo_settings
+from tapeline.floor import tape as tape_module
 from tapeline.floor.catalog import SERVICES, SYSTEMS, CatalogError, services_of
 from tapeline.floor.collector import Scraped, ingress_document
 from tapeline.floor.command import fault_command
@@ -162,6 +164,8 @@ def test_the_same_seed_is_the_same_market() -> None:
 
     assert first == list(islice(Tape(7).quotes("AAPL"), 500))
     assert first != list(islice(Tape(8).quotes("AAPL"), 500))
+    other = [replace(quote, symbol="AAPL") for quote in islice(Tape(7).quotes("MSFT"), 500)]
+    assert first != other
     assert all(0 < quote.bid < quote.ask for quote in first)
 
 
@@ -173,6 +177,15 @@ def test_a_recorded_tape_is_repeated(tmp_path: Path) -> None:
     bids = [quote.bid for quote in islice(Tape(1, read_recorded(path)).quotes("X"), 4)]
 
     assert bids in ([Decimal("1.1"), Decimal("1.3")] * 2, [Decimal("1.3"), Decimal("1.1")] * 2)
+
+
+def test_a_tape_is_read_to_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of any size takes a bounded part of seventeen processes' memory."""
+    monkeypatch.setattr(tape_module, "_ROWS_MAX", 3)
+    path = tmp_path / "quotes.csv"
+    path.write_text("bid,ask\n" + "1,2\n" * 5, encoding="utf-8")
+
+    assert len(read_recorded(path)) == 3
 
 
 @pytest.mark.parametrize(
@@ -220,6 +233,8 @@ def test_the_collector_scrapes_each_service_under_its_job() -> None:
     jobs = receivers["prometheus/floor"]["config"]["scrape_configs"]
     by_name = {job["job_name"]: job for job in jobs}
     assert set(by_name) == {each.job for each in SERVICES}
+    # py_rt's own label `service` has the document's spelling, and stays.
+    assert all(job["honor_labels"] for job in jobs)
     assert by_name["b25-market-data"]["static_configs"][0]["labels"] == {
         "service": "market-data",
         "tier": "critical",
@@ -228,6 +243,33 @@ def test_the_collector_scrapes_each_service_under_its_job() -> None:
     assert by_name["node-exporter"]["relabel_configs"] == [
         {"target_label": "instance", "replacement": "trading-server-01"}
     ]
+
+
+def test_lines_wait_for_the_gate_however_long_it_is_away() -> None:
+    """A tailed line is read once: given up, it would be lost."""
+    receivers = ingress_document([], Path("/logs"), 5)["receivers"]
+    assert isinstance(receivers, dict)
+    tail = receivers["file_log/floor"]
+
+    assert tail["include"] == ["/logs/*.log*"]
+    assert tail["retry_on_failure"]["enabled"]
+    assert tail["retry_on_failure"]["max_elapsed_time"] == "0s"
+    assert tail["storage"] == "file_storage/ingress"
+
+
+def test_the_desk_trades_beside_the_systems(tmp_path: Path) -> None:
+    """Its services come first, on ports that nobody else has; the collector waits for the floor."""
+    plan = FloorPlan(tmp_path / "run", port_base=9_000)
+    alone = floor_overrides(plan)
+    both = floor_overrides(replace(plan, desk=demo_settings(DemoOptions())))
+
+    assert [unit.name for unit in both.units[-17:]] == [unit.name for unit in alone.units]
+    assert len(both.units) > len(alone.units) == 17
+    ports = [port for unit in both.units for _, port in unit.ports]
+    assert len(set(ports)) == len(ports)
+    servers = set(astuple(plan.ports()))
+    assert servers.isdisjoint(ports)
+    assert set(alone.needs["collector"]) == {each.name for each in SERVICES}
 
 
 def test_services_have_ports_and_peers_of_their_own(tmp_path: Path) -> None:
@@ -337,6 +379,17 @@ def test_a_floor_that_ended_is_not_begun_again_by_its_faults(
 
     assert f"the floor in {run_dir} has ended" in capsys.readouterr().err
     assert not path.parent.exists()
+
+
+def test_a_reader_never_sees_half_of_a_file(tmp_path: Path) -> None:
+    """Else every fault would be off for a moment, at each switch."""
+    path, few, many = tmp_path / "faults.json", {"drawdown"}, set(SCENARIOS)
+    write_faults(path, few)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: [write_faults(path, each) for each in (many, few) * 300])
+        while not writing.done():
+            assert read_faults(path) in (few, many)
+    writing.result()
 
 
 def test_no_switch_is_lost(tmp_path: Path) -> None:
