@@ -175,12 +175,12 @@ def test_a_missing_template_of_a_template_is_found() -> None:
             'inhibit_rules[2].target_matchers: no alerting rule can have system="velos"',
         ),
         (
-            lambda d: d["inhibit_rules"][4].update(equal=["system", "rack"]),
-            "inhibit_rules[4].equal: the label 'rack' is not on B25DiskSpaceLow",
+            lambda d: d["inhibit_rules"][5].update(equal=["system", "rack"]),
+            "inhibit_rules[5].equal: the label 'rack' is not on B25DiskSpaceLow",
         ),
         (
-            lambda d: d["inhibit_rules"][3].update(target_matchers=[]),
-            "inhibit_rules[3].target_matchers: has no matcher",
+            lambda d: d["inhibit_rules"][4].update(target_matchers=[]),
+            "inhibit_rules[4].target_matchers: has no matcher",
         ),
     ],
 )

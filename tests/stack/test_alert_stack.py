@@ -191,6 +191,11 @@ def by_hand(name: str, **labels: str) -> HandmadeAlert:
             by_hand("RiskOdd", severity="warning", system="py_rt", service="risk"),
         ),
         (
+            by_hand("VeloZEngineDown", severity="critical", system="veloz", service="engine"),
+            by_hand("OrdersOdd", severity="critical", system="veloz", service="execution"),
+            by_hand("RiskBroken", severity="critical", system="veloz", service="risk"),
+        ),
+        (
             by_hand("B25ServiceDown", severity="critical", system="b25", service="market-data"),
             by_hand("B25Slow", severity="warning", system="b25", service="market-data"),
             by_hand("B25Slow", severity="warning", system="b25", service="risk-manager"),
