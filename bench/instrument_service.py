@@ -2,12 +2,14 @@
 
 Usage: instrument_service.py PORT FORM. `plain` is the service as it is; `by hand` the same with the
 SDK and OpenTelemetry's FastAPI instrumentation, as their pages begin; `instrumented` with
-setup(app=app): a span and figures of each request. `with more` has a span of the request's work and
-a log line besides. What it sends goes where the SDK's variables say.
+setup(app=app): a span and figures of each request. `old names` is the same with the names of
+attributes before the conventions were stable besides. `with more` has a span of the request's work
+and a log line besides. What it sends goes where the SDK's variables say.
 """
 
 import asyncio
 import logging
+import os
 import sys
 from typing import Final
 
@@ -34,11 +36,13 @@ def make_app(form: str) -> FastAPI:
         instrument_by_hand(app)
         app.get("/orders/{symbol}")(work)
         return app
+    if form == "old names":
+        os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http/dup"
     # Here, so that the plain service doesn't have the SDK in its process at all.
     from tapeline.instrument import setup, traced  # noqa: PLC0415
 
     setup("bench", app=app, log_to_stderr=False)
-    if form == "instrumented":
+    if form in {"instrumented", "old names"}:
         app.get("/orders/{symbol}")(work)
         return app
     traced_work = traced("work", {"component": "orders"})(work)

@@ -42,7 +42,7 @@ def measured(span_us: float, request_ms: float) -> InstrumentResult:
     """Return a result with a span that costs so much more, and a request that takes so long."""
     core = [CoreRow(what, 15.0 + span_us, span_us) for what in CORE[1:4]]
     core = [CoreRow("bare SDK", 15.0, 0.0), *core, CoreRow("a log line", 10.0, 10.0)]
-    medians = (5.0, 6.0, request_ms, 6.0)
+    medians = (5.0, 6.0, 6.0, request_ms, 6.0)
     requests = [
         RequestRow(form, 100, median_ms, 9.0, 100.0)
         for form, median_ms in zip(FORMS, medians, strict=True)

@@ -4,8 +4,12 @@ They cost half of what OpenTelemetry's instrumentation does. What they lack: the
 before the conventions were stable, and captured headers.
 """
 
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
+
+from opentelemetry import metrics, trace
+from opentelemetry._logs import get_logger_provider
 
 __all__ = ["with_fastapis_own_spans"]
 
@@ -51,22 +55,31 @@ def with_fastapis_own_spans(app: object, environment: Mapping[str, str]) -> bool
             exclude=_excluding(environment.get(_EXCLUDED, "")),
             # Exporters are set up already; FastAPI would add them once more.
             auto_configure=False,
+            # Those that it would find itself, at each request and for all three signals.
+            tracer_provider=trace.get_tracer_provider(),
+            meter_provider=metrics.get_meter_provider(),
+            logger_provider=get_logger_provider(),
         )
     return bool(options["tracing"])
 
 
 def _excluding(urls: str) -> Callable[[Scope], bool] | None:
-    """Return what says that a request is not for traces, by the regular expressions given."""
-    if not urls.strip():
-        return None
-    # Here, as it comes with the instrumentations, which a service may be without.
-    from opentelemetry.util.http import parse_excluded_urls  # noqa: PLC0415
+    """Return what says that a request is not for traces, by a list of regular expressions.
 
-    excluded = parse_excluded_urls(urls)
+    They are searched in its URL without the query, as OpenTelemetry's instrumentation does.
+    """
+    expressions = [each.strip() for each in urls.split(",") if each.strip()]
+    if not expressions:
+        return None
+    search = re.compile("|".join(expressions)).search
 
     def exclude(scope: Scope) -> bool:
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-        scheme = scope.get("scheme", "http")
-        return excluded.url_disabled(f"{scheme}://{host.decode('latin-1')}{scope['path']}")
+        host = b""
+        for name, value in scope["headers"]:  # Plain: each request pays for it.
+            if name == b"host":
+                host = value
+                break
+        url = f"{scope.get('scheme', 'http')}://{host.decode('latin-1')}{scope['path']}"
+        return search(url) is not None
 
     return exclude
