@@ -20,7 +20,7 @@ from tapeline.demo.whole import run_whole
 from tapeline.pipeline.durations import parse_duration_s
 from tapeline.stack.ports import Ports
 
-__all__ = ["DemoOptions", "demo_command", "demo_settings", "services_environment"]
+__all__ = ["DURATION_MAX_S", "DemoOptions", "demo_command", "demo_settings", "services_environment"]
 
 DEFAULT_SEED: Final = 1
 DEFAULT_RATE_PER_S: Final = 5.0
@@ -30,6 +30,8 @@ DEFAULT_LOG_SIZE_BYTES: Final = 256 * 1024
 # Beside `tapeline stack`'s own folder, whose data a demo that ends must not remove.
 DEFAULT_RUN_DIR: Final = Path(".tapeline/demo")
 RATE_MAX_PER_S: Final = 200.0
+# Timers take some 290 years.
+DURATION_MAX_S: Final = 366 * 86_400.0
 PORTS_OF_STACK: Final = len(fields(Ports))
 
 
@@ -95,9 +97,12 @@ def _duration_s(text: str | None) -> float:
     if text is None:
         return 0.0
     try:
-        return parse_duration_s(text)
+        duration_s = parse_duration_s(text)
     except ValueError as error:
         raise ValueError(f"--duration is {error}") from error
+    if duration_s > DURATION_MAX_S:
+        raise ValueError(f"--duration {text} must be a year at most")
+    return duration_s
 
 
 def demo_settings(options: DemoOptions) -> Settings:

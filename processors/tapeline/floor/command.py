@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tapeline.demo.command import DemoOptions, demo_settings, services_environment
+from tapeline.demo.command import DURATION_MAX_S, DemoOptions, demo_settings, services_environment
 from tapeline.demo.whole import PROBLEMS
 from tapeline.floor.catalog import CatalogError, services_of
 from tapeline.floor.faults import FaultError, checked_scenario, switch_faults
@@ -132,8 +132,8 @@ def _duration_s(option: str, text: str | None) -> float:
         duration_s = parse_duration_s(text)
     except ValueError as error:
         raise ValueError(f"{option} is {error}") from error
-    if not duration_s:
-        raise ValueError(f"{option} {text} must be above 0")
+    if not 0 < duration_s <= DURATION_MAX_S:
+        raise ValueError(f"{option} {text} must be above 0, and a year at most")
     return duration_s
 
 

@@ -100,6 +100,9 @@ def read_recorded(path: Path) -> tuple[tuple[Decimal, Decimal], ...]:
 
     Raises TapeError for a file that has no such columns, or a row that is no pair of prices.
     """
+    # Each service reads it again: what can be read once, or for ever, is none.
+    if path.exists() and not path.is_file():
+        raise TapeError(f"{path}: is no file")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
             reader = csv.DictReader(file)
