@@ -1,0 +1,50 @@
+"""Facts of the systems' documents that stand in no other test: how often, and over what time."""
+
+import json
+
+import pytest
+import yaml
+
+from tapeline.stack.binaries import SOURCE_ROOT
+
+INTERVALS = {
+    ("b25", "b25_infrastructure"): "30s",
+    ("b25", "b25_services"): "15s",
+    ("b25", "b25_business"): "15s",
+    ("py_rt", "py_rt_critical"): "10s",
+    ("py_rt", "py_rt_high"): "30s",
+    ("veloz", "veloz_slo_recording"): "30s",
+}
+"""How often the documents have their groups of rules evaluated."""
+
+SHOWN = {
+    "01-system-health-overview": ("15s", "now-1h"),
+    "10-performance-metrics": ("10s", "now-15m"),
+    "20-pnl-dashboard": ("30s", "now-24h"),
+    "30-market-data-service": ("5s", None),
+    "py-rt-trading": ("5s", None),
+    "py-rt-health": ("30s", None),
+}
+"""How often a dashboard is asked for again, and the time that it shows at first."""
+
+
+@pytest.mark.parametrize(("system", "group"), INTERVALS)
+def test_rules_are_evaluated_as_often_as_the_document_says(system: str, group: str) -> None:
+    """Group by group: the critical ones more often."""
+    path = SOURCE_ROOT / "config" / "prometheus" / "rules" / f"{system}.yml"
+    groups = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    found = {each["name"]: each.get("interval") for each in groups}
+
+    assert found[group] == INTERVALS[system, group]
+
+
+@pytest.mark.parametrize("uid", SHOWN)
+def test_dashboards_are_refreshed_as_the_document_says(uid: str) -> None:
+    """And open on its time range, where it names one."""
+    folder = SOURCE_ROOT / "config" / "grafana" / "dashboards"
+    (path,) = folder.rglob(f"{uid}.json")
+    dashboard = json.loads(path.read_text(encoding="utf-8"))
+    refresh, begin = SHOWN[uid]
+
+    assert dashboard["refresh"] == refresh
+    assert begin in {None, dashboard["time"]["from"]}
