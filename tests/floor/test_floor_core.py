@@ -385,8 +385,13 @@ def test_a_reader_never_sees_half_of_a_file(tmp_path: Path) -> None:
     """Else every fault would be off for a moment, at each switch."""
     path, few, many = tmp_path / "faults.json", {"drawdown"}, set(SCENARIOS)
     write_faults(path, few)
+
+    def write() -> None:
+        for each in (many, few) * 300:
+            write_faults(path, each)
+
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(lambda: [write_faults(path, each) for each in (many, few) * 300])
+        writing = pool.submit(write)
         while not writing.done():
             assert read_faults(path) in (few, many)
     writing.result()

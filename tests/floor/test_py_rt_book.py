@@ -71,6 +71,25 @@ def test_times_end_at_their_ceiling_and_spike_a_hundredfold() -> None:
     assert 40.0 < spiked[1000] / SPIKE_FACTOR < 50.0
 
 
+def test_what_was_traded_is_a_signed_sum() -> None:
+    """By it the signal bridge leans: sells take away what buys added, the opening is no trade."""
+    book = Book({"AAPL": 1000.0})
+    book.trade("AAPL", 2.0, 100.0, "momentum")
+    assert book.trade("AAPL", -3.0, 110.0, "momentum").traded_usd == pytest.approx(-130.0)
+
+
+def test_draws_are_the_seeds_and_the_services() -> None:
+    """The same again for the same two, and others for another one of either."""
+
+    def drawn(seed: int, service: str) -> list[float]:
+        draws = Draws(seed, service)
+        return [draws.between(0.0, 1.0) for _ in range(20)]
+
+    assert drawn(1, "a") == drawn(1, "a")
+    assert drawn(1, "a") != drawn(2, "a")
+    assert drawn(1, "a") != drawn(1, "b")
+
+
 @pytest.fixture(name="fault_path")
 def _fault_path(tmp_path: Path) -> Path:
     return tmp_path / "faults.json"

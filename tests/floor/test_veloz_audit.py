@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tapeline.floor.log_line import LineWriter
+from tapeline.floor.veloz import audit as audit_module
 from tapeline.floor.veloz.audit import LOG_TYPES, AuditLog, AuditQuery
 
 
@@ -57,6 +58,29 @@ def test_entries_are_found_by_each_parameter(
 ) -> None:
     """Type, user, action and both ends of a time range leave out what they do not name."""
     assert audit.find(query)["total"] == total
+
+
+def test_both_ends_of_a_range_belong_to_it(audit: AuditLog) -> None:
+    """An entry of exactly the time that is asked for is found."""
+    stamp = audit.entries[7]["timestamp"]
+    assert isinstance(stamp, float)
+
+    found = audit.find(AuditQuery(start_time=stamp, end_time=stamp))["logs"]
+    assert isinstance(found, list)
+    assert audit.entries[7] in found
+
+
+def test_the_oldest_entries_leave_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file keeps them."""
+    monkeypatch.setattr(audit_module, "ENTRIES_MAX", 3)
+    path = tmp_path / "audit.log"
+    with LineWriter(path) as lines:
+        log = AuditLog(lines)
+        for number in range(5):
+            log.write("order", f"did_{number}", "req")
+
+    assert [each["action"] for each in log.entries] == ["did_2", "did_3", "did_4"]
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 5
 
 
 def test_pages_follow_each_other(audit: AuditLog) -> None:

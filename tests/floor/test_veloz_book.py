@@ -85,7 +85,7 @@ def test_a_breach_is_beyond_leverage_concentration_and_utilization() -> None:
     figures = book.figures(_mids(), breach=True)
     assert figures.leverage > 3
     assert figures.largest_percent > 50
-    assert figures.utilization_percent > 95
+    assert figures.utilization_percent == 100
     assert book.figures(_mids()).leverage < 3
 
 
@@ -96,8 +96,10 @@ def test_exposure_adds_up() -> None:
     figures = book.figures(_mids())
     assert figures.gross == figures.long - figures.short
     assert figures.net == figures.long + figures.short
-    assert 1 / len(SYMBOLS) <= figures.hhi <= 1
-    assert figures.largest_percent <= figures.top3_percent <= 100
+    # Of 1.2 million USD in four positions: 30, 25, 25 and 20 percent.
+    assert figures.hhi == pytest.approx(0.3**2 + 2 * 0.25**2 + 0.2**2)
+    assert figures.largest_percent == pytest.approx(30)
+    assert figures.top3_percent == pytest.approx(80)
 
 
 def test_settling_realises_what_was_open() -> None:
@@ -110,6 +112,47 @@ def test_settling_realises_what_was_open() -> None:
     after = book.figures(risen)
     assert before.equity == after.equity
     assert sum(each.unrealized for each in after.holdings.values()) == 0
+
+
+def test_a_drawdown_is_from_the_highest_equity_and_ends_with_a_settlement() -> None:
+    """What was earned and lost again is a loss to whoever looks at the peak."""
+    book = Book()
+    book.open(_mids())
+    risen = _mids() | {"BTCUSDT": 2 * _mids()["BTCUSDT"]}
+    assert book.figures(risen).drawdown_percent == 0
+
+    fallen = book.figures(_mids())
+    assert fallen.equity == 1_000_000
+    assert fallen.drawdown_percent == pytest.approx(100 * 360_000 / 1_360_000)
+
+    book.settle(_mids())
+    assert book.figures(_mids()).drawdown_percent == 0
+
+
+def test_strategies_buy_what_they_hold_too_little_of() -> None:
+    """Long or short: below the wanted value they buy, above it they sell."""
+    book = Book()
+    book.open(_mids())
+    for symbol, (first, _, wanted) in SYMBOLS.items():
+        book.fill(symbol, Decimal(-1), first)
+        assert book.wants_to_buy(symbol, first), wanted
+        book.fill(symbol, Decimal(2), first)
+        assert not book.wants_to_buy(symbol, first), wanted
+
+
+def test_ratios_are_those_of_a_series_computed_by_hand() -> None:
+    """Mean 0.5 %, sample deviation 2.38 %, downside 1.118 %, index 1.02 1.0098 1.0401 1.0193."""
+    found = ratios([0.02, -0.01, 0.03, -0.02], 1_000)
+
+    assert found.sharpe == pytest.approx(0.005 / (0.0017 / 3) ** 0.5 * 365**0.5)
+    assert found.sortino == pytest.approx(0.005 / 0.000125**0.5 * 365**0.5)
+    assert found.max_drawdown_percent == pytest.approx(2)
+    assert found.calmar == pytest.approx(0.005 * 365 / 0.02)
+    assert found.win_rate_percent == 50
+    assert found.profit_factor == pytest.approx(5 / 3)
+    # Of the two lowest returns, 0.15 and 0.03 of the way from the first to the second.
+    assert found.var_95 == pytest.approx(18.5)
+    assert found.var_99 == pytest.approx(19.7)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +172,12 @@ def test_what_is_no_order_is_refused_with_a_reason(changes: dict[str, object], s
         _order(**changes)
 
 
+def test_an_order_without_a_decision_was_decided_at_its_price() -> None:
+    """Slippage is against what the strategy saw, where it says so."""
+    assert _order().decision_price == 100
+    assert _order(decision_price="99.5").decision_price == Decimal("99.5")
+
+
 def _outcomes(conditions: Conditions, count: int = 200, **changes: object) -> list[Outcome]:
     order, luck = _order(**changes), random.Random(1)  # noqa: S311 - no secret
     touch = Decimal(64_000)
@@ -140,6 +189,14 @@ def test_few_orders_are_rejected_on_a_quiet_day() -> None:
     found = _outcomes(Conditions(), count=1_600)
     assert sum(each.risk_reason is not None for each in found) == 2
     assert sum(each.venue_reason is not None for each in found) == 2
+
+
+def test_some_limit_orders_rest_for_seconds() -> None:
+    """About one of ten, and none of them is filled."""
+    resting = [each for each in _outcomes(Conditions(), count=1_000) if each.rest_s]
+
+    assert 50 < len(resting) < 150
+    assert all(2 <= each.rest_s <= 5 and each.price is None for each in resting)
 
 
 def test_a_market_order_is_filled_at_the_touch() -> None:
