@@ -9,6 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 
 from tapeline.instrument import (
     add_error_context,
@@ -130,6 +131,15 @@ def test_an_exemplar_names_the_trace(exported: InMemorySpanExporter) -> None:
     assert found == {"trace_id": trace.format_trace_id(span.context.trace_id)}
     assert span.attributes is not None
     assert span.attributes[EXEMPLAR_ATTRIBUTE] is True  # by which tail sampling keeps it
+
+
+@pytest.mark.parametrize("decision", [Decision.DROP, Decision.RECORD_ONLY])
+def test_a_trace_that_is_not_sampled_is_no_exemplar(decision: Decision) -> None:
+    """It would lead to nothing."""
+    provider = TracerProvider(sampler=StaticSampler(decision), shutdown_on_exit=False)
+    with provider.get_tracer("t").start_as_current_span("work"):
+        assert trace_ids() != {}
+        assert trace_exemplar() is None
 
 
 def test_some_traces_a_second_become_exemplars() -> None:

@@ -80,6 +80,27 @@ def test_a_span_without_credentials_is_exported_as_it_is() -> None:
     assert kept.spans == [span]
 
 
+@pytest.mark.parametrize("place", ["span", "event", "link"])
+def test_one_credential_is_enough(place: str) -> None:
+    """In the span itself, in an event of it or in a link; each is looked through."""
+    kept = Kept()
+    secret = {"api_key": "k"}
+    other = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1))
+    span = ReadableSpan(
+        "work",
+        attributes=secret if place == "span" else {},
+        events=[Event("login", secret if place == "event" else {})],
+        links=[Link(other, secret if place == "link" else {})],
+    )
+
+    SecretFreeSpans(kept).export([span])
+
+    (found,) = kept.spans
+    parts = [found.attributes, found.events[0].attributes, found.links[0].attributes]
+    told = [dict(each) for each in parts if each]
+    assert told == [{"api_key_present": True}]
+
+
 def test_a_span_with_credentials_keeps_all_else() -> None:
     """Attributes set at any time, events and links lose theirs; the span given stays as it was."""
     kept = Kept()
