@@ -7,7 +7,7 @@ yields complaints that begin with the page and the line.
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -129,7 +129,9 @@ def _unreadable(cells: list[str]) -> str | None:
 def complaints_of(row: Row) -> Iterator[str]:
     """Yield what a row names that is not there, or is otherwise than it says."""
     problems = [*_here_problems(row), *_proof_problems(row)]
-    if not row.is_another_way and row.kind in _CHECKS:
+    if row.is_another_way:
+        problems += _other_problems(row)
+    elif row.kind in _CHECKS:
         problems += _CHECKS[row.kind](row)
     yield from (f"{row.place}: {problem}" for problem in problems)
 
@@ -142,9 +144,21 @@ def _here_problems(row: Row) -> Iterator[str]:
             yield f"{path} is not there"
 
 
+def _other_problems(row: Row) -> Iterator[str]:
+    """Yield what is wrong with a row of another way: what serves instead must be there, too."""
+    modules = re.findall(r"[\w/]+\.py", row.here)
+    if row.kind == "metric" and modules:
+        if not any(metric.name == row.name for metric in metrics_of(row.system)):
+            yield f"{' and '.join(modules)} makes no such metric"
+    elif row.kind in _NAMES:
+        there = _NAMES[row.kind](row.system)
+        if not there & {row.name, *re.findall(r"[\w-]+", row.here)}:
+            yield f"neither its name nor what it says is the name of a {row.kind} that there is"
+
+
 def _proof_problems(row: Row) -> Iterator[str]:
     proofs = list(_PROOF.finditer(row.proof))
-    if not proofs and not (row.kind == "later" or row.proof.startswith(ANOTHER_WAY)):
+    if not proofs and row.kind != "later":
         yield f"{row.proof!r} is no proof: name a test, as tests/a/test_b.py::test_c"
     for proof in proofs:
         path = SOURCE_ROOT / proof["path"]
@@ -152,8 +166,8 @@ def _proof_problems(row: Row) -> Iterator[str]:
             yield f"its proof {proof['path']} is not there"
         elif proof["test"] and proof["test"] not in _functions(path):
             yield f"{proof['path']} has no {proof['test']}"
-        elif path.suffix == ".py" and path.name.startswith("test_") and not _functions(path):
-            yield f"{proof['path']} has no test"
+        elif path.suffix == ".py" and not proof["test"]:
+            yield f"{proof['path']} is many tests: name the one that proves it"
         elif _is_proven_by_case(row, proof["path"]):
             names = {case.name for case in cases([path])}
             if FIRES.format(row.name) not in names:
@@ -271,8 +285,12 @@ def _recording_problems(row: Row) -> Iterator[str]:
             yield f"{row.proof} asks for no value of it"
 
 
+def _slo_names(system: str) -> frozenset[str]:
+    return frozenset(slo.name for slo in load_slos(SOURCE_ROOT).get(system, ()))
+
+
 def _slo_problems(row: Row) -> Iterator[str]:
-    names = {slo.name for slo in load_slos(SOURCE_ROOT).get(row.system, ())}
+    names = _slo_names(row.system)
     if row.name not in names:
         yield f"config/slo/{row.system}.yaml has {', '.join(sorted(names)) or 'nothing'}"
 
@@ -305,11 +323,15 @@ def _panel_problems(row: Row) -> Iterator[str]:
         yield f"{uid} has no panel {title!r}"
 
 
-def _query_problems(row: Row) -> Iterator[str]:
-    path = SOURCE_ROOT / "config" / "loki" / "queries" / f"{row.system}.yaml"
+def _query_names(system: str) -> frozenset[str]:
+    path = SOURCE_ROOT / "config" / "loki" / "queries" / f"{system}.yaml"
     queries = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
-    if row.name not in {query["name"] for query in queries}:
-        yield f"{path.relative_to(SOURCE_ROOT)} has no query of this name"
+    return frozenset(query["name"] for query in queries)
+
+
+def _query_problems(row: Row) -> Iterator[str]:
+    if row.name not in _query_names(row.system):
+        yield f"config/loki/queries/{row.system}.yaml has no query of this name"
 
 
 def _runbook_problems(row: Row) -> Iterator[str]:
@@ -319,12 +341,16 @@ def _runbook_problems(row: Row) -> Iterator[str]:
         yield f"docs/runbooks/{row.name}.md is not there"
 
 
-def _route_problems(row: Row) -> Iterator[str]:
+@cache
+def _receivers() -> frozenset[str]:
     path = SOURCE_ROOT / "config" / "alertmanager" / "alertmanager.yml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    receivers = {receiver["name"] for receiver in document["receivers"]}
-    if re.fullmatch(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", row.name) and row.name not in receivers:
-        yield f"no receiver has this name; there are {', '.join(sorted(receivers))}"
+    return frozenset(receiver["name"] for receiver in document["receivers"])
+
+
+def _route_problems(row: Row) -> Iterator[str]:
+    if row.name not in _receivers():
+        yield f"no receiver has this name; there are {', '.join(sorted(_receivers()))}"
 
 
 _CHECKS: Final = {
@@ -337,4 +363,18 @@ _CHECKS: Final = {
     "log query": _query_problems,
     "runbook": _runbook_problems,
     "route": _route_problems,
+}
+
+# What a row of another way may name instead; a panel's row, the dashboard that shows it.
+_NAMES: Final[Mapping[str, Callable[[str], frozenset[str]]]] = {
+    "alert": lambda _: frozenset(_alerts()),
+    "slo": _slo_names,
+    "dashboard": lambda _: frozenset(_dashboards()),
+    "panel": lambda _: frozenset(
+        name
+        for uid, titles in _dashboards().items()
+        for name in (uid, *(f"{uid} / {title}" for title in titles))
+    ),
+    "log query": _query_names,
+    "route": lambda _: _receivers(),
 }

@@ -73,6 +73,8 @@ def test_a_row_that_is_right_has_no_complaint() -> None:
         _row("alert", "VeloZGatewayDown", "up == 0 for 1m, critical", VELOZ_RULES),
         _row("metric", "anything", "a number", "another way: nothing makes it, since x"),
         replace(_row("later", "Thanos", "two of them", "no cluster here"), proof="none"),
+        _row("alert", "OrderLatencyHigh", "x", "another way: VelozHighOrderLatency is the same"),
+        _row("panel", "all of it", "x", "another way: tapeline-overview has it"),
     ]
 
     assert [complaint for row in rows for complaint in complaints_of(row)] == []
@@ -127,6 +129,22 @@ def test_a_row_that_is_right_has_no_complaint() -> None:
         (_row("route", "nothing", "x"), "no receiver has this name"),
         (_row("trace", "a", "x", "floor/veloz/nothing.py"), "floor/veloz/nothing.py is not there"),
         (_row("trace", "a", "x", "another way:"), "it does not say which other way"),
+        (
+            _row("metric", "veloz_nothing", "Gauge{}", "another way: veloz/engine_metrics.py"),
+            "veloz/engine_metrics.py makes no such metric",
+        ),
+        *(
+            (_row(kind, "nothing", "x", "another way: by something else"), "neither its name nor")
+            for kind in ("alert", "slo", "dashboard", "panel", "log query", "route")
+        ),
+        (
+            replace(_row("trace", "a", "x"), proof="another way: by eye"),
+            "'another way: by eye' is no proof",
+        ),
+        (
+            replace(_row("trace", "a", "x"), proof="tests/docs/test_systems.py"),
+            "tests/docs/test_systems.py is many tests",
+        ),
         (replace(_row("trace", "a", "x"), proof="by eye"), "'by eye' is no proof"),
         (replace(_row("trace", "a", "x"), proof="tests/a/test_b.py::test_c"), "is not there"),
         (
