@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import context, propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -168,3 +168,22 @@ def test_helpers_take_fields_that_a_record_has_itself(caplog: pytest.LogCaptureF
     assert vars(start)["symbol"] == "AAPL"
     assert (failed.levelname, vars(failed)["error.type"]) == ("ERROR", "ValueError")
     assert failed.exc_info is not None
+
+
+def test_a_callers_tracestate_goes_on(exported: InMemorySpanExporter) -> None:
+    """As it came, in what a service asks of the next one."""
+    came = {
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "tracestate": "veloz=gateway,other=1",
+    }
+    token = context.attach(propagate.extract(came))
+    try:
+        with spans.span("between"):
+            goes: dict[str, str] = {}
+            propagate.inject(goes)
+    finally:
+        context.detach(token)
+
+    assert goes["tracestate"] == came["tracestate"]
+    assert goes["traceparent"].split("-")[1] == came["traceparent"].split("-")[1]
+    assert [each.name for each in exported.get_finished_spans()] == ["between"]
