@@ -17,6 +17,7 @@ import yaml
 from coverage_tables import PAGES, Row, read_rows
 from floor_stack import ROOT, FloorRun, running_floor
 from tapeline.floor.catalog import SYSTEMS, services_of
+from tapeline.floor.signals_config import MAPPED
 from waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
@@ -128,6 +129,33 @@ def test_every_log_query_of_the_documents_finds_a_line(floor: FloorRun, path: Pa
         return True
 
     eventually(all_found, timeout_s=SHOWS_TIMEOUT_S, poll_s=3)
+
+
+def test_orders_of_each_system_that_trades_are_in_the_convention(floor: FloorRun) -> None:
+    """VeloZ's as it sends them, the others' of their tailed logs, of which none is refused."""
+
+    def all_there() -> bool:
+        prometheus = floor.backends.prometheus
+        orders = prometheus.query(
+            "count by (trading_account, trading_order_state)"
+            ' (trading_orders_total{job="tapeline-signals"} > 0)'
+        )
+        told = {
+            (each.labels["trading_account"], each.labels["trading_order_state"]) for each in orders
+        }
+        wanted = {
+            (account, state)
+            for account in (*MAPPED, "veloz")
+            for state in ("submitted", "acknowledged")
+        }
+        assert wanted <= told, f"missing: {sorted(wanted - told)}"
+        return True
+
+    eventually(all_there, timeout_s=SHOWS_TIMEOUT_S, poll_s=3)
+    refused = floor.backends.prometheus.query(
+        'tapeline_signals_rejected_events_total{mapping!=""} > 0'
+    )
+    assert not refused, [(dict(each.labels), each.value) for each in refused]
 
 
 def test_the_watchdog_reaches_the_inbox(floor: FloorRun) -> None:
