@@ -263,6 +263,27 @@ def test_a_label_that_is_aggregated_away_is_found(tmp_path: Path) -> None:
     ]
 
 
+def test_the_limits_name_every_alert_that_no_scenario_makes_fire() -> None:
+    """By name, but those of error budgets, Tapeline's own and the machine's."""
+    expected = {
+        name
+        for path in (SOURCE_ROOT / "config" / "floor").glob("*.yaml")
+        for scenario in yaml.safe_load(path.read_text(encoding="utf-8")).values()
+        for name in (scenario or {}).get("expected") or ()
+    }
+    documents = {
+        alert["alert"]
+        for alert in [*alerts(), *alerts(LOKI_FILES)]
+        if alert["labels"]["system"] not in {"tapeline", "host"} and "slo" not in alert["labels"]
+    }
+    limits = (SOURCE_ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
+    (line,) = [line for line in limits.splitlines() if "is seen to fire on the floor" in line]
+    named = set(re.findall(r"`(\w+)`", line))
+
+    assert expected & documents
+    assert {name for name in named if not name.startswith("Tapeline")} == documents - expected
+
+
 def test_every_bound_of_a_bucket_is_written_as_it_is_stored() -> None:
     """In rules, in their cases and on the runbooks: le="100" matches nothing, and says nothing."""
     texts = [*RULE_FILES, *TEST_FILES, *PAGES]
