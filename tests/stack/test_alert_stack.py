@@ -2,8 +2,9 @@
 
 import json
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -231,6 +232,37 @@ def test_inhibition_holds_back_what_follows(
     assert eventually(lambda: state(target)["inhibitedBy"])
     assert not told(target)
     assert not state(other)["inhibitedBy"]
+
+
+def test_a_silence_holds_back_what_it_names(stack: Stack) -> None:
+    """For maintenance: the alert is there, and nobody is told; another one is."""
+    url = stack.url("alertmanager")
+    silent, other = (
+        by_hand(name, severity="critical", system="b25", service="market-data")
+        for name in ("InMaintenance", "NotInMaintenance")
+    )
+    begins, ends = (datetime.now(tz=UTC) + timedelta(seconds=each) for each in (0, 600))
+    matcher = {"name": "alertname", "value": "InMaintenance", "isRegex": False, "isEqual": True}
+    silence = {
+        "matchers": [matcher],
+        "startsAt": begins.isoformat(),
+        "endsAt": ends.isoformat(),
+        "createdBy": "test",
+        "comment": "maintenance",
+    }
+    request = urllib.request.Request(  # noqa: S310 - the test's own server
+        f"{url}/api/v2/silences",
+        data=json.dumps(silence).encode(),
+        headers={"content-type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - as above
+    for alert in (silent, other):
+        send(url, alert)
+
+    eventually(lambda: inbox(stack, "NotInMaintenance"))
+    (status,) = [one["status"] for one in alerts_named(url, "InMaintenance")]
+    assert status["silencedBy"]
+    assert not inbox(stack, "InMaintenance")
 
 
 def test_every_log_alert_has_its_case() -> None:
