@@ -17,6 +17,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tapeline import cli
 from tapeline.demo.command import DemoOptions, demo_settings
 from tapeline.floor import tape as tape_module
 from tapeline.floor.catalog import SERVICES, SYSTEMS, CatalogError, services_of
@@ -458,6 +459,18 @@ def test_a_wrong_option_of_the_floor_is_said(
     assert done.returncode == 2
     assert told in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--scenario", "drawdown"], ["--time-scale", "0"], ["--without-desk"]]
+)
+def test_an_option_of_the_floor_alone_is_said(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who forgot the word `floor` would wait for a fault that never comes."""
+    assert cli.main(["demo", *arguments]) == 2
+    told = f"{arguments[0]} is an option of `tapeline demo floor`"
+    assert told in capsys.readouterr().err
 
 
 def test_a_fast_floor_forgets_sooner_and_a_real_one_runs_the_committed_files(

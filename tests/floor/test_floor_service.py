@@ -27,8 +27,10 @@ app.get("/health")(lambda: {"ok": True})
 place = place_from(sys.argv[1:])
 
 async def body():
-    if place.seed:
+    if place.seed == 1:
         raise OSError("no market")
+    if place.seed == 2:
+        return
     await asyncio.sleep(3600)
 
 sys.exit(run_floor_service(app, place, body))
@@ -39,7 +41,7 @@ sys.exit(run_floor_service(app, place, body))
 def running(
     folder: Path, name: str = "veloz-engine", port: int = 0, seed: int = 0
 ) -> Iterator[tuple["subprocess.Popen[str]", Place]]:
-    """Run a service whose work is to wait, or to fail where the seed is 1."""
+    """Run a service whose work is to wait, or to fail where the seed is 1, to end where it is 2."""
     place = Place(
         name=name,
         port=port or free_port(),
@@ -108,12 +110,17 @@ def test_a_signal_ends_a_service(tmp_path: Path, number: signal.Signals) -> None
         assert process.stderr.read() == ""
 
 
-def test_work_that_fails_ends_a_service_with_the_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("seed", "told"), [(1, "OSError('no market')"), (2, "its work has ended, and shall not")]
+)
+def test_work_that_fails_or_ends_ends_a_service_with_the_reason(
+    tmp_path: Path, seed: int, told: str
+) -> None:
     """A service that answers but does nothing would be worse than none."""
-    with running(tmp_path, seed=1) as (process, _):
+    with running(tmp_path, seed=seed) as (process, _):
         assert process.wait(30) == 1
         assert process.stderr is not None
-        assert "veloz-engine: OSError('no market')" in process.stderr.read()
+        assert f"veloz-engine: {told}" in process.stderr.read()
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:

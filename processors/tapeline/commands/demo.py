@@ -1,6 +1,7 @@
 """`tapeline demo` and `tapeline fault`: everything brought up from nothing, and made to fail."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ __all__ = ["add_demo_commands"]
 _RUN_DIR: Final = Path(".tapeline/demo")
 _DESK_RATE_PER_S: Final = 5.0
 _FLOOR_RATE_PER_S: Final = 2.0
+_FLOOR_OPTIONS: Final = ("systems", "scenario", "time_scale", "tape", "without_desk")
 
 
 def add_demo_commands(commands: "Commands") -> None:
@@ -45,20 +47,16 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         "--port-base", type=int, default=None, help="use consecutive ports from here on"
     )
     floor = parser.add_argument_group("of the floor")
-    floor.add_argument(
-        "--systems", nargs="+", default=[], metavar="NAME", help="these systems only"
-    )
+    floor.add_argument("--systems", nargs="+", metavar="NAME", help="these systems only")
     floor.add_argument(
         "--scenario",
         action="append",
-        default=[],
         metavar="NAME[@BEGIN[+DURATION]]",
         help="a fault and when, as latency_spike@60s+2m; may be given several times",
     )
     floor.add_argument(
         "--time-scale",
         type=int,
-        default=1,
         metavar="N",
         help="divide the alerts' windows and waits by N, to see them sooner (default: 1)",
     )
@@ -66,7 +64,10 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         "--tape", type=Path, default=None, metavar="CSV", help="recorded quotes as the market"
     )
     floor.add_argument(
-        "--without-desk", action="store_true", help="the systems alone, without the demo's services"
+        "--without-desk",
+        action="store_const",
+        const=True,
+        help="the systems alone, without the demo's services",
     )
     parser.set_defaults(handler=_demo)
 
@@ -95,6 +96,11 @@ def _add_run_dir(parser: argparse.ArgumentParser) -> None:
 def _demo(options: argparse.Namespace) -> int:
     if options.part == "floor":
         return _floor(options)
+    for name in _FLOOR_OPTIONS:
+        if getattr(options, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            sys.stderr.write(f"tapeline demo: {option} is an option of `tapeline demo floor`\n")
+            return 2
     from tapeline.demo.command import demo_command
 
     return demo_command(
@@ -113,13 +119,13 @@ def _floor(options: argparse.Namespace) -> int:
     return floor_command(
         FloorChoices(
             run_dir=options.run_dir,
-            systems=options.systems,
+            systems=options.systems or (),
             rate=_FLOOR_RATE_PER_S if options.rate is None else options.rate,
             seed=options.seed,
             duration=options.duration,
             port_base=options.port_base,
-            time_scale=options.time_scale,
-            scenarios=options.scenario,
+            time_scale=1 if options.time_scale is None else options.time_scale,
+            scenarios=options.scenario or (),
             tape=options.tape,
             desk=not options.without_desk,
         )

@@ -51,13 +51,16 @@ async def _run(app: FastAPI, place: Place, body: Body) -> int:
     await asyncio.wait(
         {work, doors, asyncio.create_task(ended.wait())}, return_when=asyncio.FIRST_COMPLETED
     )
+    idle = work.done() and not ended.is_set()
     ended.set()
     work.cancel()
     results = await asyncio.gather(work, doors, return_exceptions=True)
     failures = [each for each in results if isinstance(each, Exception)]
     for failure in failures:
         logging.getLogger(__name__).error("%s: %r", place.name, failure, exc_info=failure)
-    return 1 if failures else 0
+    if idle and not failures:
+        logging.getLogger(__name__).error("%s: its work has ended, and shall not", place.name)
+    return 1 if failures or idle else 0
 
 
 async def _work(body: Body) -> None:

@@ -86,9 +86,12 @@ class Station:
 
     def latency_ms(self, typical_ms: float) -> float:
         """Draw a latency around a typical one; in a latency spike, one of seconds."""
-        if self.faults.active("latency_spike"):
+        if self._is_slow():
             return self.generator.uniform(1_100.0, 2_400.0)
         return min(typical_ms * self.generator.lognormvariate(0.0, 0.5), 10 * typical_ms)
+
+    def _is_slow(self) -> bool:
+        return self.faults.active("latency_spike")
 
     async def call(
         self, method: str, peer: str, path: str, body: object = None
@@ -133,11 +136,12 @@ class Station:
         call_next: Callable[[Request], Awaitable[Response]],
     ) -> Response:
         duration_s = self.latency_ms(4.0) / _MS
-        if self.service == "order-execution" and self.faults.active("latency_spike"):
+        is_refused = self.in_flight > IN_FLIGHT_MAX
+        if not is_refused and self.service == "order-execution" and self._is_slow():
             # It is the one that waits; whoever called it waits as well.
             self.warn_seldom("slow answer", {"duration_seconds": round(duration_s, 3)})
             await asyncio.sleep(duration_s)
-        if self.in_flight > IN_FLIGHT_MAX:
+        if is_refused:
             self.warn_seldom("request refused: too many at once")
             response: Response = JSONResponse({"error": "too many requests at once"}, _UNAVAILABLE)
         elif self.faults.active("error_burst") and self.generator.random() < _ERROR_SHARE:

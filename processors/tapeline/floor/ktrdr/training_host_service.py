@@ -20,6 +20,7 @@ __all__ = ["STRATEGIES", "TrainingRequest", "main", "make_routes"]
 
 STRATEGIES: Final = ("momentum", "mean_reversion")
 EPOCHS_MAX: Final = 100
+BATCH_MAX: Final = 65_536
 
 _EPOCH_S: Final = (0.01, 0.02)
 _SPIKE_S: Final = (1.1, 1.4)
@@ -35,7 +36,7 @@ class TrainingRequest(BaseModel):
     strategy: str = Field(max_length=50)
     symbol: str = Field(max_length=20)
     epochs: int = Field(gt=0, le=EPOCHS_MAX)
-    batch_size: int = Field(gt=0)
+    batch_size: int = Field(gt=0, le=BATCH_MAX)
 
 
 def make_routes(ground: Ground, metrics: TrainingHostMetrics) -> None:
