@@ -169,6 +169,14 @@ def test_an_error_burst_fails_calls_and_inferences(floor: FloorProcesses) -> Non
     failed = find(floor, EXECUTION_ENGINE, "Order submission failed")
     assert failed["level"] == "ERROR"
     assert failed["fields"]["status_code"] in {429, 500, 503}
+    assert failed["fields"]["error"]
+
+    def limited() -> bool:
+        told = [each["fields"] for each in lines(floor, EXECUTION_ENGINE)]
+        texts = [each["error_message"] for each in told if each.get("status_code") == 429]
+        return any("rate limit" in text for text in texts)
+
+    eventually(limited)
     assert find(floor, EXECUTION_ENGINE, "Retry attempt 2/3")["level"] == "WARN"
 
 
