@@ -239,6 +239,9 @@ def test_errors_burst_in_engine_and_gateway(faulty: FloorProcesses) -> None:
     ]
     faulty.fault("error_burst")
     eventually(lambda: all(each() for each in risen))
+    classes = {each["level"]: each.get("log_type") for each in _lines(faulty, ENGINE)}
+    assert classes["ERROR"] == "error"
+    assert classes["INFO"] is None
 
 
 def test_errors_come_on_the_stream(faulty: FloorProcesses) -> None:

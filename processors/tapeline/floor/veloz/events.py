@@ -19,6 +19,7 @@ __all__ = ["ACCOUNT", "VENUE", "VERSION", "EngineLog", "Events"]
 ACCOUNT: Final = "veloz"
 VENUE: Final = "binance"
 VERSION: Final = "1.0.0"
+_KEPT_LONGER: Final = frozenset({"ERROR", "CRITICAL"})
 
 
 class Events:
@@ -130,6 +131,8 @@ class EngineLog:
             "line": origin[1],
             "function": origin[2],
         }
+        if level in _KEPT_LONGER:
+            record["log_type"] = "error"  # the class by which Loki keeps it for 30 days
         record |= fields
         record |= trace_ids()
         if attributes is not None:
