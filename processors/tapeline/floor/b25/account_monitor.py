@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, Field
 
 from tapeline.floor.b25.account_monitor_metrics import AccountMonitorMetrics, make_metrics
@@ -21,12 +20,10 @@ from tapeline.floor.b25.market import (
     Strategy,
     Symbol,
 )
-from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.b25.station import Station, run_station
 from tapeline.floor.pace import every
-from tapeline.floor.place import place_from
 from tapeline.floor.position import Position
 from tapeline.floor.request_fields import Amount, OrderId, Side
-from tapeline.floor.service import run_floor_service
 
 __all__ = ["AccountMonitor", "FillIn", "main"]
 
@@ -235,14 +232,10 @@ class AccountMonitor:
         metrics.unrealized_usd.labels(**labels).set(self._unrealized_usd(book))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    registry = CollectorRegistry()
-    with open_station(place, registry) as station:
-        service = AccountMonitor(station, make_metrics(registry))
-        return run_floor_service(station.app, place, service.run)
+    return run_station(arguments, make_metrics, AccountMonitor)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -4,13 +4,10 @@ import sys
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, Field
 
 from tapeline.floor.b25.config_service_metrics import ConfigServiceMetrics, make_metrics
-from tapeline.floor.b25.station import Station, open_station
-from tapeline.floor.place import place_from
-from tapeline.floor.service import run_floor_service
+from tapeline.floor.b25.station import Station, run_station
 
 __all__ = ["Change", "ConfigService", "main"]
 
@@ -63,14 +60,10 @@ class ConfigService:
         await self._station.background()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    registry = CollectorRegistry()
-    with open_station(place, registry) as station:
-        service = ConfigService(station, make_metrics(registry))
-        return run_floor_service(station.app, place, service.run)
+    return run_station(arguments, make_metrics, ConfigService)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -5,13 +5,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-
 from tapeline.floor.b25.dashboard_server_metrics import DashboardServerMetrics, make_metrics
-from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.b25.station import Station, run_station
 from tapeline.floor.pace import every
-from tapeline.floor.place import place_from
-from tapeline.floor.service import run_floor_service
 
 __all__ = ["DashboardServer", "main"]
 
@@ -48,14 +44,10 @@ class DashboardServer:
                 self._station.log("info", "overview shown", {"refreshes": number})
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    registry = CollectorRegistry()
-    with open_station(place, registry) as station:
-        service = DashboardServer(station, make_metrics(registry))
-        return run_floor_service(station.app, place, service.run)
+    return run_station(arguments, make_metrics, DashboardServer)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

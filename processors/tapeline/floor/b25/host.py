@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
-from prometheus_client import CollectorRegistry
 
 from tapeline.floor.b25.host_metrics import HostMetrics, make_metrics
-from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.b25.station import Station, run_station
 from tapeline.floor.exposition import add_metrics
 from tapeline.floor.pace import every
-from tapeline.floor.place import place_from
-from tapeline.floor.service import HOST, run_floor_service
+from tapeline.floor.service import HOST
 
 __all__ = ["Host", "main"]
 
@@ -190,14 +188,10 @@ async def _accepts(port: int) -> bool:
     return True
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the host until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    registry = CollectorRegistry()
-    with open_station(place, registry) as station:
-        host = Host(station, make_metrics(registry))
-        return run_floor_service(station.app, place, host.run)
+    return run_station(arguments, make_metrics, Host)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -11,14 +11,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-
 from tapeline.floor.b25.market import BOOKS, EXCHANGES, FIRST_PRICES, Book
 from tapeline.floor.b25.market_data_metrics import MarketDataMetrics, make_metrics
-from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.b25.station import Station, run_station
 from tapeline.floor.pace import every
-from tapeline.floor.place import place_from
-from tapeline.floor.service import run_floor_service
 from tapeline.floor.tape import Quote, tape_of
 from tapeline.instrument import trace_exemplar
 
@@ -162,14 +158,10 @@ class MarketData:
             )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    registry = CollectorRegistry()
-    with open_station(place, registry) as station:
-        service = MarketData(station, make_metrics(registry))
-        return run_floor_service(station.app, place, service.run)
+    return run_station(arguments, make_metrics, MarketData)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from opentelemetry import trace
-from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from tapeline.floor.b25.market import (
@@ -23,11 +22,9 @@ from tapeline.floor.b25.order_execution_metrics import (
     OrderExecutionMetrics,
     make_metrics,
 )
-from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.b25.station import Station, run_station
 from tapeline.floor.pace import every
-from tapeline.floor.place import place_from
 from tapeline.floor.request_fields import Amount, OrderId, Side
-from tapeline.floor.service import run_floor_service
 from tapeline.instrument import trace_exemplar
 
 __all__ = ["OrderExecution", "OrderIn", "main", "outcome_of"]
@@ -256,14 +253,10 @@ class OrderExecution:
                 self._metrics.breaker_state.labels(exchange).set(state)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    registry = CollectorRegistry()
-    with open_station(place, registry) as station:
-        service = OrderExecution(station, make_metrics(registry))
-        return run_floor_service(station.app, place, service.run)
+    return run_station(arguments, make_metrics, OrderExecution)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

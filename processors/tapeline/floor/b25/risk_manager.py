@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry
 
 from tapeline.floor.b25.market import BOOKS, POSITION_LIMIT_USD
 from tapeline.floor.b25.risk_manager_metrics import RiskManagerMetrics, make_metrics
-from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.b25.station import Station, run_station
 from tapeline.floor.pace import every
-from tapeline.floor.place import place_from
-from tapeline.floor.service import run_floor_service
 
 __all__ = ["LIMITS", "RiskManager", "main", "utilization"]
 
@@ -125,14 +122,10 @@ class RiskManager:
         await self._station.call("POST", "config-service", "/config", change)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    registry = CollectorRegistry()
-    with open_station(place, registry) as station:
-        service = RiskManager(station, make_metrics(registry))
-        return run_floor_service(station.app, place, service.run)
+    return run_station(arguments, make_metrics, RiskManager)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -4,11 +4,11 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import httpx
 from fastapi import FastAPI, Request, Response
@@ -20,10 +20,11 @@ from tapeline.floor.b25.http_metrics import HttpMetrics
 from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
-from tapeline.floor.place import Place
+from tapeline.floor.place import Place, place_from
+from tapeline.floor.service import run_floor_service
 from tapeline.instrument import Telemetry, setup, trace_exemplar, trace_ids
 
-__all__ = ["CALL_TIMEOUT_S", "IN_FLIGHT_MAX", "Station", "open_station"]
+__all__ = ["CALL_TIMEOUT_S", "IN_FLIGHT_MAX", "Station", "run_station"]
 
 CALL_TIMEOUT_S: Final = 10.0
 """Long: who gives up leaves work to be done for nobody, and a busy machine gets busier."""
@@ -40,6 +41,8 @@ _MS: Final = 1000.0
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 _UNAVAILABLE: Final = 503
+
+Metrics = TypeVar("Metrics")
 
 
 @dataclass(slots=True)
@@ -164,8 +167,27 @@ class Station:
                     self.log("error", "retry failed: resource temporarily unavailable")
 
 
+class Work(Protocol):
+    """What a service does beside answering."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+
+
+def run_station(
+    arguments: Sequence[str],
+    make_metrics: Callable[[CollectorRegistry], Metrics],
+    make_work: Callable[[Station, Metrics], Work],
+) -> int:
+    """Run a service until a signal ends it; return the process's exit status."""
+    place, registry = place_from(arguments), CollectorRegistry()
+    with _open_station(place, registry) as station:
+        work = make_work(station, make_metrics(registry))
+        return run_floor_service(station.app, place, work.run)
+
+
 @contextmanager
-def open_station(place: Place, registry: CollectorRegistry) -> Iterator[Station]:
+def _open_station(place: Place, registry: CollectorRegistry) -> Iterator[Station]:
     """Set up a service's process: telemetry to the place's endpoint, and the log file."""
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = place.otlp_endpoint
     # Metrics are scraped and logs are tailed: only traces go by OTLP.

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from tapeline.floor.b25.market import (
@@ -18,12 +17,10 @@ from tapeline.floor.b25.market import (
     Exchange,
     Symbol,
 )
-from tapeline.floor.b25.station import Station, open_station
+from tapeline.floor.b25.station import Station, run_station
 from tapeline.floor.b25.strategy_engine_metrics import StrategyEngineMetrics, make_metrics
 from tapeline.floor.pace import every
-from tapeline.floor.place import place_from
 from tapeline.floor.request_fields import Amount
-from tapeline.floor.service import run_floor_service
 from tapeline.instrument import trace_exemplar
 
 __all__ = ["QuoteIn", "StrategyEngine", "main"]
@@ -133,14 +130,10 @@ class StrategyEngine:
                 self._used[Book(row["exchange"], row["symbol"])] = row["quantity"] / row["limit"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    registry = CollectorRegistry()
-    with open_station(place, registry) as station:
-        service = StrategyEngine(station, make_metrics(registry))
-        return run_floor_service(station.app, place, service.run)
+    return run_station(arguments, make_metrics, StrategyEngine)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

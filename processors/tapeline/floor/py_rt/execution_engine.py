@@ -12,8 +12,6 @@ from typing import Final
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from tapeline.demo.credentials import credentials
-from tapeline.floor.log_line import LineWriter
-from tapeline.floor.place import place_from
 from tapeline.floor.py_rt.draws import Taken
 from tapeline.floor.py_rt.execution_engine_metrics import ExecutionEngineMetrics, make_metrics
 from tapeline.floor.py_rt.fill_window import FillWindow
@@ -25,8 +23,7 @@ from tapeline.floor.py_rt.surroundings import (
     Service,
     Surroundings,
     post,
-    run_service,
-    surroundings,
+    run_process,
 )
 from tapeline.floor.py_rt.venue import (
     ENDPOINT,
@@ -277,14 +274,10 @@ class ExecutionEngine:
             self._metrics.orders_submitted.labels("limit", "success", self._leaked)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    with LineWriter(place.log_path) as writer:
-        around = surroundings(NAME, place, writer)
-        metrics = make_metrics(around.registry)
-        return run_service(around, metrics.resources, ExecutionEngine(around, metrics).service())
+    return run_process(NAME, arguments, make_metrics, ExecutionEngine)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

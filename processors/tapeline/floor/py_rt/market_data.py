@@ -9,8 +9,6 @@ from typing import Final
 
 from opentelemetry.trace import Status, StatusCode
 
-from tapeline.floor.log_line import LineWriter
-from tapeline.floor.place import place_from
 from tapeline.floor.py_rt.draws import Taken
 from tapeline.floor.py_rt.limits import (
     EXCHANGE,
@@ -25,8 +23,7 @@ from tapeline.floor.py_rt.surroundings import (
     Service,
     Surroundings,
     post,
-    run_service,
-    surroundings,
+    run_process,
 )
 from tapeline.floor.tape import Quote, tape_of
 from tapeline.instrument import span
@@ -192,14 +189,10 @@ class MarketData:
         self._metrics.zmq_queue_depth.labels(NAME, "outbound").set(depth)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    with LineWriter(place.log_path) as writer:
-        around = surroundings(NAME, place, writer)
-        metrics = make_metrics(around.registry)
-        return run_service(around, metrics.resources, MarketData(around, metrics).service())
+    return run_process(NAME, arguments, make_metrics, MarketData)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

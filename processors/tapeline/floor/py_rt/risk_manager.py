@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from tapeline.floor.log_line import LineWriter
-from tapeline.floor.place import place_from
 from tapeline.floor.py_rt.book import Book, Holding
 from tapeline.floor.py_rt.draws import Taken
 from tapeline.floor.py_rt.limits import (
@@ -24,8 +22,7 @@ from tapeline.floor.py_rt.surroundings import (
     Every,
     Service,
     Surroundings,
-    run_service,
-    surroundings,
+    run_process,
 )
 from tapeline.instrument import span
 
@@ -235,14 +232,10 @@ class RiskManager:
         metrics.open_positions.set(_BREACH_POSITIONS if breached else self._book.open_count)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the service until a signal ends it."""
-    place = place_from(sys.argv[1:] if arguments is None else arguments)
-    with LineWriter(place.log_path) as writer:
-        around = surroundings(NAME, place, writer)
-        metrics = make_metrics(around.registry)
-        return run_service(around, metrics.resources, RiskManager(around, metrics).service())
+    return run_process(NAME, arguments, make_metrics, RiskManager)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import httpx
 from fastapi import FastAPI
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
-from tapeline.floor.place import Place
+from tapeline.floor.place import Place, place_from
 from tapeline.floor.py_rt.draws import Draws
 from tapeline.floor.py_rt.resource_metrics import ResourceMeter, ResourceMetrics
 from tapeline.floor.py_rt.tracing_log import TracingLog
@@ -21,12 +21,14 @@ from tapeline.floor.service import run_floor_service
 from tapeline.instrument import health_routes, setup
 from tapeline.instrument.health import Check
 
-__all__ = ["Every", "PeerError", "Service", "Surroundings", "post", "run_service", "surroundings"]
+__all__ = ["Every", "PeerError", "Service", "Surroundings", "post", "run_process", "surroundings"]
 
 VERSION: Final = "1.0.0"
 # A machine that is busy with other things is no error; callers wait for few calls at a time.
 CALL_TIMEOUT_S: Final = 15.0
 _MEASURE_INTERVAL_S: Final = 1.0
+
+Metrics = TypeVar("Metrics", bound="ServiceMetrics")
 
 
 class PeerError(Exception):
@@ -75,15 +77,43 @@ async def post(around: Surroundings, peer: str, path: str, content: object) -> d
         answer = await around.client.post(url, json=content)
         answer.raise_for_status()
         document = answer.json()
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, ValueError) as error:  # the latter: no JSON
         raise PeerError(f"{peer}{path}: {type(error).__name__}") from error
     if not isinstance(document, dict):
         raise PeerError(f"{peer}{path}: answered with no object")
     return document
 
 
-def run_service(around: Surroundings, resources: ResourceMetrics, service: Service) -> int:
-    """Serve until a signal ends it; return the process's exit status."""
+class ServiceMetrics(Protocol):
+    """A service's own metrics, and those that each of the four has."""
+
+    @property
+    def resources(self) -> ResourceMetrics:
+        """CPU, memory and tasks."""
+
+
+class Program(Protocol):
+    """What one of the four is."""
+
+    def service(self) -> Service:
+        """Return what the process runs."""
+
+
+def run_process(
+    name: str,
+    arguments: Sequence[str],
+    make_metrics: Callable[[CollectorRegistry], Metrics],
+    make_program: Callable[[Surroundings, Metrics], Program],
+) -> int:
+    """Run a service until a signal ends it; return the process's exit status."""
+    place = place_from(arguments)
+    with LineWriter(place.log_path) as writer:
+        around = surroundings(name, place, writer)
+        metrics = make_metrics(around.registry)
+        return _run(around, metrics.resources, make_program(around, metrics).service())
+
+
+def _run(around: Surroundings, resources: ResourceMetrics, service: Service) -> int:
     app = FastAPI(openapi_url=None)
     telemetry = setup(around.place.name, version=VERSION, app=app)
     health_routes(app, components=service.checks, version=VERSION)
