@@ -41,18 +41,20 @@ def contents(server: PostgresqlServer) -> Loaded:
         store.close()
 
 
-def run(server: PostgresqlServer, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    server: PostgresqlServer, script: str, *arguments: str, database: str | None = DATABASE
+) -> subprocess.CompletedProcess[str]:
     """Run a script with the server in libpq's environment, its password in a file."""
     passwords = Path(arguments[-1]).parent / "passwords"
     passwords.write_text(f"127.0.0.1:*:*:*:{server.password}\n", encoding="utf-8")
     passwords.chmod(0o600)
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
         "PGHOST": "127.0.0.1",
         "PGPORT": str(server.port),
-        "PGDATABASE": DATABASE,
         "PGUSER": ROLE,
         "PGPASSFILE": str(passwords),
+        **({} if database is None else {"PGDATABASE": database}),
     }
     return subprocess.run(
         [str(SCRIPTS / script), *arguments],
@@ -126,3 +128,27 @@ def test_a_dump_that_was_changed_is_refused(server: PostgresqlServer, tmp_path: 
     assert "its SHA-256 differs" in refused.stderr
     assert len(contents(server).rows) == 1
     assert run(server, "restore-postgresql", "a", str(dump)).returncode == 2
+
+
+def test_without_a_database_both_take_the_users_own(
+    server: PostgresqlServer, tmp_path: Path
+) -> None:
+    """What libpq takes: a dump is never put into another database than it came from."""
+    drop(server)
+    store = opened(server)
+    store.load()
+    store.close()
+    with server.connected() as connection:
+        connection.autocommit = True
+        connection.execute(f"CREATE DATABASE {ROLE} TEMPLATE {DATABASE}".encode())
+    drop(server)
+
+    backup = run(server, "backup-postgresql", str(tmp_path / "b"), database=None)
+    assert backup.returncode == 0, backup.stderr
+    (dump,) = (tmp_path / "b").glob("*.dump")
+    restored = run(server, "restore-postgresql", "--replace", str(dump), database=None)
+
+    assert restored.returncode == 0, restored.stderr
+    with server.connected() as connection:
+        (row,) = connection.execute("SELECT to_regclass('tapeline_signals_state')")
+    assert row == (None,)
