@@ -12,6 +12,7 @@ __all__ = ["HostError", "Hosts"]
 
 CALL_TIMEOUT_S: Final = 10.0
 CONNECTIONS_MAX: Final = 400
+_TEXT_MAX: Final = 200
 
 
 class HostError(RuntimeError):
@@ -37,13 +38,15 @@ class Hosts:
         outcome = "unreachable"
         try:
             answer = await self._client.post(url, json=body)
-            outcome = "ok" if answer.is_success else "failed"
-            if answer.is_success:
-                found: dict[str, Any] = answer.json()
-                return found
-            raise HostError(host_service, answer.status_code, answer.text[:200])
         except httpx.TransportError as error:
             raise HostError(host_service, None, f"{type(error).__name__}: {error}") from error
+        else:
+            outcome = "failed"
+            found = _object_of(answer)
+            if found is None:
+                raise HostError(host_service, answer.status_code, answer.text[:_TEXT_MAX])
+            outcome = "ok"
+            return found
         finally:
             self._metrics.host_calls.labels(host_service, outcome).inc()
             self._metrics.host_call_durations.labels(host_service).observe(
@@ -53,3 +56,14 @@ class Hosts:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+def _object_of(answer: httpx.Response) -> dict[str, Any] | None:
+    """Return the JSON object of an answer, or None where it is an error or something else."""
+    if not answer.is_success:
+        return None
+    try:
+        content = answer.json()
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
