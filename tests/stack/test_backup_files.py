@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -98,6 +99,20 @@ def test_what_is_there_is_never_overwritten(run: Path, capsys: pytest.CaptureFix
     assert (run / "data/loki.before-restore/chunks/a").read_text(encoding="utf-8") == "newer"
     assert restored(backup, run, "--replace", "--store", "loki") == 1
     assert "from an earlier restore" in capsys.readouterr().err
+
+
+def test_a_folder_that_can_not_be_looked_at_is_said(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is changed."""
+    backup = backed_up(run)
+    shutil.rmtree(run)
+    name = "x" * 300
+
+    assert restored(backup, run, "--folder", f"loki={run.parent / name}") == 1
+
+    assert f"{name}: File name too long" in capsys.readouterr().err
+    assert not (run / "data").exists()
 
 
 def _flip(path: Path) -> None:

@@ -49,7 +49,10 @@ def backup_command(choices: BackupChoices, target: Path, keep: int) -> int:
 
 
 def restore_command(choices: BackupChoices, backup: Path, *, replace: bool) -> int:
-    """Put a backup back; return 0, or 1 where it can't be done and nothing was changed."""
+    """Put a backup back; return 0, or 1 where it can't be done: what was put back by then is told.
+
+    What is wrong with the backup or with a folder is found before anything is changed.
+    """
     directory = RunDirectory(choices.run_dir)
     if directory.is_locked():
         sys.stderr.write(

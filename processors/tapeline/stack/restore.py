@@ -83,7 +83,7 @@ def put_back(
     """Put stores back into their folders. All are checked before the first is touched.
 
     With `replace`, what is there is kept beside as `….before-restore`; without, it is an error.
-    Raises BackupError.
+    Raises BackupError; stores that were shown by then are back, and stay.
     """
     wanted = {store.name for store in stores}
     places = [
@@ -109,8 +109,11 @@ def put_back(
 
 def _check_free(target: Path, *, replace: bool) -> None:
     aside = _aside(target)
-    if not target.is_dir() or not any(target.iterdir()):
-        return
+    try:
+        if not target.is_dir() or not any(target.iterdir()):
+            return
+    except OSError as error:
+        raise BackupError(f"{target}: {error.strerror}") from error
     if not replace:
         raise BackupError(f"{target} is not empty; with --replace it is moved to {aside.name}")
     if aside.exists():
