@@ -6,6 +6,7 @@ import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import astuple, fields, replace
 from pathlib import Path
@@ -90,6 +91,23 @@ def test_units_start_by_need_and_end_in_reverse(two_units: Stack) -> None:
         "second stopped",
         "first stopped",
     ]
+
+
+def test_half_a_stack_ends_side_by_side(tmp_path: Path) -> None:
+    """Each may wait for one that isn't there yet: their graces don't add up."""
+    code = "import signal, sys, time; signal.signal(15, lambda *_: time.sleep(60)); time.sleep(60)"
+    held = [
+        replace(unit(name, port, tmp_path / "events"), arguments=("-c", code, name), grace_s=2.0)
+        for name, port in zip("abcdef", astuple(Ports.free()), strict=False)
+    ]
+    stack = Stack(tmp_path / "run", servers=(), overrides=Overrides(units=tuple(held)))
+    stack.prepare()
+    with pytest.raises(StackError, match="not ready after"):
+        stack.add([each.name for each in held], timeout_s=1.0)
+    began = time.monotonic()
+    stack.stop()
+    assert time.monotonic() - began < 6 * 2.0
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_stop_leaves_nothing_behind(two_units: Stack) -> None:

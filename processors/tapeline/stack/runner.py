@@ -289,9 +289,19 @@ class Stack:
         return [(name, self._members[name]) for name in self._units if name in self._members]
 
     def _end_all(self) -> None:
+        if not self._complete:
+            self._end_half()
         for name, _ in reversed(self._in_order()):
             self.terminate(name)
         self._members.clear()
+
+    def _end_half(self) -> None:
+        """End all at once: of half a stack, one may wait for another that isn't there."""
+        for member in self._members.values():
+            member.child.ask_to_end()
+        began = time.monotonic()
+        for member in self._members.values():
+            member.child.wait(max(0.0, began + member.unit.grace_s - time.monotonic()))
 
     def _write_state(self) -> None:
         self.directory.write_state(self.state())
