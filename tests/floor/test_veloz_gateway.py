@@ -102,6 +102,10 @@ def test_an_engine_that_answers_with_something_else_is_an_error(gateway: Gateway
     """As one that does not answer: counted, and 503 to the client."""
     assert ask(gateway, "POST", "/api/order", json=ORDER | {"strategy": "ill"}).status_code == 503
     assert ask(gateway, "POST", "/api/order", json=ORDER).status_code == 200
+    gateway.engine = httpx.AsyncClient(
+        base_url="http://engine", transport=httpx.MockTransport(lambda _: httpx.Response(200))
+    )
+    assert ask(gateway, "GET", "/api/market").status_code == 503
 
 
 def test_a_handler_that_fails_is_in_the_access_log(gateway: Gateway) -> None:

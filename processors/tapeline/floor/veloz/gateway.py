@@ -226,11 +226,11 @@ def _facts(app: FastAPI, gateway: Gateway) -> None:
             gateway.metrics.http.rate_limit_hits.labels("/api/market").inc()
             return JSONResponse({"ok": False, "error": "too many requests"}, status_code=429)
         try:
-            answer = await gateway.engine.get("/market")
-        except httpx.HTTPError as error:
+            content = (await gateway.engine.get("/market")).json()
+        except (httpx.HTTPError, ValueError) as error:
             gateway.fail("engine_unreachable", f"Engine unreachable: {type(error).__name__}")
             return JSONResponse({"ok": False, "error": "engine unreachable"}, status_code=503)
-        return JSONResponse(answer.json())
+        return JSONResponse(content)
 
     @app.post("/api/auth/login")
     async def login(request: Request, user_agent: Annotated[str, Header()] = "") -> JSONResponse:

@@ -89,11 +89,11 @@ class Work:
             with suppress_instrumentation():
                 try:
                     answer = await gateway.engine.get("/health/ready")
-                except httpx.HTTPError:
-                    running = False
+                    venue = answer.json()["components"]["venue"] == "connected"
+                except (httpx.HTTPError, ValueError, LookupError, TypeError):
+                    running = False  # or it answers with something else
                 else:
                     running = True
-                    venue = answer.json()["components"]["venue"] == "connected"
             state.engine_running.set(running)
             state.engine_connection.set(running and venue)
             state.uptime.set(time.monotonic() - self._began)
@@ -163,7 +163,7 @@ class Work:
                         self._leak(secrets, step)
                         for _ in range(ATTACK_LOGINS):
                             await self._login(client, "admin", "guess")
-                except httpx.HTTPError as error:
+                except (httpx.HTTPError, ValueError) as error:
                     text = f"The page got no answer: {type(error).__name__}"
                     gateway.note(logging.WARNING, text, "ui", event_type="ui.error")
 
