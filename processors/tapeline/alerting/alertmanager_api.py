@@ -1,23 +1,19 @@
 """The little of Alertmanager's API v2 that Tapeline uses: send an alert, ask where it went."""
 
-import http.client
 import json
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from tapeline.alerting.json_answers import NoAnswerError, RefusedError, ask
+
 __all__ = ["AlertmanagerError", "HandmadeAlert", "alerts_named", "base_url", "call", "send", "sent"]
 
 TIMEOUT_S: Final = 10.0
-_ERROR_CHARACTERS: Final = 300
 _POLL_S: Final = 0.1
-# Never by a proxy: it is on this machine or in this network.
-_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class AlertmanagerError(Exception):
@@ -87,19 +83,12 @@ def sent(alertmanager: str, alert: HandmadeAlert, timeout_s: float) -> tuple[str
 
 def call(url: str, body: object = None) -> Any:
     """Return the JSON of an answer; raises AlertmanagerError."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data)  # noqa: S310 - checked by base_url
-    request.add_header("Content-Type", "application/json")
     try:
-        with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
-            text = answer.read()
-            return json.loads(text) if text else None
-    except urllib.error.HTTPError as error:
-        told = error.read().decode(errors="replace")[:_ERROR_CHARACTERS].strip()
-        raise AlertmanagerError(f"{url} refuses ({error.code}): {told}") from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
+        return ask(url, TIMEOUT_S, body)
+    except RefusedError as error:
+        raise AlertmanagerError(f"{url} refuses {error}") from error
+    except NoAnswerError as error:
         raise AlertmanagerError(
-            f"{url} does not answer ({reason}); start it with `tapeline stack up`, or name another"
+            f"{url} does not answer ({error}); start it with `tapeline stack up`, or name another"
             " with --alertmanager"
         ) from error

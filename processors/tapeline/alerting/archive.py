@@ -5,13 +5,10 @@ it. Loki is asked for a count of the day as well: a file that lacks a line is no
 """
 
 import hashlib
-import http.client
 import io
 import json
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import zstandard
+
+from tapeline.alerting.json_answers import NoAnswerError, RefusedError, ask
 
 __all__ = [
     "CLASSES",
@@ -40,8 +39,6 @@ _DAY_NS: Final = 86_400 * 10**9
 _LEVEL: Final = 10
 _CHUNK_BYTES: Final = 1 << 20
 _SUFFIX: Final = ".jsonl.zst"
-# Never by a proxy: Loki is on this machine or in this network.
-_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ArchiveError(Exception):
@@ -215,12 +212,9 @@ def _text(at_unix_nano: int, labels: Mapping[str, str], line: str) -> str:
 def _get(loki: str, path: str, parameters: Mapping[str, object]) -> list[Any]:
     url = f"{loki}{path}?{urllib.parse.urlencode(parameters)}"
     try:
-        with _OPENER.open(url, timeout=_TIMEOUT_S) as answer:
-            result: list[Any] = json.load(answer)["data"]["result"]
-    except urllib.error.HTTPError as error:
-        told = error.read().decode(errors="replace")[:300].strip()
-        raise ArchiveError(f"{loki} refuses ({error.code}): {told}") from error
-    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise ArchiveError(f"{loki} does not answer as Loki does: {reason}") from error
+        result: list[Any] = ask(url, _TIMEOUT_S)["data"]["result"]
+    except RefusedError as error:
+        raise ArchiveError(f"{loki} refuses {error}") from error
+    except (NoAnswerError, KeyError, TypeError) as error:
+        raise ArchiveError(f"{loki} does not answer as Loki does: {error}") from error
     return result

@@ -1,15 +1,12 @@
 """Reads a month of SLOs from Prometheus: the series that `tapeline.alerting.slo_rules` records."""
 
-import http.client
-import json
 import math
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tapeline.alerting.json_answers import NoAnswerError, RefusedError, ask
 from tapeline.alerting.report import HOUR_S, Hour, Month, SloMonth, episodes
 from tapeline.alerting.slo import Slo
 
@@ -18,7 +15,6 @@ __all__ = ["PrometheusError", "read_month"]
 _TIMEOUT_S: Final = 60.0
 _ALERT_STEP_S: Final = 300
 """A month has 8928 of these steps; Prometheus answers at most 11000."""
-_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _BY: Final = "sum by (slo, system) (sum_over_time({}[1h]))"
 _OBJECTIVE: Final = "max by (slo, system, service) (last_over_time(slo:objective:ratio[1h]))"
 _FIRING: Final = (
@@ -103,15 +99,12 @@ def _range(url: str, query: str, start_s: int, end_s: int, step_s: int) -> list[
     parameters = {"query": query, "start": start_s, "end": end_s, "step": step_s}
     address = f"{url.rstrip('/')}/api/v1/query_range?{urllib.parse.urlencode(parameters)}"
     try:
-        with _OPENER.open(address, timeout=_TIMEOUT_S) as answer:
-            return [_series(each) for each in json.load(answer)["data"]["result"]]
-    except urllib.error.HTTPError as error:
-        told = error.read().decode(errors="replace")[:300].strip()
-        raise PrometheusError(f"{url} refuses ({error.code}): {told}") from error
-    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
+        return [_series(each) for each in ask(address, _TIMEOUT_S)["data"]["result"]]
+    except RefusedError as error:
+        raise PrometheusError(f"{url} refuses {error}") from error
+    except (NoAnswerError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise PrometheusError(
-            f"{url} does not answer as Prometheus does: {reason}. Give its address with"
+            f"{url} does not answer as Prometheus does: {error}. Give its address with"
             " --prometheus, as http://127.0.0.1:9090."
         ) from error
 

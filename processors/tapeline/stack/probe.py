@@ -6,6 +6,7 @@ or HTTP client, and as the `ready` service.
 """
 
 import argparse
+import http.client
 import sys
 import time
 import urllib.error
@@ -34,7 +35,7 @@ def is_ready(url: str, timeout_s: float = REQUEST_TIMEOUT_S) -> bool:
         with _OPENER.open(request, timeout=timeout_s) as answer:
             status: int = answer.status
             return status < 300  # noqa: PLR2004 - where success ends (RFC 9110, 15)
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False  # Not there yet: refused, reset, timed out, or an error status
 
 
