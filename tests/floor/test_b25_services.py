@@ -111,6 +111,7 @@ def test_orders_go_through_all_services(b25: FloorProcesses) -> None:
 def test_requests_are_counted_and_probes_are_not(b25: FloorProcesses) -> None:
     """With method, path and status; a path that nobody serves makes no label."""
     b25.get("b25-config-service", "/wp-login.php")
+    b25.get("b25-config-service", "/config")
     requests = "http_requests_total"
     assert b25.sample("b25-config-service", requests, path="other", status="404") >= 1
     text = b25.get("b25-config-service", "/metrics")[1].decode()
