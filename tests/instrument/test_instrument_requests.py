@@ -89,10 +89,10 @@ def test_an_exception_of_a_request_is_its_error_and_a_line_of_its_trace(sink: Ot
 
 
 def test_the_figures_are_those_of_the_conventions(sink: OtlpSink) -> None:
-    """Duration by route and status, and what is under way; probes are not in them."""
+    """Duration by route and status; probes are not in them, nor what nobody asked for."""
     found = {metric.name: metric for _, metric in sink.metrics()}
 
-    assert "http.server.active_requests" in found
+    assert "http.server.active_requests" not in found
     points = found["http.server.request.duration"].histogram.data_points
     counts = {
         (attributes_of(p)["http.route"], attributes_of(p)["http.response.status_code"]): p.count
@@ -102,6 +102,17 @@ def test_the_figures_are_those_of_the_conventions(sink: OtlpSink) -> None:
     assert {name for name in found if name.startswith("http.client.")} == {
         "http.client.request.duration"
     }
+
+
+def test_requests_under_way_are_counted_for_who_asks() -> None:
+    """None is left at the end."""
+    with OtlpSink() as sink:
+        serve(sink, {"ACTIVE_REQUESTS": "yes"})
+        found = {metric.name: metric for _, metric in sink.metrics()}
+
+    (point,) = found["http.server.active_requests"].sum.data_points
+    assert point.as_int == 0
+    assert "http.server.request.duration" in found
 
 
 def test_captured_headers_are_recorded_though_fastapi_has_none_of_them() -> None:

@@ -71,13 +71,16 @@ class Telemetry:
     _apps: list[Any] = field(default_factory=list)
     _ended: bool = False
 
-    def instrument_app(self, app: "FastAPI") -> None:
-        """Give each request of a FastAPI app a span; once, however often it is asked for."""
+    def instrument_app(self, app: "FastAPI", *, active_requests: bool = False) -> None:
+        """Give each request of a FastAPI app a span; once, however often it is asked for.
+
+        `active_requests` has those counted that are under way, besides the duration of each.
+        """
         instrumentation = _instrumentation("fastapi")
         if not self.enabled or instrumentation is None or any(app is each for each in self._apps):
             return
         self._apps.append(app)
-        if with_fastapis_own_spans(app, os.environ):
+        if with_fastapis_own_spans(app, os.environ, active_requests=active_requests):
             return
         # A request has one span, and not three: of receive and send nothing is to be learnt.
         instrumentation.FastAPIInstrumentor.instrument_app(

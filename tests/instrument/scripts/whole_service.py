@@ -32,7 +32,8 @@ CALLER_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SECRET = os.environ["PLANTED"]
 
 app = FastAPI()
-telemetry = setup("orders-api", version="1.2.3", environment="staging", app=app)
+telemetry = setup("orders-api", version="1.2.3", environment="staging")
+telemetry.instrument_app(app, active_requests="ACTIVE_REQUESTS" in os.environ)
 again = setup("orders-api", app=app)
 structured = structlog.wrap_logger(
     structlog.PrintLogger(), processors=[add_trace_ids, structlog.processors.JSONRenderer()]
