@@ -1,5 +1,6 @@
 """KTRDR's three services as processes: what their traces, lines and figures say, and in trouble."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -335,9 +336,16 @@ def test_whether_the_call_happened_is_in_the_trace(ktrdr: Ktrdr) -> None:
             return False
 
         eventually(refused, timeout_s=TIMEOUT_S)
-        trace_id = "5" * 32
-        status, text = ktrdr.ask(API, "/api/v1/data/load", REQUEST, trace_id)
-        assert (status, "unreachable" in text) == (503, True)
+        numbers = itertools.count(1)
+
+        def unreachable() -> str:
+            """Return the trace of a call; the fault before may take a moment to be noticed over."""
+            trace_id = f"5{next(numbers):031x}"
+            status, text = ktrdr.ask(API, "/api/v1/data/load", REQUEST, trace_id)
+            assert (status, "unreachable" in text) == (503, True)
+            return trace_id
+
+        trace_id = eventually(unreachable, timeout_s=TIMEOUT_S)
         eventually(
             lambda: {"data.download", "POST"} <= {s.name for _, s in ktrdr.trace(trace_id)},
             timeout_s=TIMEOUT_S,
