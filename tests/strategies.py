@@ -6,12 +6,13 @@ wire bytes that mean the same as some request, but not in the form that a serial
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Final
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -261,8 +262,17 @@ def _unknown_numbers(descriptor: AnyDescriptor, random: Random) -> list[int]:
     if random.random() < 0.8:
         return []
     candidates = (4, 13, 31, 99, 1000, 20_000, (1 << 29) - 1)
-    unknown = [number for number in candidates if number not in descriptor.fields_by_number]
+    taken = {*descriptor.fields_by_number, *_reserved_numbers(descriptor)}
+    unknown = [number for number in candidates if number not in taken]
     return random.sample(unknown, random.randint(1, 2))
+
+
+def _reserved_numbers(descriptor: AnyDescriptor) -> Iterator[int]:
+    """Yield the numbers that no version of the schema may use again."""
+    plain = DescriptorProto()
+    descriptor.CopyToProto(plain)
+    for reserved in plain.reserved_range:
+        yield from range(reserved.start, reserved.end)
 
 
 def _unknown_field(number: int, random: Random, depth: int) -> bytes:

@@ -78,6 +78,8 @@ def test_what_an_sdk_sends_is_told(signal: Signal) -> None:
         (_span(trace_id=b"\xff" * 16, span_id=b"\x01" * 8, name="GET"), Signal.TRACES),
         (_span(start_time_unix_nano=1), Signal.TRACES),
         (_span(name="no ids", end_time_unix_nano=1), Signal.TRACES),
+        (_span(trace_id=b"but no id of its", end_time_unix_nano=1), Signal.TRACES),
+        (_span(trace_id=b"but no id of its", kind=2), Signal.TRACES),
         (_metric(name="up"), Signal.METRICS),
         (_metric(name="up", unit="1"), Signal.METRICS),
         (_metric(lambda metric: metric.gauge.SetInParent(), name="up"), Signal.METRICS),

@@ -2,10 +2,11 @@
 
 An Export request of each signal nests alike down to what it has of records: log records, spans,
 metrics. There the fields differ in their wire types (opentelemetry-proto 1.x, {logs,trace,metrics}.
-proto). A signal is out where a field that it defines has another wire type. Of several that remain,
-those count whose records are what OTLP requires: a span has a trace id of 16 bytes and a span id of
-8, a metric has a name, and each parses as what it would be. Where none is, those count that define
-all the fields. Still several: the message can't be told, and nobody guesses.
+proto). A signal is out where a field that it defines, or once did, has another wire type. Of
+several that remain, those count whose records are what OTLP requires: a span has a trace id of 16
+bytes and a span id of 8, a metric has a name, and each parses as what it would be. Where none is,
+those count that define all the fields. Still several: the message can't be told, and nobody
+guesses.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,11 +42,13 @@ class _Kind:
     """What a signal's records are: wire types by field number, and what OTLP requires of them.
 
     `lengths` has the fields whose length OTLP settles (empty counts as absent), `required` those
-    without which a record is none.
+    without which a record is none. `former` are numbers that OTLP reserves for what they once were,
+    all of them messages or texts: in no version do they have another wire type.
     """
 
     message_type: type[Message]
     wire_types: Mapping[int, int]
+    former: frozenset[int]
     lengths: Mapping[int, int]
     required: frozenset[int]
 
@@ -57,6 +60,7 @@ _KINDS: Final[dict[Signal, _Kind]] = {
             1: _FIXED64, 2: _VARINT, 3: _SLICE, 5: _SLICE, 6: _SLICE, 7: _VARINT, 8: _FIXED32,
             9: _SLICE, 10: _SLICE, 11: _FIXED64, 12: _SLICE,
         },
+        frozenset({4}),
         {9: 16, 10: 8},
         frozenset(),
     ),
@@ -67,6 +71,7 @@ _KINDS: Final[dict[Signal, _Kind]] = {
             8: _FIXED64, 9: _SLICE, 10: _VARINT, 11: _SLICE, 12: _VARINT, 13: _SLICE, 14: _VARINT,
             15: _SLICE, 16: _FIXED32,
         },
+        frozenset(),
         {1: 16, 2: 8, 4: 8},
         frozenset({1, 2}),
     ),
@@ -76,6 +81,7 @@ _KINDS: Final[dict[Signal, _Kind]] = {
             1: _SLICE, 2: _SLICE, 3: _SLICE, 5: _SLICE, 7: _SLICE, 9: _SLICE, 10: _SLICE,
             11: _SLICE, 12: _SLICE,
         },
+        frozenset({4, 6, 8}),
         {},
         frozenset({1}),
     ),
@@ -139,14 +145,16 @@ def _by_wire_types(
     while position < end and left:
         tag, position = read_tag(payload, position, end)
         number, wire_type = tag >> 3, tag & 7
-        left = frozenset(
-            signal
-            for signal in left
-            # A field that a signal does not define may be one of a newer OTLP.
-            if _KINDS[signal].wire_types.get(number, wire_type) == wire_type
-        )
+        left = frozenset(signal for signal in left if _may_be(_KINDS[signal], number, wire_type))
         position = skip_value(payload, tag, position, end, _DEPTH)
     return left
+
+
+def _may_be(kind: _Kind, number: int, wire_type: int) -> bool:
+    if number in kind.former:
+        return wire_type == _SLICE
+    # A field that a signal does not define may be one of a newer OTLP.
+    return kind.wire_types.get(number, wire_type) == wire_type
 
 
 def _is_complete(kind: _Kind, record: bytes) -> bool:
