@@ -238,7 +238,7 @@ def test_a_silence_holds_back_what_it_names(stack: Stack) -> None:
     """For maintenance: the alert is there, and nobody is told; another one is."""
     url = stack.url("alertmanager")
     silent, other = (
-        by_hand(name, severity="critical", system="b25", service="market-data")
+        by_hand(name, severity="critical", system="b25", service="config-service")
         for name in ("InMaintenance", "NotInMaintenance")
     )
     begins, ends = (datetime.now(tz=UTC) + timedelta(seconds=each) for each in (0, 600))
