@@ -27,11 +27,13 @@ ORDER = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "1", "
 
 
 def answer_of_an_engine(request: httpx.Request) -> httpx.Response:
-    """Fill orders; but the market is a bug, and a command of `ill` gets no JSON."""
+    """Fill orders; but the market is a bug, and commands of `ill` and `list` get no object."""
     if request.url.path == "/market":
         raise RuntimeError("a bug")
     if b'"ill"' in request.content:
         return httpx.Response(200, text="<html>")
+    if b'"list"' in request.content:
+        return httpx.Response(200, json=["filled"])
     return httpx.Response(200, json={"ok": True, "state": "filled", "order_id": "web-1"})
 
 
@@ -75,13 +77,60 @@ def ask(gateway: Gateway, method: str, path: str, **request: Any) -> httpx.Respo
     return asyncio.run(answer())
 
 
+def unreachable(gateway: Gateway) -> float:
+    """How often the gateway has said that its engine can't be reached."""
+    (family,) = gateway.metrics.state.errors.collect()
+    return sum(
+        each.value
+        for each in family.samples
+        if each.name.endswith("_total") and "engine_unreachable" in each.labels.values()
+    )
+
+
 @pytest.mark.parametrize("path", ["/api/order", "/api/auth/login"])
-@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "\xff"])
+@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "\xff", "[" * 100_000])
 def test_what_is_no_object_is_answered_with_400(gateway: Gateway, path: str, content: str) -> None:
     """Whoever sends it is told; it is no error of the gateway's."""
     answer = ask(gateway, "POST", path, content=content.encode("latin-1"))
 
     assert (answer.status_code, answer.json()["error"]) == (400, "not a JSON object")
+
+
+@pytest.mark.parametrize("price", ["NaN", "-Infinity", "1e999", r'"\ud800"'])
+def test_what_can_not_be_sent_on_is_answered_with_400(gateway: Gateway, price: str) -> None:
+    """Python reads such JSON and writes none: the client's error, and no engine's that is away."""
+    answer = ask(gateway, "POST", "/api/order", content=f'{{"price": {price}}}')
+
+    assert (answer.status_code, answer.json()["ok"]) == (400, False)
+    assert unreachable(gateway) == 0
+
+
+@pytest.mark.parametrize("key", ["symbol", "strategy"])
+def test_no_depth_of_an_order_is_an_error_of_the_gateways(gateway: Gateway, key: str) -> None:
+    """What can be read is perhaps too deep to be written, by some levels."""
+    app = make_app(gateway, CollectorRegistry())
+
+    async def answers() -> list[int]:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            texts = (f'{{"{key}":{"[" * depth}{"]" * depth}}}' for depth in range(850, 1_050))
+            return [(await client.post("/api/order", content=each)).status_code for each in texts]
+
+    assert set(asyncio.run(answers())) == {200, 400}
+
+
+def test_an_engine_refuses_a_command_that_is_too_deep(place: Place) -> None:
+    """It is asked by others than the gateway, too."""
+    with LineWriter(place.log_path) as lines:
+        registry = CollectorRegistry()
+        app = engine_module.make_app(make_engine(place, registry, lines), registry)
+
+        async def answer() -> httpx.Response:
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://engine") as client:
+                return await client.post("/command", content="[" * 100_000)
+
+        assert asyncio.run(answer()).status_code == 400
 
 
 def test_a_text_that_is_no_utf_8_breaks_nothing(gateway: Gateway) -> None:
@@ -100,7 +149,10 @@ def test_a_text_that_is_no_utf_8_breaks_nothing(gateway: Gateway) -> None:
 
 def test_an_engine_that_answers_with_something_else_is_an_error(gateway: Gateway) -> None:
     """As one that does not answer: counted, and 503 to the client."""
-    assert ask(gateway, "POST", "/api/order", json=ORDER | {"strategy": "ill"}).status_code == 503
+    for strategy in ("ill", "list"):
+        content = ORDER | {"strategy": strategy}
+        assert ask(gateway, "POST", "/api/order", json=content).status_code == 503
+    assert unreachable(gateway) == 2
     assert ask(gateway, "POST", "/api/order", json=ORDER).status_code == 200
     gateway.engine = httpx.AsyncClient(
         base_url="http://engine", transport=httpx.MockTransport(lambda _: httpx.Response(200))

@@ -257,7 +257,7 @@ def make_app(engine: Engine, registry: CollectorRegistry) -> FastAPI:
     async def command(request: Request) -> JSONResponse:
         try:
             return JSONResponse(await engine.command(dict(await request.json())))
-        except (OrderError, ValueError, TypeError) as error:
+        except (OrderError, ValueError, TypeError, RecursionError) as error:
             return JSONResponse({"ok": False, "error": str(error)}, status_code=400)
 
     @app.get("/market")

@@ -39,6 +39,7 @@ STREAM_QUEUE_MAX: Final = 100  # a client that reads slower than that loses the 
 STREAM_CLIENTS_MAX: Final = 200
 SLOW_S: Final = (0.5, 0.8)
 MARKET_PER_S_MAX: Final = 20
+_JSON: Final = {"Content-Type": "application/json"}
 DEMO_PASSWORD: Final = "demo"  # noqa: S105  # The floor's only login; it opens nothing.
 
 
@@ -75,13 +76,18 @@ class Gateway:
 
     async def command(self, kind: str, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Have the engine do something; return an HTTP status and what to answer."""
-        symbol = short_text(content.get("symbol", ""), TEXT_MAX)
+        try:
+            symbol = short_text(content.get("symbol", ""), TEXT_MAX)
+            # json.loads takes what no engine could read: NaN, half a surrogate pair, any depth.
+            body = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError) as error:
+            return 400, {"ok": False, "error": f"can't be sent on: {type(error).__name__}"}
         attributes = {"command.type": kind, "command.symbol": symbol}
         with span("engine.command", attributes, trace.SpanKind.CLIENT) as current:
             try:
-                answer = await self.engine.post("/command", json=content)
-                return answer.status_code, answer.json()
-            except (httpx.HTTPError, ValueError) as error:  # or an answer that is no JSON
+                reply = await self.engine.post("/command", content=body, headers=_JSON)
+                return reply.status_code, _answer_of(reply)
+            except (httpx.HTTPError, ValueError) as error:  # or an answer that is none
                 current.set_status(trace.StatusCode.ERROR, type(error).__name__)
                 self.fail("engine_unreachable", f"Engine unreachable: {type(error).__name__}")
                 return 503, {"ok": False, "error": "engine unreachable"}
@@ -172,9 +178,17 @@ async def _object_of(request: Request) -> dict[str, Any] | None:
     """Return a request's JSON object, or None where its body is something else."""
     try:
         content = await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def _answer_of(reply: httpx.Response) -> dict[str, Any]:
+    """Return the object that the engine answers; raises ValueError for something else."""
+    content = reply.json()
+    if not isinstance(content, dict):
+        raise ValueError(f"no object, but {type(content).__name__}")  # noqa: TRY004  # Not a bug.
+    return content
 
 
 def _no_object() -> JSONResponse:
