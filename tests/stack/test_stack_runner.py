@@ -110,6 +110,23 @@ def test_half_a_stack_ends_side_by_side(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_half_a_stack_ends_in_reverse_where_one_needs_another(tmp_path: Path) -> None:
+    """What runs already may hold data for the one below it, though another never came up."""
+    log = tmp_path / "events"
+    first, second, third = (
+        unit(name, port, log)
+        for name, port in zip(("first", "second", "third"), astuple(Ports.free()), strict=False)
+    )
+    second = replace(second, needs=("first",))
+    third = replace(third, needs=("second",), arguments=("-c", "import time; time.sleep(60)"))
+    stack = Stack(tmp_path / "run", servers=(), overrides=Overrides(units=(first, second, third)))
+    stack.prepare()
+    with pytest.raises(StackError, match="not ready after"):
+        stack.add(["first", "second", "third"], timeout_s=5.0)
+    stack.stop()
+    assert log.read_text(encoding="utf-8").splitlines()[2:] == ["second stopped", "first stopped"]
+
+
 def test_a_stop_leaves_nothing_behind(two_units: Stack) -> None:
     """No process, no file, no folder."""
     with two_units as stack:

@@ -75,7 +75,7 @@ class RunDirectory:
         folders: that would be removed at the stack's end.
         """
         try:
-            if (self.path / _LOCK).exists():
+            if self._has_our_lock():
                 return False
             self._refuse_others()
             if not self.path.exists():
@@ -87,17 +87,27 @@ class RunDirectory:
         return True
 
     def disclaim(self) -> None:
-        """Take back a claim of which nothing came."""
+        """Take back a claim, unless something of a stack is here by now."""
+        if self._held():
+            return
         (self.path / _LOCK).unlink(missing_ok=True)
-        if self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
+        self._remove_if_empty()
+
+    def _has_our_lock(self) -> bool:
+        """Tell whether there is the file that we make; a `lock` of others has something in it."""
+        lock = self.path / _LOCK
+        return lock.is_file() and lock.stat().st_size == 0
+
+    def _held(self) -> list[str]:
+        return [name for name in _CONTENTS if _holds_others(self.path / name)]
 
     def _refuse_others(self) -> None:
-        held = [name for name in _CONTENTS if _holds_others(self.path / name)]
+        held = [*self._held(), *([_LOCK] if (self.path / _LOCK).exists() else [])]
         if held:
             raise RunDirectoryError(
-                f"{self.path} holds {', '.join(held)}, which no stack put there and which would be "
-                "removed at the end. Choose another folder with --run-dir."
+                f"{self.path} holds {', '.join(held)}, and no mark that a stack put it there; it "
+                "would be removed at the end. Choose another folder with --run-dir, or, if it is a "
+                f"stack's, mark it: touch {self.path / _LOCK}"
             )
 
     def _unusable(self, error: OSError) -> RunDirectoryError:
@@ -157,8 +167,13 @@ class RunDirectory:
         """Remove what a stack put here, and the folder itself where nothing else is in it."""
         for name in _CONTENTS:
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("state.json", _LOCK):
-            (self.path / name).unlink(missing_ok=True)
+        self.clear_state()
+        # What could not be removed, as a link to another disk, is still known as ours.
+        if not any((self.path / name).exists() for name in _CONTENTS):
+            (self.path / _LOCK).unlink(missing_ok=True)
+        self._remove_if_empty()
+
+    def _remove_if_empty(self) -> None:
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -166,6 +181,7 @@ class RunDirectory:
         """Replace the state file at once, so that a reader never sees half of one."""
         document = {"version": _STATE_VERSION, **asdict(state)}
         fresh = self.path / "state.json.new"
+        fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(document, indent=1), encoding="utf-8")
         fresh.replace(self.path / "state.json")
 

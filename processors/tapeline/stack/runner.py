@@ -296,12 +296,21 @@ class Stack:
         self._members.clear()
 
     def _end_half(self) -> None:
-        """End all at once: of half a stack, one may wait for another that isn't there."""
-        for member in self._members.values():
-            member.child.ask_to_end()
-        began = time.monotonic()
-        for member in self._members.values():
-            member.child.wait(max(0.0, began + member.unit.grace_s - time.monotonic()))
+        """End what nobody here needs side by side, then what only that needed, and so on.
+
+        Of half a stack, many may wait for one that isn't there: their graces must not add up.
+        There is always one that nobody needs: those that need each other were never started.
+        """
+        left = dict(self._members)
+        while left:
+            needed = {name for member in left.values() for name in member.unit.needs}
+            wave = {name: member for name, member in left.items() if name not in needed}
+            for member in wave.values():
+                member.child.ask_to_end()
+            began = time.monotonic()
+            for name, member in wave.items():
+                member.child.wait(max(0.0, began + member.unit.grace_s - time.monotonic()))
+                del left[name]
 
     def _write_state(self) -> None:
         self.directory.write_state(self.state())
