@@ -17,6 +17,8 @@ def test_a_tape_that_could_not_be_read_twice_is_refused(tmp_path: Path) -> None:
             read_recorded(path)
     with pytest.raises(TapeError, match="No such file"):
         read_recorded(tmp_path / "none")
+    with pytest.raises(TapeError, match="File name too long"):
+        read_recorded(tmp_path / ("n" * 300))
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,8 @@ def read_recorded(path: Path) -> tuple[tuple[Decimal, Decimal], ...]:
 
     Raises TapeError for a file that has no such columns, or a row that is no pair of prices.
     """
-    # Each service reads it again: what can be read once, or for ever, is none.
-    if path.exists() and not path.is_file():
-        raise TapeError(f"{path}: is no file")
     try:
+        _refuse_endless(path)
         with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
             reader = csv.DictReader(file)
             columns = reader.fieldnames or ()
@@ -120,6 +118,12 @@ def read_recorded(path: Path) -> tuple[tuple[Decimal, Decimal], ...]:
     if not rows:
         raise TapeError(f"{path}: holds no quotes")
     return rows
+
+
+def _refuse_endless(path: Path) -> None:
+    """Raise TapeError for what can be read once, or for ever: each service reads it again."""
+    if path.exists() and not path.is_file():
+        raise TapeError(f"{path}: is no file")
 
 
 def _pair(where: str, bid: str | None, ask: str | None) -> tuple[Decimal, Decimal]:
