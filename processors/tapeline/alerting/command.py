@@ -26,6 +26,15 @@ def alert_from(name: str, severity: str, labels: Sequence[str], lasts_s: float) 
     """Return the alert that these options mean; raises ValueError for what can't be."""
     if lasts_s > _LASTS_MAX_S:
         raise ValueError("--lasts must be 7d at most: it is a test")
+    # Before it is sent: asked for by such a name, Alertmanager could not say where it went.
+    given = (
+        ("--alertname", name),
+        ("--severity", severity),
+        *(("--label", each) for each in labels),
+    )
+    for option, text in given:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError(f"{option} {text!r} is not UTF-8")
     made = {
         "alertname": name,
         "severity": severity,
@@ -38,8 +47,6 @@ def alert_from(name: str, severity: str, labels: Sequence[str], lasts_s: float) 
         match = _LABEL.fullmatch(text)
         if match is None:
             raise ValueError(f"--label {text!r} is not name=value, as team=risk")
-        if any("\ud800" <= character <= "\udfff" for character in match[2]):
-            raise ValueError(f"--label {text!r} is not UTF-8")
         made[match[1]] = match[2]
     if not made["alertname"]:
         raise ValueError("an alert must have a name: give one with --alertname")
