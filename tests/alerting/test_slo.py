@@ -108,7 +108,16 @@ def test_the_guard_of_a_gauge_counts_samples(tmp_path: Path) -> None:
         ("{errors", "{latency: {histogram: h_bucket, at_most: 1}, errors", "write the base name"),
         ("{errors", "{latency: {histogram: h, at_most: 0}, errors", "at_most: Input should be"),
         ("{errors", "{at_most: 3, errors", "belong to `good_gauge`"),
-        ("service: gateway", 'service: "{{x}}"', "without {{"),
+        ("service: gateway", 'service: "{{x}}"', "slos[0].service: {{ would be a template"),
+        ("No 5xx.", '"No {{ 5xx."', "slos[0].description: {{ would be a template"),
+        (
+            "No 5xx.",
+            "|\n      No\n      5xx.",
+            "slos[0].description: expected one line: it has '\\n'",
+        ),
+        ("No 5xx.", '"No\\t5xx."', "slos[0].description: expected one line: it has '\\t'"),
+        ("No 5xx.", '"No\\L5xx."', "slos[0].description: expected one line: it has '\\u2028'"),
+        ("service: gateway", 'service: " "', "slos[0].service: it is empty"),
         ("minimum_events: 200", "minimum_events: 0", "slos[0].minimum_events: Input should be"),
     ],
 )
@@ -122,6 +131,21 @@ def test_a_wrong_file_is_refused_with_the_key(
 
     assert any(told in problem for problem in caught.value.problems), caught.value.problems
     assert all(problem.startswith(f"{tmp_path}/veloz.yaml:") for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize("written", [">\n      No\n      5xx.", "|\n      No 5xx.", "' No 5xx. '"])
+def test_blanks_around_a_text_are_none_of_it(tmp_path: Path, written: str) -> None:
+    """A folded block ends in a newline, which nobody wrote."""
+    (slo,) = _read(tmp_path, GOOD.replace("No 5xx.", written))
+
+    assert slo.description == "No 5xx."
+
+
+def test_a_text_may_have_any_character_of_a_line(tmp_path: Path) -> None:
+    """A no-break space and other writing are good in a message."""
+    (slo,) = _read(tmp_path, GOOD.replace("No 5xx.", "99,9\u00a0% sans erreur, 注文"))
+
+    assert slo.description == "99,9\u00a0% sans erreur, 注文"
 
 
 def test_two_slos_of_one_alert_are_refused(tmp_path: Path) -> None:

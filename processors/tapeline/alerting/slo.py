@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar
+from unicodedata import category
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -32,6 +33,8 @@ _MATCHERS: Final = re.compile(rf"\s*(?:{_MATCHER}\s*(?:,\s*{_MATCHER}\s*)*,?\s*)
 _SELECTOR: Final = re.compile(
     rf"[a-zA-Z_:][a-zA-Z0-9_:]*\s*(?:\{{{_MATCHERS.pattern}\}})?", re.ASCII
 )
+# Unicode's general categories: control characters, halves of pairs, ends of lines and paragraphs.
+_NOT_IN_A_LINE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class BurnPair(BaseModel):
@@ -173,10 +176,16 @@ class Slo(_Model):
 
     @field_validator("service", "description")
     @classmethod
-    def _no_template(cls, text: str) -> str:
-        if "{{" in text or not text.isprintable():
-            raise ValueError("expected one line without {{: it stands in labels and messages")
-        return text
+    def _one_line(cls, text: str) -> str:
+        line = text.strip()
+        if not line:
+            raise ValueError("it is empty")
+        if "{{" in line:
+            raise ValueError("{{ would be a template in the labels and messages that it stands in")
+        for character in line:
+            if category(character) in _NOT_IN_A_LINE:
+                raise ValueError(f"expected one line: it has {character!r}")
+        return line
 
     @field_validator("objective_percent", mode="before")
     @classmethod
