@@ -124,6 +124,15 @@ def test_long_alerts_are_fewer_and_their_rows_bounded() -> None:
     assert "and 36 more" in text
 
 
+def test_every_text_of_a_notice_counts() -> None:
+    """Or what is remembered would have no bound: these three are as long as any."""
+    (short,) = notices(alert(status="resolved"))
+    for field in ("startsAt", "endsAt", "fingerprint"):
+        plain = len(alert(status="resolved")[field])
+        (long,) = notices({**alert(status="resolved"), field: "t" * MAX_CHARACTERS})
+        assert long.characters - short.characters == MAX_CHARACTERS - plain, field
+
+
 def test_the_page_has_a_part_of_very_many_that_fire() -> None:
     """It says how many more there are."""
     inbox = Inbox()

@@ -46,8 +46,9 @@ class Notice:
     @property
     def characters(self) -> int:
         """How long its texts are, together."""
-        texts = (*self.labels.items(), *self.annotations.items())
-        return len(self.receiver) + sum(len(name) + len(value) for name, value in texts)
+        pairs = (*self.labels.items(), *self.annotations.items())
+        texts = (self.receiver, self.starts_at, self.ends_at, self.fingerprint)
+        return sum(map(len, texts)) + sum(len(name) + len(value) for name, value in pairs)
 
     def as_json(self) -> dict[str, object]:
         """Return it with the names that Alertmanager uses."""
