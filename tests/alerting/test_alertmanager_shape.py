@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapeline import cli
-from tapeline.alerting.alertmanager_lint import LintInput, lint
+from tapeline.alerting.alertmanager_lint import LintInput, lint, routes_of
 from tapeline.alerting.alertmanager_shape import shape_problems
 from tapeline.alerting.inhibition_lint import AlertRule, lint_inhibition
 
@@ -69,6 +69,7 @@ def _deep(levels: int) -> dict[str, Any]:
         ({"receivers": ["a"]}, "receivers[0]: it is no mapping but 'a'"),
         ({"inhibit_rules": [{"equal": "a"}]}, "inhibit_rules[0].equal: it is no list but 'a'"),
         ({"route": {"receiver": ["a"]}}, "route.receiver: it is no text but ['a']"),
+        ({"route": {"receiver": False}}, "route.receiver: it is no text but False"),
         ({"receivers": [{"name": 5}]}, "receivers[0].name: it is no text but 5"),
         ({"inhibit_rules": [{"equal": [1]}]}, "inhibit_rules[0].equal[0]: it is no text but 1"),
         ({"templates": "a.tmpl"}, "templates: it is no list but 'a.tmpl'"),
@@ -79,6 +80,37 @@ def test_another_shape_is_told_with_its_place(document: dict[str, Any], told: st
     (problem,) = shape_problems(document)
 
     assert told in str(problem)
+
+
+def test_an_empty_part_of_a_route_is_inherited() -> None:
+    """As Alertmanager has it: `receiver:` without a value, and a text that is empty, are none."""
+    child = {"receiver": None, "group_interval": None, "repeat_interval": None, "matchers": None}
+    document = {
+        "route": {
+            "receiver": "a",
+            "group_interval": "1m",
+            "repeat_interval": "1h",
+            "routes": [child, {"receiver": ""}],
+        }
+    }
+
+    assert not list(shape_problems(document))
+    _, *children = routes_of(document["route"])
+    assert [(each.receiver, each.group_interval, each.repeat_interval) for each in children] == [
+        ("a", "1m", "1h")
+    ] * 2
+
+
+@pytest.mark.parametrize("part", ["receivers", "time_intervals"])
+def test_a_name_without_a_value_is_an_empty_one(part: str) -> None:
+    """Which the lint tells of as of any other that leads nowhere; never as None."""
+    document = {"route": {"receiver": "a"}, "receivers": [{"name": "a", "x_configs": [{}]}]}
+    document[part] = [*document.get(part, []), {"name": None}]
+
+    assert not list(shape_problems(document))
+    problems = lint(LintInput(document))
+    assert problems
+    assert not [problem for problem in problems if "None" in str(problem)]
 
 
 def test_the_command_says_what_is_no_configuration(

@@ -128,10 +128,11 @@ def routes_of(
     )
     this = Route(
         where=where,
-        receiver=route.get("receiver", above.receiver if above else ""),
+        # What has no value is inherited, too, as what is not there.
+        receiver=route.get("receiver") or (above.receiver if above else ""),
         matchers=(*(above.matchers if above else ()), *own),
-        group_interval=route.get("group_interval", above.group_interval if above else "5m"),
-        repeat_interval=route.get("repeat_interval", above.repeat_interval if above else "4h"),
+        group_interval=_given(route, "group_interval", above.group_interval if above else "5m"),
+        repeat_interval=_given(route, "repeat_interval", above.repeat_interval if above else "4h"),
         # Alertmanager: time intervals are not inherited.
         time_intervals=times,
         own=route,
@@ -139,6 +140,11 @@ def routes_of(
     yield this
     for position, child in enumerate(route.get("routes") or ()):
         yield from routes_of(child, f"{where}.routes[{position}]", this, depth + 1)
+
+
+def _given(route: Mapping[str, Any], key: str, otherwise: str) -> Any:
+    value = route.get(key)
+    return otherwise if value is None else value
 
 
 def _walk(value: Any, where: str, depth: int = 0) -> Iterator[tuple[str, str, Any]]:
@@ -188,7 +194,7 @@ def _matchers(document: Any, where: str) -> Iterator[Problem]:
 
 
 def _receivers(document: Mapping[str, Any], routes: Sequence[Route]) -> Iterator[Problem]:
-    names = [receiver.get("name", "") for receiver in document.get("receivers") or ()]
+    names = [receiver.get("name") or "" for receiver in document.get("receivers") or ()]
     for route in routes:
         if route.receiver not in names:
             what = f"leads to the receiver {route.receiver!r}, which there is none of"
@@ -201,7 +207,7 @@ def _receivers(document: Mapping[str, Any], routes: Sequence[Route]) -> Iterator
     for receiver in document.get("receivers") or ():
         if not any(key.endswith("_configs") and receiver[key] for key in receiver):
             yield Problem(
-                f"receivers.{receiver.get('name', '')}",
+                f"receivers.{receiver.get('name') or ''}",
                 "tells nobody: alerts would end here unseen",
                 "give it a _configs section",
             )
@@ -228,7 +234,7 @@ def _intervals(routes: Sequence[Route]) -> Iterator[Problem]:
 
 def _times(document: Mapping[str, Any], routes: Sequence[Route]) -> Iterator[Problem]:
     """Time intervals exist, are used, and mute nothing that must be heard at night."""
-    names = [interval.get("name", "") for interval in document.get("time_intervals") or ()]
+    names = [interval.get("name") or "" for interval in document.get("time_intervals") or ()]
     for route in routes:
         for name in route.time_intervals:
             if name not in names:

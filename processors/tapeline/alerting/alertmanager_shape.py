@@ -81,8 +81,9 @@ def _wrong(
 
 
 def _text(part: Mapping[str, Any], where: str, key: str) -> Iterator[Problem]:
-    if not isinstance(part.get(key, ""), str):
-        yield _other(f"{where}.{key}", "text", part[key])
+    value = part.get(key)
+    if value is not None and not isinstance(value, str):
+        yield _other(f"{where}.{key}", "text", value)
 
 
 def _place(where: str, key: str) -> str:
