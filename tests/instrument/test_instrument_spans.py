@@ -1,6 +1,7 @@
 """traced, span and what adds to them, on a provider of the test's own."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import Iterator
 
@@ -100,6 +101,35 @@ def test_generators_are_refused() -> None:
 
     with pytest.raises(TypeError, match=r"generator is a generator: use span\(…\) inside"):
         traced()(generator)
+
+
+def test_a_partial_function_needs_a_name(exported: InMemorySpanExporter) -> None:
+    """It has none of its own; with one it is as good as any."""
+    with pytest.raises(TypeError, match=r"functools\.partial\(.*has no name: write @traced\(name="):
+        traced()(functools.partial(int, base=16))
+
+    assert traced("read")(functools.partial(int, base=16))("ff") == 255
+    (span,) = exported.get_finished_spans()
+    assert span.name == "read"
+
+    async def wait(result: str) -> str:
+        await asyncio.sleep(0)
+        return result
+
+    waiting = traced("wait")(functools.partial(wait, "done"))
+    assert asyncio.iscoroutinefunction(waiting)
+    assert asyncio.run(waiting()) == "done"
+
+
+def test_a_partial_generator_is_refused() -> None:
+    """With a name or without."""
+
+    def generator(last: int) -> Iterator[int]:
+        yield last
+
+    for name in (None, "named"):
+        with pytest.raises(TypeError, match=r"functools\.partial\(.*is a generator: use span\(…\)"):
+            traced(name)(functools.partial(generator, 1))
 
 
 def test_a_decorator_without_its_call_is_told() -> None:

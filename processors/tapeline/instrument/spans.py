@@ -53,17 +53,19 @@ def traced(
     """Put a span around each call of a function or a coroutine function.
 
     `name` is the function's qualified name where none is given. Raises TypeError for a generator:
-    its body runs in its callers' spans, bit by bit; use `span` inside of it.
+    its body runs in its callers' spans, bit by bit; use `span` inside of it. So it does for what
+    has no qualified name and is given none, as a `functools.partial`.
     """
     if callable(name):
         raise TypeError("@traced is called: write @traced() or @traced(name=…)")
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"{function.__qualname__} is a generator: use span(…) inside of it")
-        if not hasattr(function, "__qualname__"):
-            raise TypeError(f"{function!r} is no function: write one around it")
-        title = name or function.__qualname__
+            told = getattr(function, "__qualname__", repr(function))
+            raise TypeError(f"{told} is a generator: use span(…) inside of it")
+        title: str | None = name or getattr(function, "__qualname__", None)
+        if title is None:
+            raise TypeError(f"{function!r} has no name: write @traced(name=…)")
         module = function.__module__
         if inspect.iscoroutinefunction(function):
 
