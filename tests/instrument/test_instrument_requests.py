@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from opentelemetry import metrics
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from demo.demo_sink import OtlpSink, attributes_of
 from instrument.process import run_script
@@ -151,6 +154,32 @@ def test_a_fastapi_without_spans_of_its_own_gets_opentelemetrys_instrumentation(
     """An older one, or one whose options have other names."""
     assert not with_fastapis_own_spans(SimpleNamespace(), PRESENT_NAMES)
     assert not with_fastapis_own_spans(SimpleNamespace(_telemetry={"tracing": 1}), PRESENT_NAMES)
+
+
+def test_instruments_that_a_newer_fastapi_may_ask_for_are_the_providers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only the count of requests under way is left out; an error would be the user's request's."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    monkeypatch.setattr(metrics, "get_meter_provider", lambda: provider)
+    app = FastAPI()
+    assert with_fastapis_own_spans(app, PRESENT_NAMES)
+    meters = vars(app)["_telemetry"]["meter_provider"]
+    meter = meters.get_meter("fastapi")
+
+    meter.create_counter("newer").add(3)
+    meter.create_up_down_counter("http.server.active_requests").add(1)
+    assert meters.force_flush()
+
+    data = reader.get_metrics_data()
+    assert data is not None
+    assert [
+        metric.name
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    ] == ["newer"]
 
 
 def test_an_apps_own_options_are_left_as_they_are() -> None:

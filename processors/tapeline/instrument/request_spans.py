@@ -20,6 +20,7 @@ _HEADERS: Final = (
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE",
 )
 _EXCLUDED: Final = "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"
+_ACTIVE_REQUESTS: Final = "http.server.active_requests"
 
 _AS_MADE: Final[Mapping[str, object]] = {
     "tracer_provider": None,
@@ -86,16 +87,23 @@ class _DurationsOnly:
     def get_meter(self, *names: Any, **more: Any) -> "_DurationMeter":
         return _DurationMeter(self._provider.get_meter(*names, **more))
 
+    def __getattr__(self, name: str) -> Any:
+        # An error here would be one of the user's request: another FastAPI may ask for more.
+        return getattr(self._provider, name)
+
 
 @dataclass(frozen=True, slots=True)
 class _DurationMeter:
     _meter: metrics.Meter
 
-    def create_histogram(self, *names: Any, **more: Any) -> metrics.Histogram:
-        return self._meter.create_histogram(*names, **more)
+    def create_up_down_counter(self, name: str, *more: Any, **named: Any) -> metrics.UpDownCounter:
+        if name == _ACTIVE_REQUESTS:
+            return metrics.NoOpUpDownCounter(name)
+        return self._meter.create_up_down_counter(name, *more, **named)
 
-    def create_up_down_counter(self, name: str, **_: Any) -> metrics.UpDownCounter:
-        return metrics.NoOpUpDownCounter(name)
+    def __getattr__(self, name: str) -> Any:
+        # All else, and what another FastAPI may ask for: an error would be the user's request's.
+        return getattr(self._meter, name)
 
 
 def _excluding(urls: str) -> Callable[[Scope], bool] | None:
