@@ -11,6 +11,7 @@ from dataclasses import astuple, replace
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from tapeline import cli
 from tapeline.demo.command import DemoOptions, demo_settings
 from tapeline.floor import tape as tape_module
+from tapeline.floor import whole
 from tapeline.floor.catalog import SERVICES, SYSTEMS, CatalogError, services_of
 from tapeline.floor.collector import Scraped, ingress_document
 from tapeline.floor.command import fault_command
@@ -410,14 +412,19 @@ def test_no_switch_is_lost(tmp_path: Path) -> None:
             assert read_faults(path) == frozenset()
 
 
-def test_a_schedule_switches_its_own_faults(tmp_path: Path) -> None:
+def test_a_schedule_switches_its_own_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On at their time and off behind it, beside what was switched by hand; then it is told."""
+    now_s = [0.0]
+    monkeypatch.setattr(whole, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
     path, shown = tmp_path / "faults.json", list[str]()
     write_faults(path, ["log_flood"])
     turns = [Turn("drawdown", 0.0, 1.0), Turn("clock_skew", 1.0)]
 
     with _Scheduler(path, turns, shown.append):
         eventually(lambda: read_faults(path) == {"log_flood", "drawdown"})
+        now_s[0] = 1.0
         eventually(lambda: read_faults(path) == {"log_flood", "clock_skew"})
 
     assert shown == ["fault drawdown on", "fault clock_skew on", "fault drawdown off"]

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tapeline.floor.faults import write_faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place
+from tapeline.floor.py_rt import execution_engine
 from tapeline.floor.py_rt.execution_engine import ExecutionEngine
 from tapeline.floor.py_rt.execution_engine_metrics import make_metrics
 from tapeline.floor.py_rt.messages import Order
@@ -101,8 +103,12 @@ def test_slippage_is_never_below_0_in_the_histogram(around: Surroundings) -> Non
     assert total(around, "trading_slippage_bps_sum") > 0
 
 
-def test_the_days_volume_begins_anew_at_midnight(around: Surroundings) -> None:
+def test_the_days_volume_begins_anew_at_midnight(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And on the same day it does not."""
+    noon = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    monkeypatch.setattr(execution_engine, "datetime", SimpleNamespace(now=lambda _: noon))
     engine = ExecutionEngine(around, make_metrics(around.registry))
     place_orders(engine)
     today = engine._day
