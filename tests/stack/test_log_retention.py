@@ -36,9 +36,12 @@ _OFTEN = (
 
 
 def test_the_configuration_keeps_each_class_as_long_as_the_guide_says() -> None:
-    """By index labels alone; the default is seven days, deletion is on. py_rt has its own."""
+    """By index labels alone; the default is seven days, deletion is on. py_rt has a variable."""
     text = (SOURCE_ROOT / "config" / "loki" / "loki.yaml").read_text(encoding="utf-8")
-    loki = yaml.safe_load(text.replace("${LOKI_RETENTION:-168h}", "168h"))
+    for variable, default in {"LOKI_RETENTION": "168h", "PY_RT_LOG_RETENTION": "720h"}.items():
+        assert text.count(f"${{{variable}:-{default}}}") == 1, variable
+        text = text.replace(f"${{{variable}:-{default}}}", default)
+    loki = yaml.safe_load(text)
     limits = loki["limits_config"]
     kept = {rule["selector"]: rule["period"] for rule in limits["retention_stream"]}
     classes = {f'{{log_class="{name}"}}': f"{days * 24}h" for name, days in DAYS.items() if name}
