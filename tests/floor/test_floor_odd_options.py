@@ -1,12 +1,32 @@
 """Options of the floor that no start may hang or fail on later."""
 
 import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from small_disk import MIB, fill, mounted
 from tapeline import cli
+from tapeline.floor.command import fault_command
+from tapeline.floor.faults import read_faults, write_faults
 from tapeline.floor.tape import TapeError, read_recorded
+from tapeline.floor.whole import fault_path
+from tapeline.stack.run_directory import RunDirectory
+from waiting import eventually
+
+
+@pytest.fixture(name="run_dir")
+def _run_dir(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a floor that runs."""
+    directory = RunDirectory(tmp_path / "run")
+    directory.open()
+    write_faults(fault_path(directory.path), ())
+    yield directory.path
+    directory.close()
 
 
 def test_a_tape_that_could_not_be_read_twice_is_refused(tmp_path: Path) -> None:
@@ -36,3 +56,71 @@ def test_a_duration_beyond_what_timers_take_is_refused(
     assert cli.main([*command, "--run-dir", str(tmp_path / "run")]) == 2
     assert "a year at most" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_whose_name_is_too_long_has_no_floor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told with its name, and nothing is switched."""
+    long = tmp_path / ("n" * 300)
+
+    assert fault_command("drawdown", long, off=False, duration=None) == 1
+
+    told = capsys.readouterr().err
+    assert told.startswith(f"tapeline fault: {fault_path(long)}: File name too long")
+    assert "still be on" not in told
+
+
+@pytest.mark.parametrize("off", [False, True])
+def test_a_fault_that_can_not_be_switched_is_told(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], *, off: bool
+) -> None:
+    """Of what can't be switched off it is said that it may be on; no draft stays behind."""
+    path = fault_path(run_dir)
+    path.parent.rename(run_dir / "aside")
+    with mounted(path.parent, MIB):
+        write_faults(path, ["drawdown"] if off else [])
+        fill(path.with_name("filled"))
+
+        assert fault_command("drawdown", run_dir, off=off, duration=None) == 1
+
+        told = capsys.readouterr().err
+        assert told.startswith(f"tapeline fault: {path}: No space left on device")
+        assert ("drawdown may still be on" in told) is off
+        assert sorted(path.parent.iterdir()) == [path, path.with_name("filled")]
+        assert read_faults(path) == ({"drawdown"} if off else frozenset())
+
+
+def test_a_fault_that_can_not_be_switched_off_again_is_told(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What stands in the way came while it was on."""
+    path = fault_path(run_dir)
+
+    def obstruct() -> None:
+        eventually(lambda: "drawdown" in read_faults(path))
+        path.unlink()
+        path.mkdir()
+
+    other = threading.Thread(target=obstruct)
+    other.start()
+    assert fault_command("drawdown", run_dir, off=False, duration="2s") == 1
+    other.join()
+
+    out, told = capsys.readouterr()
+    assert out == "fault drawdown on\n"
+    assert told.startswith(f"tapeline fault: {path}: Is a directory; drawdown may still be on")
+    assert "tapeline fault drawdown --off" in told
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_reader_that_leaves_does_not_leave_a_fault_on(run_dir: Path) -> None:
+    """As `| true` does: what is told reaches nobody, and the fault ends all the same."""
+    command = [sys.executable, "-m", "tapeline.cli", "fault", "drawdown", "--for", "10m"]
+    with subprocess.Popen(
+        [*command, "--run-dir", str(run_dir)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(60) == 1
+    assert read_faults(fault_path(run_dir)) == frozenset()

@@ -81,7 +81,8 @@ def floor_plan(choices: FloorChoices) -> FloorPlan:
 def fault_command(name: str, run_dir: Path, *, off: bool, duration: str | None) -> int:
     """Switch a fault of a running floor on or off; with a duration wait, then switch it off.
 
-    Returns 0 when it is switched, 1 where no floor runs (any more), 2 for a wrong option.
+    Returns 0 when it is switched, 1 where it can't be or no floor runs (any more), 2 for a wrong
+    option.
     """
     path = fault_path(run_dir)
     try:
@@ -90,23 +91,31 @@ def fault_command(name: str, run_dir: Path, *, off: bool, duration: str | None) 
     except ValueError as error:
         sys.stderr.write(f"tapeline fault: {error}\n")
         return 2
-    # A floor that was killed leaves its files, but holds no lock.
-    if not (path.is_file() and RunDirectory(run_dir).is_locked()):
-        sys.stderr.write(
-            f"tapeline fault: no floor runs in {run_dir}. Start one with `tapeline demo floor`, or "
-            "name its folder with --run-dir.\n"
-        )
-        return 1
     try:
-        with _held_signals():
-            _switch(path, name, on=not off)
-            if duration_s:
-                signal.sigtimedwait(_ENDING_SIGNALS, duration_s)
-                _switch(path, name, on=False)
-    except FileNotFoundError:
-        sys.stderr.write(f"tapeline fault: the floor in {run_dir} has ended\n")
+        # A floor that was killed leaves its files, but holds no lock.
+        if not (path.is_file() and RunDirectory(run_dir).is_locked()):
+            sys.stderr.write(
+                f"tapeline fault: no floor runs in {run_dir}. Start one with `tapeline demo floor`,"
+                " or name its folder with --run-dir.\n"
+            )
+            return 1
+    except OSError as error:
+        sys.stderr.write(f"tapeline fault: {path}: {error.strerror}\n")
         return 1
-    return 0
+    with _held_signals():
+        if not _switched(run_dir, name, on=not off):
+            return 1
+        if not duration_s:
+            _show_switched(name, on=not off)
+            return 0
+        try:
+            _show_switched(name, on=not off)
+            signal.sigtimedwait(_ENDING_SIGNALS, duration_s)
+        finally:  # also where nobody reads what is shown
+            ended = _switched(run_dir, name, on=False)
+        if ended:
+            _show_switched(name, on=False)
+    return 0 if ended else 1
 
 
 @contextmanager
@@ -119,8 +128,23 @@ def _held_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _switch(path: Path, name: str, *, on: bool) -> None:
-    switch_faults(path, on=[name] if on else [], off=[] if on else [name])
+def _switched(run_dir: Path, name: str, *, on: bool) -> bool:
+    """Switch a fault; where that can't be done tell why, and whether it may be on. Return if so."""
+    path = fault_path(run_dir)
+    try:
+        switch_faults(path, on=[name] if on else [], off=[] if on else [name])
+    except FileNotFoundError:
+        sys.stderr.write(f"tapeline fault: the floor in {run_dir} has ended\n")
+    except OSError as error:
+        again = f"`tapeline fault {name} --off --run-dir {run_dir}`"
+        left = f"{name} is not switched on" if on else f"{name} may still be on: repeat {again}"
+        sys.stderr.write(f"tapeline fault: {path}: {error.strerror}; {left}\n")
+    else:
+        return True
+    return False
+
+
+def _show_switched(name: str, *, on: bool) -> None:
     _show(f"fault {name} {'on' if on else 'off'}")
 
 

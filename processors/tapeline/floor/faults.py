@@ -79,11 +79,15 @@ def checked_scenario(name: str) -> str:
 def write_faults(path: Path, names: Collection[str]) -> None:
     """Say which faults are on from now; a reader sees the file before or after, never half.
 
-    Raises FileNotFoundError where its folder is not there: the floor has ended.
+    Raises FileNotFoundError where its folder is not there: the floor has ended; another OSError
+    where it can't be written, and then it is as it was.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.write_text(json.dumps(sorted(names)), encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(json.dumps(sorted(names)), encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)  # there only where one of the two failed
 
 
 def switch_faults(path: Path, *, on: Collection[str] = (), off: Collection[str] = ()) -> None:
