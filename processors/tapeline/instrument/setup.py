@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.export import (
 )
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
 
-from tapeline.instrument.deadline import all_within
+from tapeline.instrument.deadline import PreparedCalls, all_within
 from tapeline.instrument.environment import (
     additions,
     deployment_environment,
@@ -50,6 +50,8 @@ _LINE: Final = (
 )
 """A line on stderr; its fields are those that OpenTelemetry's instrumentation of logging sets."""
 
+_Provider = TracerProvider | MeterProvider | LoggerProvider
+
 _LOG = logging.getLogger(__name__)
 _current: "Telemetry | None" = None
 
@@ -67,7 +69,8 @@ class Telemetry:
     meter: metrics.Meter
     log: logging.Logger
     enabled: bool
-    _providers: tuple[TracerProvider | MeterProvider | LoggerProvider, ...]
+    _providers: tuple[_Provider, ...]
+    _ends: PreparedCalls
     _apps: list[Any] = field(default_factory=list)
     _ended: bool = False
 
@@ -107,9 +110,13 @@ class Telemetry:
         logs = _instrumentation("logging")
         if self.enabled and logs is not None:
             logs.LoggingInstrumentor().uninstrument()
-        ends = [provider.shutdown for provider in self._providers]
-        if not all_within(ends, timeout_ms / 1000):
+        if not self._ends.within(timeout_ms / 1000):
             _LOG.warning("telemetry did not go within %s ms; what was held is lost", timeout_ms)
+
+    def _prepare_end(self) -> None:
+        """Start the threads of the end, which the exit can't; in a fork anew."""
+        if self.enabled and not self._ended:
+            self._ends.start_threads()
 
 
 def setup(  # noqa: PLR0913  # Choices by keyword, each with a default.
@@ -142,6 +149,8 @@ def setup(  # noqa: PLR0913  # Choices by keyword, each with a default.
             os.environ["OTEL_SDK_DISABLED"] = "true"
         resource = _resource(service_name, version, environment, attributes or {})
         _current = _start(service_name, version, resource, sampler, enabled=enabled)
+        _current._prepare_end()  # noqa: SLF001  # Its own module's.
+        os.register_at_fork(after_in_child=_current._prepare_end)  # noqa: SLF001  # As above.
         atexit.register(_current.shutdown)
         _instrument_libraries(_current, log_level, log_to_stderr=log_to_stderr)
     elif _current.service_name != service_name or _current._ended:  # noqa: SLF001  # Its own module's.
@@ -216,13 +225,15 @@ def _start(
     trace.set_tracer_provider(traces)
     metrics.set_meter_provider(meters)
     set_logger_provider(logs)
+    providers: tuple[_Provider, ...] = (traces, *measuring, logs)
     return Telemetry(
         service_name=service_name,
         tracer=traces.get_tracer(service_name, version),
         meter=meters.get_meter(service_name, version),
         log=logging.getLogger(service_name),
         enabled=enabled,
-        _providers=(traces, *measuring, logs),
+        _providers=providers,
+        _ends=PreparedCalls([provider.shutdown for provider in providers]),
     )
 
 
@@ -252,9 +263,12 @@ def _instrument_libraries(telemetry: Telemetry, log_level: int, *, log_to_stderr
     if logs is not None:
         before = list(root.handlers)
         logs.LoggingInstrumentor().instrument(inject_trace_context=True)
-        for handler in root.handlers:
-            if handler not in before:
-                handler.addFilter(_not_own_complaint)
+        added: list[Any] = [handler for handler in root.handlers if handler not in before]
+        for handler in added:
+            handler.addFilter(_not_own_complaint)
+            # Its flush starts a thread, which the exit can't from Python 3.12 on, where logging
+            # looks at this. What it took has gone by then.
+            handler.flushOnClose = False
     client = _instrumentation("httpx")
     if client is not None:
         client.HTTPXClientInstrumentor().instrument()
