@@ -59,9 +59,17 @@ class FloorProcesses:
 
 @contextmanager
 def running_services(
-    folder: Path, *names: str, rate_per_s: float = 5.0, seed: int = 1
+    folder: Path,
+    *names: str,
+    rate_per_s: float = 5.0,
+    seed: int = 1,
+    otlp_port: int = 1,
+    otlp_timeout_s: int = 1,
 ) -> Iterator[FloorProcesses]:
-    """Run services of the catalog until the test ends; their telemetry reaches nobody."""
+    """Run services of the catalog until the test ends; their telemetry reaches nobody.
+
+    Nobody is at the port: by the timeout the end does not wait for it.
+    """
     services = [each for each in SERVICES if each.name in names]
     first = ports_in_a_row(len(services))
     urls = {each.name: f"http://{HOST}:{first + at}" for at, each in enumerate(services)}
@@ -73,7 +81,7 @@ def running_services(
                 name=service.name,
                 port=first + at,
                 peers=urls,
-                otlp_endpoint=f"http://{HOST}:1",
+                otlp_endpoint=f"http://{HOST}:{otlp_port}",
                 log_path=logs / f"{service.name}.log",
                 fault_path=fault_path,
                 seed=seed,
@@ -91,8 +99,7 @@ def running_services(
                         env={
                             **os.environ,
                             "OTEL_EXPORTER_OTLP_ENDPOINT": place.otlp_endpoint,
-                            # Nobody is there: the end must not wait for it.
-                            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+                            "OTEL_EXPORTER_OTLP_TIMEOUT": str(otlp_timeout_s),
                         },
                     )
                 )

@@ -19,10 +19,12 @@ except ImportError as error:
         f"the floor's services need FastAPI and uvicorn ({error}): pip install 'tapeline[demo]'"
     ) from error
 
-__all__ = ["HOST", "Body", "run_floor_service"]
+__all__ = ["HOST", "TELEMETRY_GRACE_MS", "Body", "run_floor_service"]
 
 HOST: Final = "127.0.0.1"
 _GRACE_S: Final = 2
+# With the requests' 2 s before it within the 8 s after which the supervisor kills a service.
+TELEMETRY_GRACE_MS: Final = 5_000
 _POLL_S: Final = 0.1
 
 # What a service does beside answering: runs until it is cancelled.
@@ -38,7 +40,20 @@ def run_floor_service(app: FastAPI, place: Place, body: Body) -> int:
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.ERROR)
     logging.basicConfig(level=logging.ERROR, handlers=[terminal])
+    _show_lost_telemetry()
     return asyncio.run(_run(app, place, body))
+
+
+def _show_lost_telemetry() -> None:
+    """Have the kit's warning of it on stderr, also of a service whose own lines are only sent."""
+    shown = any(
+        isinstance(each, logging.StreamHandler) and each.level <= logging.WARNING
+        for each in logging.getLogger().handlers
+    )
+    if not shown:
+        complaints = logging.getLogger("tapeline.instrument.setup")
+        complaints.setLevel(logging.WARNING)
+        complaints.addHandler(logging.StreamHandler(sys.stderr))
 
 
 async def _run(app: FastAPI, place: Place, body: Body) -> int:

@@ -31,7 +31,7 @@ from tapeline.stack.topology import Overrides, Unit
 
 __all__ = ["FLOOR_ENVIRONMENT", "FloorPlan", "fault_path", "floor_overrides", "run_floor"]
 
-# A service finishes its calls and flushes its telemetry.
+# A service finishes its calls and flushes its telemetry: more than both may take (service.py).
 _GRACE_S: Final = 8.0
 _SCHEDULE_POLL_S: Final = 0.2
 _SCRAPE_INTERVAL_S: Final = 5

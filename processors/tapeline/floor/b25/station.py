@@ -21,7 +21,7 @@ from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place, place_from
-from tapeline.floor.service import run_floor_service
+from tapeline.floor.service import TELEMETRY_GRACE_MS, run_floor_service
 from tapeline.instrument import Telemetry, setup, trace_exemplar, trace_ids
 
 __all__ = ["CALL_TIMEOUT_S", "IN_FLIGHT_MAX", "Station", "run_station"]
@@ -215,4 +215,4 @@ def _open_station(place: Place, registry: CollectorRegistry) -> Iterator[Station
                 secrets=credentials(place.seed),
             )
     finally:
-        telemetry.shutdown()
+        telemetry.shutdown(TELEMETRY_GRACE_MS)

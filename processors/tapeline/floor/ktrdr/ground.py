@@ -16,6 +16,7 @@ from tapeline.demo.credentials import Credentials, credentials
 from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.place import Place
+from tapeline.floor.service import TELEMETRY_GRACE_MS
 from tapeline.instrument import Check, Telemetry, health_routes, setup
 
 __all__ = ["VERSION", "Ground", "open_ground"]
@@ -90,4 +91,4 @@ def open_ground(place: Place, registry: CollectorRegistry) -> Iterator[Ground]:
             secrets=credentials(place.seed),
         )
     finally:
-        telemetry.shutdown()
+        telemetry.shutdown(TELEMETRY_GRACE_MS)

@@ -17,7 +17,7 @@ from tapeline.floor.place import Place, place_from
 from tapeline.floor.py_rt.draws import Draws
 from tapeline.floor.py_rt.resource_metrics import ResourceMeter, ResourceMetrics
 from tapeline.floor.py_rt.tracing_log import TracingLog
-from tapeline.floor.service import run_floor_service
+from tapeline.floor.service import TELEMETRY_GRACE_MS, run_floor_service
 from tapeline.instrument import health_routes, setup
 from tapeline.instrument.health import Check
 
@@ -123,7 +123,7 @@ def _run(around: Surroundings, resources: ResourceMetrics, service: Service) -> 
     try:
         return run_floor_service(app, around.place, lambda: _work(around, resources, service))
     finally:
-        telemetry.shutdown()
+        telemetry.shutdown(TELEMETRY_GRACE_MS)
 
 
 async def _work(around: Surroundings, resources: ResourceMetrics, service: Service) -> None:

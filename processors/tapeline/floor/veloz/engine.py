@@ -17,7 +17,7 @@ from tapeline.floor.exposition import add_metrics
 from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place, place_from
-from tapeline.floor.service import run_floor_service
+from tapeline.floor.service import TELEMETRY_GRACE_MS, run_floor_service
 from tapeline.floor.veloz.book import EQUITY_USD, Book
 from tapeline.floor.veloz.engine_figures import Figures
 from tapeline.floor.veloz.engine_metrics import EngineMetrics, make_metrics
@@ -279,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             telemetry.instrument_app(app)
             return run_floor_service(app, place, engine.run)
     finally:
-        telemetry.shutdown()
+        telemetry.shutdown(TELEMETRY_GRACE_MS)
 
 
 if __name__ == "__main__":

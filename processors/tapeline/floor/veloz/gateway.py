@@ -22,7 +22,7 @@ from tapeline.floor.faults import Faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place, place_from
 from tapeline.floor.request_fields import short_text
-from tapeline.floor.service import run_floor_service
+from tapeline.floor.service import TELEMETRY_GRACE_MS, run_floor_service
 from tapeline.floor.veloz.audit import AuditLog, AuditQuery
 from tapeline.floor.veloz.book import SYMBOLS
 from tapeline.floor.veloz.events import VERSION
@@ -315,7 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             telemetry.instrument_app(app)
             return run_floor_service(app, place, Work(gateway).run)
     finally:
-        telemetry.shutdown()
+        telemetry.shutdown(TELEMETRY_GRACE_MS)
 
 
 if __name__ == "__main__":
