@@ -7,6 +7,7 @@ fields at their defaults left out, what is refused, and the figures that the eng
 the total of a sum, the count and sum of a histogram's samples, the value of a gauge.
 """
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tapeline.signals.events import Event, Trace
 from tapeline.signals.instruments import Instruments
 from tapeline.signals.intake import Intake, Taken
 from tapeline.signals.points import Attributes, values_of
+from trading_requests import batch, log
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "processors" / "tapeline" / "signals" / "testdata"
@@ -142,3 +144,33 @@ def test_all_ready_mappings_go_together() -> None:
     for recording in RECORDED:
         alone = taken_with(recording)
         assert [intake.read(batch, None) for batch in batches_of(recording)] == alone
+
+
+def test_a_parsed_line_of_veloz_whose_body_is_still_json_is_one_event() -> None:
+    """Its mappings name the texts of bodies: both forms in one record are not read twice."""
+    line = {"component": "engine", "message": "Order processed", "order_id": "v-1"}
+    line |= {"symbol": "BTCUSDT", "side": "BUY", "timestamp": "2026-02-23T10:00:00Z"}
+    both = log(attributes=line, body=json.dumps(line))
+    config = SignalsConfig(mapping_files=(ROOT / "config" / "mappings" / "veloz-logs.yaml",))
+
+    taken = Intake(Instruments(), settings_of(config).mappings).read(batch(both), None)
+
+    assert not taken.refused
+    assert [plain(event)["state"] for event in taken.events] == ["acknowledged"]
+
+
+def test_a_parsed_line_of_b25_is_one_event_once_its_message_is_the_body() -> None:
+    """Its status alone chooses: with the JSON left in the body, both groups of mappings read it."""
+    line = {"status": "success", "message": "order sent", "order_id": "b-1", "quantity": "1"}
+    line |= {"symbol": "ETHUSDT", "side": "buy", "timestamp": "2026-02-23T10:00:00Z"}
+    config = SignalsConfig(mapping_files=(ROOT / "config" / "mappings" / "b25.yaml",))
+    mappings = settings_of(config).mappings
+
+    def states(body: str) -> list[str]:
+        request = log(attributes=line, body=body, resource={"service.name": "order-execution"})
+        taken = Intake(Instruments(), mappings).read(batch(request), None)
+        assert not taken.refused
+        return [plain(event)["state"] for event in taken.events]
+
+    assert states(line["message"]) == ["acknowledged"]
+    assert states(json.dumps(line)) == ["acknowledged", "acknowledged"]
