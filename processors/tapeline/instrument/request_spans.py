@@ -1,6 +1,6 @@
 """Spans and figures of a FastAPI app's requests: FastAPI's own, where they say what is asked for.
 
-They cost less than half of what OpenTelemetry's instrumentation does. What they lack: the names of
+They cost about half of what OpenTelemetry's instrumentation does. What they lack: the names of
 attributes before the conventions were stable, and captured headers.
 """
 
