@@ -51,6 +51,16 @@ def test_a_duration_needs_a_unit(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--duration is not a duration: '5'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("part", ["services", "all"])
+def test_a_duration_of_nothing_is_refused(
+    part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not taken for an endless one."""
+    assert demo_command(part, duration="0s", run_dir=tmp_path / "run") == 2
+    assert "--duration 0s must be above 0" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_services_end_by_themselves_after_the_duration(tmp_path: Path) -> None:
     """The exit status is 0, and the log file is where the introduction says it is."""
     with OtlpSink() as sink:

@@ -447,6 +447,7 @@ def test_a_schedule_ends_with_its_floor(tmp_path: Path) -> None:
         (["--systems", "velos"], "Did you mean 'veloz'"),
         (["--scenario", "drawdwon"], "Did you mean 'drawdown'"),
         (["--duration", "soon"], "--duration is"),
+        (["--duration", "0s"], "--duration 0s must be above 0"),
         (["--tape", "absent.csv"], "absent.csv"),
     ],
 )

@@ -20,7 +20,13 @@ from tapeline.demo.whole import run_whole
 from tapeline.pipeline.durations import parse_duration_s
 from tapeline.stack.ports import Ports
 
-__all__ = ["DURATION_MAX_S", "DemoOptions", "demo_command", "demo_settings", "services_environment"]
+__all__ = [
+    "DemoOptions",
+    "checked_duration_s",
+    "demo_command",
+    "demo_settings",
+    "services_environment",
+]
 
 DEFAULT_SEED: Final = 1
 DEFAULT_RATE_PER_S: Final = 5.0
@@ -70,7 +76,7 @@ def demo_command(
         options = DemoOptions(
             seed,
             _checked_rate(rate),
-            _duration_s(duration),
+            checked_duration_s("--duration", duration),
             first_port=DEFAULT_FIRST_PORT if port_base is None else port_base + PORTS_OF_STACK,
         )
         environment = services_environment()
@@ -93,15 +99,16 @@ def _checked_rate(rate_per_s: float) -> float:
     return rate_per_s
 
 
-def _duration_s(text: str | None) -> float:
+def checked_duration_s(option: str, text: str | None) -> float:
+    """Return an option's seconds, 0 where it is not given; raises ValueError for 0 itself."""
     if text is None:
         return 0.0
     try:
         duration_s = parse_duration_s(text)
     except ValueError as error:
-        raise ValueError(f"--duration is {error}") from error
-    if duration_s > DURATION_MAX_S:
-        raise ValueError(f"--duration {text} must be a year at most")
+        raise ValueError(f"{option} is {error}") from error
+    if not 0 < duration_s <= DURATION_MAX_S:
+        raise ValueError(f"{option} {text} must be above 0, and a year at most")
     return duration_s
 
 

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tapeline.demo.command import DURATION_MAX_S, DemoOptions, demo_settings, services_environment
+from tapeline.demo.command import (
+    DemoOptions,
+    checked_duration_s,
+    demo_settings,
+    services_environment,
+)
 from tapeline.demo.whole import PROBLEMS
 from tapeline.floor.catalog import CatalogError, services_of
 from tapeline.floor.faults import FaultError, checked_scenario, switch_faults
 from tapeline.floor.schedule import parse_turn
 from tapeline.floor.tape import TapeError, read_recorded
 from tapeline.floor.whole import FloorPlan, fault_path, new_run, run_floor
-from tapeline.pipeline.durations import parse_duration_s
 from tapeline.stack.run_directory import RunDirectory
 
 __all__ = ["FloorChoices", "fault_command", "floor_command"]
@@ -67,7 +71,7 @@ def floor_plan(choices: FloorChoices) -> FloorPlan:
         systems=tuple(choices.systems),
         rate_per_s=choices.rate,
         seed=choices.seed,
-        duration_s=_duration_s("--duration", choices.duration),
+        duration_s=checked_duration_s("--duration", choices.duration),
         port_base=choices.port_base,
         time_scale=choices.time_scale,
         turns=tuple(parse_turn(each) for each in choices.scenarios),
@@ -87,7 +91,7 @@ def fault_command(name: str, run_dir: Path, *, off: bool, duration: str | None) 
     path = fault_path(run_dir)
     try:
         checked_scenario(name)
-        duration_s = _duration_s("--for", duration)
+        duration_s = checked_duration_s("--for", duration)
     except ValueError as error:
         sys.stderr.write(f"tapeline fault: {error}\n")
         return 2
@@ -146,19 +150,6 @@ def _switched(run_dir: Path, name: str, *, on: bool) -> bool:
 
 def _show_switched(name: str, *, on: bool) -> None:
     _show(f"fault {name} {'on' if on else 'off'}")
-
-
-def _duration_s(option: str, text: str | None) -> float:
-    """Return an option's seconds, 0 where it is not given; raises ValueError for none at all."""
-    if text is None:
-        return 0.0
-    try:
-        duration_s = parse_duration_s(text)
-    except ValueError as error:
-        raise ValueError(f"{option} is {error}") from error
-    if not 0 < duration_s <= DURATION_MAX_S:
-        raise ValueError(f"{option} {text} must be above 0, and a year at most")
-    return duration_s
 
 
 def _show(line: str) -> None:
