@@ -7,7 +7,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tapeline.floor.ktrdr.hosts import HostError, Hosts
+from tapeline.floor.ktrdr.hosts import OUTCOMES, HostError, Hosts
 from tapeline.floor.ktrdr.metrics import make_api_metrics
 
 
@@ -34,7 +34,7 @@ def test_an_answer_is_an_object_or_an_error(
 ) -> None:
     """Counted once by its outcome, and timed whatever it is."""
     registry = CollectorRegistry()
-    hosts = Hosts(make_api_metrics(registry))
+    hosts = Hosts(make_api_metrics(registry), ("ib",))
     client = httpx.AsyncClient(transport=httpx.MockTransport(host))
     monkeypatch.setattr(hosts, "_client", client)
 
@@ -51,3 +51,20 @@ def test_an_answer_is_an_object_or_an_error(
     calls = {**labels, "outcome": outcome}
     assert registry.get_sample_value("ktrdr_host_calls_total", calls) == 1
     assert registry.get_sample_value("ktrdr_host_call_duration_seconds_count", labels) == 1
+
+
+def test_every_outcome_begins_at_0() -> None:
+    """So that the first call that did not happen is one for a rate."""
+    registry = CollectorRegistry()
+
+    Hosts(make_api_metrics(registry), ("ib", "training"))
+
+    counts = {
+        (host, outcome): registry.get_sample_value(
+            "ktrdr_host_calls_total", {"host_service": host, "outcome": outcome}
+        )
+        for host in ("ib", "training")
+        for outcome in OUTCOMES
+    }
+    assert set(counts.values()) == {0.0}
+    assert len(counts) == len(OUTCOMES) * 2 == 6

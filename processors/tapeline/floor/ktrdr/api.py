@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tapeline.floor.ktrdr.ground import Ground, open_ground
 from tapeline.floor.ktrdr.hosts import HostError, Hosts
 from tapeline.floor.ktrdr.metrics import make_api_metrics
-from tapeline.floor.ktrdr.orchestrator import Orchestrator
+from tapeline.floor.ktrdr.orchestrator import HOSTS, Orchestrator
 from tapeline.floor.place import place_from
 from tapeline.floor.service import run_floor_service
 from tapeline.instrument import add_error_context, add_span_attribute, span
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str]) -> int:
     registry = CollectorRegistry()
     with open_ground(place_from(arguments), registry) as ground:
         metrics = make_api_metrics(registry)
-        hosts = Hosts(metrics)
+        hosts = Hosts(metrics, HOSTS)
         ground.expose({"orchestrator": lambda: "running"})
         make_routes(ground, DataAcquisitionService(ground, hosts), hosts)
         orchestrator = Orchestrator(ground, metrics)

@@ -27,6 +27,7 @@ __all__ = ["Operation", "OperationError", "Orchestrator"]
 SYMBOLS: Final = ("AAPL", "MSFT", "EURUSD", "SPY")
 TIMEFRAMES: Final = ("1m", "5m", "1h", "1d")
 HOSTS: Final = ("ktrdr-ib-host-service", "ktrdr-training-host-service")
+OPERATION_TYPES: Final = ("data_download", "training")
 TRAINING_EVERY: Final = 5
 """Of so many operations one trains a model, the others load data."""
 
@@ -61,6 +62,10 @@ class Orchestrator:
     def __init__(self, ground: Ground, metrics: ApiMetrics) -> None:
         self._ground = ground
         self._metrics = metrics
+        # A rate sees no first event of a series that begins with it.
+        for operation_type in OPERATION_TYPES:
+            for status in ("completed", "failed"):
+                metrics.operations.labels(operation_type, status)
         self._numbers = itertools.count(1)
         limits = httpx.Limits(max_connections=_IN_FLIGHT_MAX + 1)
         self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, limits=limits)
