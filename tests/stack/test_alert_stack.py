@@ -1,6 +1,7 @@
 """Alerts from their start to the inbox, through the real Loki, Prometheus and Alertmanager."""
 
 import json
+import re
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -14,12 +15,16 @@ from backends import fetch
 from loki_rule_cases import RULES, LogAlertCase, cases, push, quick_rules, rule_names
 from tapeline import cli
 from tapeline.alerting.alertmanager_api import HandmadeAlert, alerts_named, send
+from tapeline.stack.binaries import SOURCE_ROOT
 from tapeline.stack.ports import Ports
 from tapeline.stack.runner import Stack
 from tapeline.stack.topology import Overrides
 from waiting import eventually
 
 pytestmark = pytest.mark.stack
+
+PROMETHEUS_RULES = SOURCE_ROOT / "config" / "prometheus" / "rules"
+_OF_LOKIS_RULER = re.compile(r"\bloki_prometheus_\w+")
 
 OWN = LogAlertCase(
     alert="LoginsFail",
@@ -304,3 +309,16 @@ def test_log_alerts_fire_beyond_their_threshold_only(stack: Stack) -> None:
 def evaluated_unix_s(rule: Mapping[str, Any]) -> float:
     """Return when a rule was last evaluated."""
     return datetime.fromisoformat(rule["lastEvaluation"]).timestamp()
+
+
+def test_what_alerts_ask_of_lokis_ruler_is_counted_there(stack: Stack) -> None:
+    """By the names of this Loki: an alert on one that is not there would never fire."""
+    texts = [path.read_text(encoding="utf-8") for path in PROMETHEUS_RULES.glob("*.yml")]
+    asked = {name for text in texts for name in _OF_LOKIS_RULER.findall(text)}
+    assert len(asked) > 3
+
+    def missing() -> set[str]:
+        told = fetch(f"{stack.url('loki')}/metrics").decode()
+        return asked - set(_OF_LOKIS_RULER.findall(re.sub(r"^#.*", "", told, flags=re.MULTILINE)))
+
+    eventually(lambda: not missing() or None, timeout_s=60)
