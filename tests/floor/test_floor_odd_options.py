@@ -11,8 +11,10 @@ import pytest
 
 from small_disk import MIB, fill, mounted
 from tapeline import cli
+from tapeline.floor import whole
 from tapeline.floor.command import fault_command
-from tapeline.floor.faults import read_faults, write_faults
+from tapeline.floor.faults import read_faults, switch_faults, write_faults
+from tapeline.floor.schedule import Turn
 from tapeline.floor.tape import TapeError, read_recorded
 from tapeline.floor.whole import fault_path
 from tapeline.stack.run_directory import RunDirectory
@@ -124,3 +126,25 @@ def test_a_reader_that_leaves_does_not_leave_a_fault_on(run_dir: Path) -> None:
         process.stdout.close()
         assert process.wait(60) == 1
     assert read_faults(fault_path(run_dir)) == frozenset()
+
+
+def test_a_schedule_goes_on_once_its_faults_can_be_switched(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the way is told once, and not with each attempt."""
+    path, shown, attempts = fault_path(run_dir), list[str](), list[Path]()
+
+    def counted(path: Path, **names: frozenset[str]) -> None:
+        attempts.append(path)
+        switch_faults(path, **names)
+
+    monkeypatch.setattr(whole, "switch_faults", counted)
+    path.unlink()
+    path.mkdir()
+    with whole._Scheduler(path, [Turn("drawdown", 0.0, 600.0)], shown.append):
+        eventually(lambda: len(attempts) > 2)
+        path.rmdir()
+        eventually(lambda: bool(shown))
+    assert shown == ["fault drawdown on"]
+    assert read_faults(path) == {"drawdown"}
+    assert capsys.readouterr().err.count("Is a directory") == 1

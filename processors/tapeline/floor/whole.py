@@ -254,6 +254,7 @@ class _Scheduler:
     def _run(self) -> None:
         began = time.monotonic()
         mine: frozenset[str] = frozenset()
+        is_told = False
         while not self._ended.wait(_SCHEDULE_POLL_S):
             due = active_at(self._turns, time.monotonic() - began)
             if due == mine:
@@ -262,6 +263,13 @@ class _Scheduler:
                 switch_faults(self._path, on=due - mine, off=mine - due)
             except FileNotFoundError:
                 return  # The floor has ended and removed its files: no fault is on.
+            except OSError as error:  # as a full disk: tried again, until it is no more
+                if not is_told:
+                    told = f"{self._path}: {error.strerror}; faults are switched once it can be"
+                    sys.stderr.write(f"tapeline demo floor: {told} written\n")
+                    is_told = True
+                continue
+            is_told = False
             for name in sorted(due ^ mine):
                 self._show(f"fault {name} {'on' if name in due else 'off'}")
             mine = due
