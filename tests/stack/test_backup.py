@@ -16,7 +16,7 @@ import pytest
 import backends
 from backends import fetch
 from otlp_client import Span, histogram, logs, send, traces
-from signals_stack import SECOND_NS, chunks, demo_session, in_logs
+from signals_stack import SECOND_NS, chunks, demo_session, in_logs, own_count, passed
 from tapeline import cli
 from tapeline.stack.binaries import SOURCE_ROOT
 from tapeline.stack.ports import HOST, Ports
@@ -28,6 +28,7 @@ from waiting import eventually
 pytestmark = pytest.mark.stack
 
 TRACE_ID = bytes(range(16))
+TAKEN = "tapeline_signals_events_total"
 SHOP = {"service.name": "shop", "service.instance.id": "1"}
 LINES = {f"line {number}" for number in range(500)}
 
@@ -73,16 +74,30 @@ def silence(stack: Stack, name: str) -> None:
         assert answer.status == 200
 
 
-def fill(stack: Stack) -> None:
-    """Send logs, a trace, a metric and trades, and silence an alert."""
+def fill(stack: Stack, seed: int) -> None:
+    """Send logs, a trace, a metric and trades, silence an alert, and wait for the trades' figures.
+
+    Behind them comes a record that is later than what they wait for: no figure is still to come.
+    """
+    before = own_count(stack, TAKEN)
     otlp = f"{HOST}:{stack.ports.otlp_grpc}"
     send(otlp, logs(sorted(LINES), SHOP))
     send(otlp, traces([Span(TRACE_ID, name="buy")], SHOP))
     send(otlp, histogram("shop.order.latency", 0.2, TRACE_ID, SHOP))
-    session = demo_session(7, 60, time.time_ns() - 60 * SECOND_NS, SECOND_NS // 4)
+    session = demo_session(seed, 60, time.time_ns() - 60 * SECOND_NS, SECOND_NS // 4)
     for chunk in chunks(session, 100):
         send(otlp, in_logs(chunk))
+    eventually(lambda: own_count(stack, TAKEN) == before + len(session), timeout_s=60)
+    send(otlp, passed(time.time_ns()))
+    eventually(lambda: _is_settled(stack), timeout_s=60)
     silence(stack, "VeloZGatewayDown")
+
+
+def _is_settled(stack: Stack) -> bool:
+    """Tell whether the accounts stay as they are; figures are made anew each second or so."""
+    before = signals(stack)
+    time.sleep(2.0)
+    return bool(signals(stack) == before)
 
 
 def signals(stack: Stack) -> Any:
@@ -122,11 +137,11 @@ def test_a_restored_stack_has_what_was_backed_up(
     stop, sent = threading.Event(), list[str]()
 
     with open_stack(tmp_path, ports) as stack:
-        fill(stack)
+        fill(stack, seed=7)
         eventually(lambda: held(stack, tmp_path, time.time()).lines == LINES)
         eventually(lambda: held(stack, tmp_path, time.time()).spans == 1)
         eventually(lambda: held(stack, tmp_path, time.time()).samples >= 3)
-        eventually(lambda: signals(stack))
+        assert signals(stack)
         silences = stack.directory / "data" / "alertmanager" / "silences"
         eventually(lambda: silences.exists() and silences.stat().st_size > 0, timeout_s=60)
 
@@ -160,5 +175,5 @@ def test_a_restored_stack_has_what_was_backed_up(
             expected = getattr(before, name)
             back = partial(_is_back, stack, tmp_path, until_unix_s, name, expected)
             eventually(back, timeout_s=60)
-        fill(stack)  # and it takes more
+        fill(stack, seed=8)  # And it takes more.
         eventually(lambda: held(stack, tmp_path, time.time()).spans == 2)
