@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
 from decimal import Decimal
@@ -40,7 +39,6 @@ from tapeline.floor.schedule import Turn, active_at, parse_turn
 from tapeline.floor.tape import Tape, TapeError, read_recorded
 from tapeline.floor.whole import FloorPlan, _Scheduler, fault_path, floor_overrides
 from tapeline.stack.ports import PortError
-from tapeline.stack.run_directory import RunDirectory
 from waiting import eventually
 
 PLACE = Place(
@@ -295,16 +293,6 @@ def test_a_floor_whose_services_have_no_ports_is_said(tmp_path: Path) -> None:
 
     units = floor_overrides(FloorPlan(tmp_path, port_base=65_536 - 43)).units
     assert max(port for unit in units for _, port in unit.ports) == 65_535
-
-
-@pytest.fixture(name="run_dir")
-def _run_dir(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a floor that runs."""
-    directory = RunDirectory(tmp_path / "run")
-    directory.open()
-    write_faults(fault_path(directory.path), ())
-    yield directory.path
-    directory.close()
 
 
 def test_a_fault_without_a_floor_is_said(

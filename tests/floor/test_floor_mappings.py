@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 
+from floor.lone_place import place_of
 from floor.tailed import tailed
 from tapeline.demo.credentials import credentials
 from tapeline.floor.b25 import order_execution_metrics
@@ -73,22 +74,6 @@ def told(taken: Taken) -> list[tuple[str, str, str]]:
         for each in taken.events
         if isinstance(each, OrderEvent)
     ]
-
-
-def place_of(folder: Path, name: str) -> Place:
-    """Return a place without peers that would answer."""
-    return Place(
-        name=name,
-        port=1,
-        peers={},
-        otlp_endpoint="http://127.0.0.1:1",
-        log_path=folder / f"{name}.log",
-        fault_path=folder / "faults.json",
-        seed=1,
-        rate_per_s=1.0,
-        tape_path=None,
-        run="t",
-    )
 
 
 def lines_of(place: Place) -> list[str]:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,7 @@ from tapeline.floor.faults import read_faults, switch_faults, write_faults
 from tapeline.floor.schedule import Turn
 from tapeline.floor.tape import TapeError, read_recorded
 from tapeline.floor.whole import fault_path
-from tapeline.stack.run_directory import RunDirectory
 from waiting import eventually
-
-
-@pytest.fixture(name="run_dir")
-def _run_dir(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a floor that runs."""
-    directory = RunDirectory(tmp_path / "run")
-    directory.open()
-    write_faults(fault_path(directory.path), ())
-    yield directory.path
-    directory.close()
 
 
 def test_a_tape_that_could_not_be_read_twice_is_refused(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from floor.lone_place import place_of
 from tapeline.floor.faults import write_faults
 from tapeline.floor.log_line import LineWriter
-from tapeline.floor.place import Place
 from tapeline.floor.py_rt import execution_engine
 from tapeline.floor.py_rt.execution_engine import ExecutionEngine
 from tapeline.floor.py_rt.execution_engine_metrics import make_metrics
@@ -25,17 +25,8 @@ ORDERS = 100
 @pytest.fixture(name="around")
 def _around(tmp_path: Path) -> Iterator[Surroundings]:
     """What the engine has around it, with a risk manager that takes every fill."""
-    place = Place(
-        name="py-rt-execution-engine",
-        port=1,
-        peers={"py-rt-risk-manager": "http://peer"},
-        otlp_endpoint="",
-        log_path=tmp_path / "engine.log",
-        fault_path=tmp_path / "faults.json",
-        seed=1,
-        rate_per_s=1.0,
-        tape_path=None,
-        run="t",
+    place = replace(
+        place_of(tmp_path, "py-rt-execution-engine"), peers={"py-rt-risk-manager": "http://peer"}
     )
     taken = httpx.MockTransport(lambda _: httpx.Response(200, json={"quantity": 1.0}))
     with LineWriter(place.log_path) as writer:

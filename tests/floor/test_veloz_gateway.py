@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from floor.lone_place import place_of
 from tapeline.floor.faults import Faults, write_faults
 from tapeline.floor.log_line import LineWriter
 from tapeline.floor.place import Place
@@ -39,18 +40,7 @@ def answer_of_an_engine(request: httpx.Request) -> httpx.Response:
 
 @pytest.fixture(name="place")
 def _place(tmp_path: Path) -> Place:
-    return Place(
-        name="veloz-gateway",
-        port=1,
-        peers={},
-        otlp_endpoint="",
-        log_path=tmp_path / "veloz.log",
-        fault_path=tmp_path / "faults.json",
-        seed=1,
-        rate_per_s=1.0,
-        tape_path=None,
-        run="t",
-    )
+    return place_of(tmp_path, "veloz-gateway")
 
 
 @pytest.fixture(name="gateway")

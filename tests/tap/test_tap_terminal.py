@@ -1,34 +1,15 @@
 """`tapeline tap` where something is wrong: what it says, and its exit code."""
 
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from one_answer import answering
 from tapeline.cli import main
 
 TOKEN = "0123456789abcdef" * 2
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-
-
-@contextmanager
-def answering(answer: bytes) -> Iterator[str]:
-    """Listen, give the next client this answer, and close."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(10_000)
-                connection.sendall(answer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        thread.join(10)
 
 
 @pytest.fixture
